@@ -1,0 +1,37 @@
+# make quickstart   pretrain on the embedded digits, a few minutes on 2 cores
+# make test         lint and the fast tests, under 10 minutes
+# make test-slow    processes, kills, minutes of training, under 40 minutes
+# make install      only set up .venv
+# make lint         ruff
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+.PHONY: install quickstart test test-slow lint
+
+install: $(INSTALLED)
+
+# constraints.txt pins what was tested, on Python 3.11; elsewhere the ranges of
+# setup.py decide.
+$(INSTALLED): setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip setuptools
+	$(RUN) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  && pins="-c constraints.txt" || pins=""; \
+	  $(RUN) -m pip install --quiet $$pins --editable ".[test]"
+	touch $@
+
+quickstart: $(INSTALLED)
+	$(RUN) run.py --flagfile=flags/digits_quickstart.flags
+
+lint: $(INSTALLED)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+test: lint
+	$(RUN) -m pytest
+
+test-slow: $(INSTALLED)
+	$(RUN) -m pytest -m slow

@@ -1,0 +1,179 @@
+"""Command-line flags: one for every option of `simclr_tf.config`.
+
+With run.py, the only place that knows absl.flags. Flags are unset by default,
+so that `config.resolve` can tell what the user said from what a recipe or the
+paper would choose.
+"""
+
+import dataclasses
+import textwrap
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags as absl_flags
+
+from simclr_tf import config
+
+# Flags of the TF1 code that its README still passes to tf2/run.py.
+_TF1_ONLY = {
+    "variable_schema": "TF1 filter of restored variables",
+    "train_summary_steps": "TF1 interval of summaries",
+}
+
+_USAGE = """\
+SimCLR in TensorFlow: pretrain an image encoder without labels, and use it.
+
+  python run.py --mode=train_then_eval
+      the embedded digits, a few minutes on a CPU
+  python run.py --mode=train_then_eval --dataset=folder --data_dir=PHOTOS
+      your own pictures; subfolders are classes, no subfolders, no labels
+  python run.py --flagfile=flags/imagenet_r50_100ep.flags \\
+      --data_dir=gs://BUCKET/tfds --model_dir=gs://BUCKET/run --tpu_name=NAME
+      the paper's ImageNet run on a Cloud TPU
+
+A flag that you leave out takes the value of the data set's recipe, then the
+paper's; the run prints what it took and from where. The same command again
+continues a stopped run."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Parsed:
+    """A command line.
+
+    Attributes:
+        given: option name -> value, for the flags that were set.
+        defaults: "paper" or "official".
+        ignored: flags accepted for the sake of old commands, without effect.
+        wants_help: the user asked what there is.
+    """
+
+    given: dict[str, Any]
+    defaults: str
+    ignored: list[str]
+    wants_help: bool
+
+
+def define(flag_values: absl_flags.FlagValues) -> None:
+    """Defines every flag on `flag_values`, unset."""
+    for name, (_, field) in config.options().items():
+        kind = _value_type(field)
+        text = field.metadata["help"]
+        if kind is bool:
+            absl_flags.DEFINE_boolean(
+                name, None, text, flag_values=flag_values
+            )
+        elif kind is int:
+            absl_flags.DEFINE_integer(
+                name, None, text, flag_values=flag_values
+            )
+        elif kind is float:
+            absl_flags.DEFINE_float(name, None, text, flag_values=flag_values)
+        elif kind is tuple:
+            absl_flags.DEFINE_list(name, None, text, flag_values=flag_values)
+        else:
+            absl_flags.DEFINE_string(
+                name, None, text, flag_values=flag_values
+            )
+    absl_flags.DEFINE_enum(
+        "defaults",
+        "paper",
+        ["paper", "official"],
+        "Whose value an unset flag takes: the paper's (and the data set's "
+        "recipe), or the official code's.",
+        flag_values=flag_values,
+    )
+    absl_flags.DEFINE_boolean(
+        "help", False, "Print this.", short_name="h", flag_values=flag_values
+    )
+    for name, text in _TF1_ONLY.items():
+        absl_flags.DEFINE_string(name, None, text, flag_values=flag_values)
+
+
+def parse(argv: Sequence[str]) -> Parsed:
+    """Reads a command line, `argv[0]` being the program's name.
+
+    Raises:
+        ValueError: an unknown flag, an argument that is no flag, or a value
+            that cannot be read; the message names it.
+    """
+    flag_values = absl_flags.FlagValues()
+    define(flag_values)
+    try:
+        rest = flag_values(list(argv))[1:]
+    except absl_flags.Error as error:
+        raise ValueError(f"{error} (--help lists the flags.)") from error
+    if rest:
+        raise ValueError(
+            f"Every argument is a --flag=value. Received: {rest[0]!r}."
+        )
+    given = {}
+    for name, (_, field) in config.options().items():
+        value = flag_values[name].value
+        if value is not None:
+            given[name] = _convert(name, value, field)
+    return Parsed(
+        given=given,
+        defaults=flag_values["defaults"].value,
+        ignored=[n for n in _TF1_ONLY if flag_values[n].value is not None],
+        wants_help=flag_values["help"].value,
+    )
+
+
+def help_text() -> str:
+    """All flags, in groups, with their defaults."""
+    lines = [_USAGE, ""]
+    for name, section in config.sections().items():
+        lines += [f"{name}: {section.__doc__.splitlines()[0]}"]
+        for field in dataclasses.fields(section):
+            lines += _describe(field)
+        lines.append("")
+    lines += [
+        "other:",
+        "  --defaults=paper|official",
+        "      Whose value an unset flag takes: the paper's (and the data "
+        "set's recipe),",
+        "      or the official code's.",
+        "  --flagfile=PATH",
+        "      Read flags from a file; what stands after it on the command "
+        "line wins.",
+    ]
+    return "\n".join(lines)
+
+
+def _describe(field: dataclasses.Field) -> list[str]:
+    rule = field.metadata
+    kinds = {bool: "true|false", int: "INT", float: "FLOAT", tuple: "INT,..."}
+    value = kinds.get(_value_type(field), "TEXT")
+    if rule["choices"]:
+        value = "|".join(map(str, rule["choices"]))
+    default = "unset" if field.default is None else field.default
+    default = "none" if default == () else default
+    text = f"{rule['help']} Default: {default}"
+    if rule["official"] != field.default:
+        text += f" (official code: {rule['official']})"
+    wrapped = textwrap.wrap(
+        text + ".", 78, initial_indent=" " * 6, subsequent_indent=" " * 6
+    )
+    return [f"  --{field.name}={value}", *wrapped]
+
+
+def _value_type(field: dataclasses.Field) -> type:
+    """str, int, float, bool or tuple: the type of the field but for None."""
+    kind = field.type
+    if isinstance(kind, types.UnionType):
+        (kind,) = (k for k in typing.get_args(kind) if k is not types.NoneType)
+    return typing.get_origin(kind) or kind
+
+
+def _convert(name: str, value: Any, field: dataclasses.Field) -> Any:
+    if _value_type(field) is not tuple:
+        return value
+    try:
+        return tuple(int(item) for item in value)
+    except ValueError as error:
+        raise ValueError(
+            f"--{name} must be whole numbers with commas between them. "
+            f"Received: {','.join(value)}."
+        ) from error

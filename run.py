@@ -1,0 +1,118 @@
+"""SimCLR on whatever hardware is there: `python run.py --help`."""
+
+import os
+import signal
+import sys
+
+import simclr_tf  # noqa: F401  before TensorFlow: see its __init__
+
+# For a reader's terminal: without a GPU, TensorFlow logs as an error that there
+# is none. What goes wrong in a run arrives as a Python exception.
+_HAS_GPU = os.path.exists("/dev/nvidiactl")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if _HAS_GPU else "3")
+
+_USAGE_ERROR, _HALTED = 2, 3
+
+
+def main(argv: list[str]) -> int:
+    """Runs a job; returns the exit status."""
+    from flags import definitions
+    from simclr_tf import config
+
+    try:
+        parsed = definitions.parse(argv)
+        if parsed.wants_help:
+            print(definitions.help_text())
+            return 0
+        resolved = config.resolve(parsed.given, defaults=parsed.defaults)
+        experiment = _prepare(resolved, parsed)
+    except ValueError as error:
+        if os.environ.get("SIMCLR_TF_TRACEBACK"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return _USAGE_ERROR
+
+    from simclr_tf.train import loop, stopping
+
+    try:
+        _work(experiment)
+    except stopping.Stopped as stopped:
+        print(
+            f"Stopped by {signal.Signals(stopped.signal_number).name} after "
+            f"step {stopped.step}, which is saved. The same command continues "
+            "from there."
+        )
+        return 128 + stopped.signal_number
+    except loop.Halted as halted:
+        print(f"error: {halted}", file=sys.stderr)
+        return _HALTED
+    return 0
+
+
+def _prepare(resolved, parsed):
+    """Everything that can be wrong is found here, before any work."""
+    for name in parsed.ignored:
+        print(f"--{name} belongs to the TF1 code: known, and without effect.")
+    follows = resolved.config.job.mode == "eval"
+    if not follows:
+        print(resolved.table())
+        if departures := resolved.departures():
+            print(
+                "The paper's value, where the official code has another "
+                "(--defaults=official): " + ", ".join(departures)
+            )
+    sys.stdout.flush()
+
+    # TensorFlow takes seconds to import; what is wrong with the flags has been
+    # said by now.
+    from simclr_tf.train import run_folder
+    from simclr_tf.train.experiment import Experiment
+    from tpu.strategy import make_placement
+
+    config = resolved.config
+    if follows:
+        config = run_folder.inherit(config, parsed.given)
+    device = config.device
+    placement = make_placement(
+        strategy=device.strategy,
+        use_tpu=device.use_tpu,
+        tpu_name=device.tpu_name,
+        tpu_zone=device.tpu_zone,
+        gcp_project=device.gcp_project,
+        master=device.master,
+        virtual_devices=device.virtual_devices,
+    )
+    print(placement.describe())
+    experiment = Experiment(
+        config,
+        strategy=placement.strategy,
+        device_type=placement.device_type,
+    )
+    print(experiment.describe(), flush=True)
+    if not follows:
+        experiment.claim_folder(origins=resolved.origins, given=parsed.given)
+    experiment.build()
+    return experiment
+
+
+def _work(experiment) -> None:
+    from simclr_tf.train import scoring, stopping
+
+    mode = experiment.config.job.mode
+    if mode == "eval":
+        experiment.follow()
+        return
+    with stopping.StopRequest() as stop:
+        experiment.train(stop)
+    experiment.export()
+    if mode == "train_then_eval":
+        result = experiment.folder.result(experiment.step)
+        if result is None:
+            result = experiment.evaluate()
+        else:
+            print("It was evaluated, too; this is what was written then.")
+        print(scoring.report(result))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,31 @@
+"""Packaging. The flags/ and tpu/ folders belong to run.py, in a checkout."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="simclr_tf",
+    version="0.1.0",
+    description="SimCLR in TensorFlow, TPU first: right, fast, pleasant to read",
+    license="Apache-2.0",
+    packages=find_packages(include=["simclr_tf", "simclr_tf.*"]),
+    python_requires=">=3.10,<3.13",
+    # 2.20 is the newest version that tensorflow, tf-keras and
+    # tf-models-official share. All three are bounded: with one of them free,
+    # pip walks back to releases of years ago.
+    install_requires=[
+        "absl-py>=1.4",
+        "importlib_resources",  # imported, not declared, by TFDS 4.9.10
+        "numpy",
+        "scikit-learn>=1.5",
+        "tensorflow==2.20.*",
+        "tensorflow-datasets>=4.9.10,<4.10",
+        "tf-keras==2.20.*",
+        "tf-models-official==2.20.*",
+    ],
+    extras_require={
+        "test": ["pillow", "pytest>=8", "ruff==0.17.6", "scikit-image", "scipy"],
+        # The TPU compiler, as PyPI has it: libtpu, and the client that
+        # opens it without a TPU. Needs Python 3.11.
+        "preflight": ["jax[tpu]"],
+    },
+)

@@ -1,0 +1,146 @@
+"""The augmentation policy: which operators, in which order, on host or device.
+
+A view is made in two halves. ``host_view`` decides everything random from the
+sample's seed and does the geometry, image by image, in uint8. ``color_view``
+applies what was drawn for the colours to a whole batch and is free of
+randomness, so it can run in the tf.data graph or in the training step and give
+the same bits (--augment_on). Paper: Appendix A.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from simclr_tf.augment import blur, color, draw, geometry
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """SimCLR's augmentation: crop, flip, colour distortion, blur, in order.
+
+    The defaults are the paper's for ImageNet.
+
+    Attributes:
+        image_size: S, side of a view in pixels.
+        crop: whether to crop at random; else the largest central square.
+        min_crop_area: least area of a crop, fraction of the image's.
+        min_object_covered: least fraction of the image inside a crop; 0.1 is
+            the official code's, which makes that the least area.
+        flip: whether to mirror every other view left to right.
+        color: whether to distort colours: jitter and drop.
+        color_jitter_strength: s in [0, 1.25]; 0 distorts no colours.
+        color_jitter_impl: brightness added (simclrv1, the paper) or multiplied
+            (simclrv2, the official default).
+        color_jitter_order: of the four operators, 'random' or 'fixed'.
+        use_blur: whether to blur every other view. Below 20 px the kernel has
+            one tap, and blur no effect.
+
+    Raises:
+        ValueError: an attribute is out of its range.
+    """
+
+    image_size: int
+    crop: bool = True
+    min_crop_area: float = 0.08
+    min_object_covered: float = 0.0
+    flip: bool = True
+    color: bool = True
+    color_jitter_strength: float = 1.0
+    color_jitter_impl: str = "simclrv1"
+    color_jitter_order: str = "random"
+    use_blur: bool = True
+
+    def __post_init__(self):
+        if self.image_size < 1:
+            raise ValueError(
+                f"--image_size must be at least 1 pixel, got {self.image_size}"
+            )
+        if not 0 < self.min_crop_area <= 1:
+            raise ValueError(
+                "--min_crop_area must be in (0, 1], a fraction of the image, "
+                f"got {self.min_crop_area}"
+            )
+        if not 0 <= self.min_object_covered <= 1:
+            raise ValueError(
+                "--min_object_covered must be in [0, 1], a fraction of the "
+                f"image, got {self.min_object_covered}"
+            )
+        draw.check_strength(self.color_jitter_strength)
+        draw.check_choice(
+            "color_jitter_impl", self.color_jitter_impl, draw.JITTER_IMPLS
+        )
+        draw.check_choice(
+            "color_jitter_order", self.color_jitter_order, draw.JITTER_ORDERS
+        )
+
+    @classmethod
+    def supervised(cls, image_size: int, **changes) -> "Policy":
+        """Crop and flip only, for probes and fine-tuning. Paper: B.5, B.6."""
+        return cls(image_size, **{"color": False, "use_blur": False, **changes})
+
+    @property
+    def distorts_colors(self) -> bool:
+        """Whether any view's colours are jittered or dropped."""
+        return self.color and self.color_jitter_strength > 0
+
+    @property
+    def blurs(self) -> bool:
+        """Whether any view is blurred."""
+        return self.use_blur and blur.kernel_size(self.image_size) > 1
+
+    def host_view(self, image, seed) -> tuple[tf.Tensor, tf.Tensor]:
+        """Makes one view of one image up to its colours, and draws those.
+
+        Args:
+            image: uint8[h, w, 3], of any size.
+            seed: int32[2], from ``draw.sample_seed``.
+
+        Returns:
+            uint8[S, S, 3] and float32[NUM_PARAMETERS], for ``color_view``.
+        """
+        shape = tf.shape(image)
+        if self.crop:
+            box = draw.crop_box(
+                shape,
+                seed,
+                min_area=self.min_crop_area,
+                min_object_covered=self.min_object_covered,
+            )
+        else:
+            box = geometry.central_box(shape, proportion=1.0)
+        view = geometry.crop_resize(image, box, size=self.image_size)
+        if self.flip:
+            view = geometry.flip(view, draw.flip_coin(seed))
+        return view, self._color_parameters(seed)
+
+    def color_view(self, images, parameters) -> tf.Tensor:
+        """Applies to a batch of views the colours that were drawn for them.
+
+        Args:
+            images: uint8[N, S, S, 3], from ``host_view``.
+            parameters: float32[N, NUM_PARAMETERS], from ``host_view``.
+
+        Returns:
+            float32[N, S, S, 3] in [0, 1].
+        """
+        images = tf.image.convert_image_dtype(images, tf.float32)
+        if self.distorts_colors:
+            images = color.distort(
+                images, parameters, jitter_impl=self.color_jitter_impl
+            )
+        if self.blurs:
+            images = blur.gaussian_blur(
+                images,
+                parameters[:, draw.Column.SIGMA],
+                kernel_size=blur.kernel_size(self.image_size),
+            )
+        return tf.clip_by_value(images, 0.0, 1.0)
+
+    def _color_parameters(self, seed) -> tf.Tensor:
+        return draw.color_parameters(
+            seed,
+            strength=self.color_jitter_strength if self.color else 0.0,
+            jitter_impl=self.color_jitter_impl,
+            jitter_order=self.color_jitter_order,
+            use_blur=self.use_blur,
+        )

@@ -1,0 +1,617 @@
+"""What a run is: frozen dataclasses, checked when made.
+
+Every option is declared once, here: its name is the flag's name, its help the
+flag's help, its default the paper's (`Paper:` v1, arXiv:2002.05709) with the
+official code's beside it where the two differ. `resolve` fills what the user
+left unset, from the data set's recipe and the defaults asked for, and says
+where each value came from.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from simclr_tf import recipes
+
+_UNSET = object()
+
+
+def option(
+    default: Any,
+    help_text: str,
+    *,
+    official: Any = _UNSET,
+    choices: tuple | None = None,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    may_change: bool = False,
+) -> Any:
+    """Declares one option of a section.
+
+    Args:
+        default: the paper's value, or ours where the paper has none.
+        help_text: one sentence with the unit; also the flag's help.
+        official: the official code's default, where it differs.
+        choices: the values allowed.
+        at_least, above, at_most, below: the range allowed.
+        may_change: whether a run may be resumed with another value. True for
+            where and how a run happens, False for what it computes.
+    """
+    return dataclasses.field(
+        default=default,
+        metadata={
+            "help": help_text,
+            "official": default if official is _UNSET else official,
+            "choices": choices,
+            "at_least": at_least,
+            "above": above,
+            "at_most": at_most,
+            "below": below,
+            "may_change": may_change,
+        },
+    )
+
+
+def _section(cls):
+    """A frozen dataclass whose fields are checked against their options."""
+
+    def check(self):
+        for field in dataclasses.fields(self):
+            _check_option(field, getattr(self, field.name))
+
+    cls.__post_init__ = check
+    return dataclasses.dataclass(frozen=True)(cls)
+
+
+def _check_option(field: dataclasses.Field, value: Any) -> None:
+    if value is None:
+        return
+    rule = field.metadata
+    allowed = None
+    if rule["choices"] and value not in rule["choices"]:
+        allowed = "one of " + ", ".join(map(str, rule["choices"]))
+    if rule["at_least"] is not None and not value >= rule["at_least"]:
+        allowed = f"at least {rule['at_least']}"
+    if rule["above"] is not None and not value > rule["above"]:
+        allowed = f"greater than {rule['above']}"
+    if rule["at_most"] is not None and not value <= rule["at_most"]:
+        allowed = f"at most {rule['at_most']}"
+    if rule["below"] is not None and not value < rule["below"]:
+        allowed = f"less than {rule['below']}"
+    if allowed:
+        raise ValueError(
+            f"--{field.name} must be {allowed}. Received: {value!r}."
+        )
+
+
+@_section
+class JobConfig:
+    """What to do, and where the results go."""
+
+    mode: str = option(
+        "train",
+        "The job: train, then evaluate, both, or follow a model_dir and "
+        "evaluate its checkpoints as they appear.",
+        choices=("train", "eval", "train_then_eval"),
+        may_change=True,
+    )
+    train_mode: str = option(
+        "pretrain",
+        "What is trained: pretrain is contrastive learning, without labels.",
+        choices=("pretrain", "finetune"),
+    )
+    model_dir: str | None = option(
+        None,
+        "Folder of the run, local or gs://. Unset: runs/<dataset>.",
+        may_change=True,
+    )
+    seed: int = option(
+        0,
+        "Everything random follows from it: weights, order, augmentation.",
+        at_least=0,
+        at_most=2**31 - 1,
+    )
+    checkpoint: str | None = option(
+        None, "Start weights for finetune when model_dir has none."
+    )
+
+
+@_section
+class DataConfig:
+    """Which images, and how they are read."""
+
+    dataset: str = option(
+        "digits",
+        "digits (embedded), folder (with --data_dir), or the name of any TFDS "
+        "data set, with /config if it has one.",
+        official="imagenet2012",
+    )
+    data_dir: str | None = option(
+        None,
+        "Where TFDS data sets are prepared, or the folder of images.",
+        may_change=True,
+    )
+    train_split: str = option("train", "TFDS split to train on.")
+    eval_split: str | None = option(
+        None,
+        "TFDS split to evaluate on. Unset: validation, else test, if there.",
+        official="validation",
+        may_change=True,
+    )
+    image_key: str | None = option(
+        None, "Feature that holds the image. Unset: the only one that can be."
+    )
+    label_key: str | None = option(
+        None,
+        "Feature that holds the class. Unset: the supervised key, or the only "
+        "class feature.",
+        may_change=True,
+    )
+    image_size: int = option(
+        224,
+        "Side of the views in pixels. At 32 and below: CIFAR stem, and no "
+        "central crop in evaluation.",
+        at_least=1,
+    )
+    cache_dataset: bool = option(
+        False, "Keep decoded images in memory.", may_change=True
+    )
+    in_memory_limit_mb: int = option(
+        2048,
+        "A split up to this size is held in memory and shuffled in full; a "
+        "larger one is read shard by shard.",
+        at_least=0,
+    )
+    max_corrupt_fraction: float = option(
+        0.01,
+        "The run stops when more than this share of the images is unreadable.",
+        at_least=0,
+        at_most=1,
+        may_change=True,
+    )
+
+
+@_section
+class AugmentConfig:
+    """The two views of an image (paper, appendix A)."""
+
+    min_crop_area: float = option(
+        0.08, "Least share of the image that a crop covers.", above=0, at_most=1
+    )
+    min_object_covered: float = option(
+        0.0,
+        "Least share of the image that the sampler must cover; the official "
+        "code's 0.1 makes its least crop area 0.10.",
+        official=0.1,
+        at_least=0,
+        at_most=1,
+    )
+    random_flip: bool = option(True, "Mirror half of the views.")
+    color_jitter_strength: float = option(
+        1.0,
+        "s of the colour distortion; 0 turns jitter and drop off.",
+        at_least=0,
+        at_most=1.25,
+    )
+    color_jitter_impl: str = option(
+        "simclrv1",
+        "Brightness: added (simclrv1) or multiplied (simclrv2).",
+        official="simclrv2",
+        choices=("simclrv1", "simclrv2"),
+    )
+    color_jitter_order: str = option(
+        "random",
+        "Order of brightness, contrast, saturation and hue.",
+        choices=("random", "fixed"),
+    )
+    use_blur: bool = option(True, "Gaussian blur on half of the views.")
+    blur_sigma_per: str = option(
+        "image",
+        "Whether each image or each replica's batch draws its blur.",
+        official="batch",
+        choices=("image", "batch"),
+    )
+    augment_on: str = option(
+        "auto",
+        "Where colour and blur run: the tf.data graph (host) or the training "
+        "step (device), with equal results. auto: host on CPU, else device.",
+        choices=("auto", "host", "device"),
+        may_change=True,
+    )
+
+
+@_section
+class ModelConfig:
+    """Encoder f, projection head g, and the linear head beside them."""
+
+    resnet_depth: int = option(
+        50, "Layers of the ResNet.", choices=(10, 18, 34, 50, 101, 152, 200)
+    )
+    width_multiplier: float = option(
+        1.0, "Multiplies every channel count; fractions allowed.", above=0
+    )
+    sk_ratio: float = option(
+        0.0,
+        "Selective kernels (0.0625 advised); 0 turns them off.",
+        at_least=0,
+        at_most=1,
+    )
+    se_ratio: float = option(
+        0.0, "Squeeze and excitation; 0 turns it off.", at_least=0, at_most=1
+    )
+    batch_norm_decay: float = option(
+        0.9, "Momentum of BN's moving averages.", at_least=0, below=1
+    )
+    global_bn: bool = option(
+        True, "BN statistics over all replicas, not over each one's batch."
+    )
+    proj_head_mode: str = option(
+        "nonlinear",
+        "Projection head g.",
+        choices=("none", "linear", "nonlinear"),
+    )
+    num_proj_layers: int = option(
+        2,
+        "Layers of a nonlinear head (paper: 2; SimCLRv2: 3).",
+        official=3,
+        at_least=1,
+    )
+    proj_out_dim: int = option(128, "Dimension of z.", at_least=1)
+    ft_proj_selector: int = option(
+        0,
+        "Which layer of g feeds the linear head; 0 is h itself.",
+        at_least=0,
+    )
+    lineareval_while_pretraining: bool = option(
+        True,
+        "Train a linear probe beside the encoder, on a stop-gradient, where "
+        "the data has labels.",
+    )
+    zero_init_logits_layer: bool = option(
+        False, "Start the supervised head of finetune from zero."
+    )
+    fine_tune_after_block: int = option(
+        -1,
+        "finetune: -1 trains everything, 0 freezes the stem, b freezes up to "
+        "block b, 4 trains the head only.",
+        at_least=-1,
+        at_most=4,
+    )
+    mixed_precision: str = option(
+        "auto",
+        "Type of the encoder's arithmetic; losses, BN statistics and "
+        "variables stay float32. auto: bfloat16 where the device is fast at "
+        "it.",
+        choices=("auto", "none", "bfloat16", "float16"),
+        may_change=True,
+    )
+
+
+@_section
+class OptimConfig:
+    """Objective, optimiser and length of training."""
+
+    temperature: float = option(0.1, "tau of NT-Xent.", above=0)
+    hidden_norm: bool = option(True, "l2-normalise z before the loss.")
+    optimizer: str = option(
+        "lars",
+        "lars, momentum (Nesterov SGD) or adam.",
+        choices=("lars", "momentum", "adam"),
+    )
+    learning_rate: float = option(
+        0.3, "Base rate, before scaling with the batch.", above=0
+    )
+    learning_rate_scaling: str = option(
+        "linear",
+        "Peak rate: base * batch / 256, or base * sqrt(batch).",
+        choices=("linear", "sqrt"),
+    )
+    warmup_epochs: float = option(10.0, "Linear warm-up, epochs.", at_least=0)
+    weight_decay: float = option(1e-6, "L2 on kernels.", at_least=0)
+    momentum: float = option(
+        0.9, "Of lars and momentum.", at_least=0, below=1
+    )
+    train_batch_size: int = option(
+        4096, "Examples per step, over all replicas.", official=512, at_least=1
+    )
+    train_epochs: float = option(
+        100.0, "Length of training, epochs.", at_least=0
+    )
+    train_steps: int = option(
+        0, "Length of training, steps; overrides the epochs.", at_least=0
+    )
+
+
+@_section
+class EvalConfig:
+    """How a run is scored."""
+
+    eval_batch_size: int = option(
+        256, "Examples per evaluation step.", at_least=1, may_change=True
+    )
+    eval_steps: int = option(
+        0, "Evaluation steps; 0: the whole split.", at_least=0, may_change=True
+    )
+    eval_name: str | None = option(
+        None, "Name of the evaluation summaries.", may_change=True
+    )
+    eval_timeout_seconds: float = option(
+        7200.0,
+        "--mode=eval gives up when no new checkpoint appears for so long.",
+        above=0,
+        may_change=True,
+    )
+    linear_eval_labels: tuple[int, ...] = option(
+        (),
+        "After training, fit logistic regressions on this many labels, over "
+        "the features, a random encoder's and the raw pixels; a list.",
+        may_change=True,
+    )
+    linear_eval_draws: int = option(
+        10,
+        "How many class-balanced draws of labels they are averaged over.",
+        at_least=1,
+        may_change=True,
+    )
+
+
+@_section
+class OutputConfig:
+    """What is written, and how often."""
+
+    checkpoint_epochs: float = option(
+        1.0, "Between checkpoints, epochs.", above=0, may_change=True
+    )
+    checkpoint_steps: int = option(
+        0,
+        "Between checkpoints, steps; overrides the epochs.",
+        at_least=0,
+        may_change=True,
+    )
+    keep_checkpoint_max: int = option(
+        5, "How many checkpoints are kept.", at_least=1, may_change=True
+    )
+    keep_hub_module_max: int = option(
+        1, "How many SavedModels are kept; 0: none.", at_least=0,
+        may_change=True,
+    )
+    log_steps: int = option(
+        0,
+        "Between lines of metrics, steps. 0: a tenth of an epoch, 10 to 100.",
+        at_least=0,
+        may_change=True,
+    )
+
+
+@_section
+class DeviceConfig:
+    """Where it runs."""
+
+    strategy: str = option(
+        "auto",
+        "auto takes a TPU if one is named or there, else all GPUs, else the "
+        "CPU.",
+        choices=("auto", "tpu", "mirrored", "one_device"),
+        may_change=True,
+    )
+    use_tpu: bool | None = option(
+        None,
+        "True insists on a TPU, False rules it out. Unset: --strategy decides.",
+        official=True,
+        may_change=True,
+    )
+    tpu_name: str | None = option(
+        None, "Name or address of the TPU.", may_change=True
+    )
+    tpu_zone: str | None = option(
+        None, "Google Cloud zone of the TPU.", may_change=True
+    )
+    gcp_project: str | None = option(
+        None, "Google Cloud project of the TPU.", may_change=True
+    )
+    master: str | None = option(
+        None, "Address of the TPU; --tpu_name wins.", may_change=True
+    )
+    virtual_devices: int = option(
+        0,
+        "Split the CPU into so many devices, to try multi-replica runs.",
+        at_least=0,
+        may_change=True,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A whole run. Sections keep names short; option names are unique."""
+
+    job: JobConfig = dataclasses.field(default_factory=JobConfig)
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    augment: AugmentConfig = dataclasses.field(default_factory=AugmentConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
+    eval: EvalConfig = dataclasses.field(default_factory=EvalConfig)
+    output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
+    device: DeviceConfig = dataclasses.field(default_factory=DeviceConfig)
+
+    def __post_init__(self):
+        _check_together(self)
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Section -> option -> value, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @property
+    def model_dir(self) -> str:
+        """`--model_dir`, or runs/<dataset>."""
+        return self.job.model_dir or f"runs/{self.data.dataset}"
+
+
+def _check_together(config: Config) -> None:
+    """Rules that involve more than one option."""
+    model, job, data = config.model, config.job, config.data
+    layers = {"none": 0, "linear": 1}.get(
+        model.proj_head_mode, model.num_proj_layers
+    )
+    if model.ft_proj_selector > layers:
+        raise ValueError(
+            f"--ft_proj_selector must be 0 to {layers}, the layers of a "
+            f"{model.proj_head_mode} head. Received: {model.ft_proj_selector}."
+        )
+    if job.train_mode == "finetune":
+        raise ValueError(
+            "--train_mode=finetune is not available yet. Use --train_mode="
+            "pretrain; its online probe and --linear_eval_labels score the "
+            "encoder."
+        )
+    if data.dataset == "folder" and not data.data_dir:
+        raise ValueError(
+            "--dataset=folder needs --data_dir, the folder of images. "
+            "Received: no --data_dir."
+        )
+
+
+def sections() -> dict[str, type]:
+    """Section name -> its dataclass, in the order of `Config`."""
+    return {f.name: f.default_factory for f in dataclasses.fields(Config)}
+
+
+def options() -> dict[str, tuple[str, dataclasses.Field]]:
+    """Option name -> (section name, field)."""
+    return {
+        field.name: (name, field)
+        for name, section in sections().items()
+        for field in dataclasses.fields(section)
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Resolved:
+    """A configuration, and where each of its values came from.
+
+    Attributes:
+        config: the configuration.
+        origins: option name -> "flag", "recipe <name>", "default" (the paper's)
+            or "official".
+    """
+
+    config: Config
+    origins: Mapping[str, str]
+
+    def table(self) -> str:
+        """Every option with its value and origin, one line each."""
+        values = _flat(self.config)
+        lines = ["Configuration (value, where it came from):"]
+        for section in sections():
+            names = [n for n, (s, _) in options().items() if s == section]
+            lines += [f"  {section}"]
+            lines += [
+                f"    {name:<30}{_show(values[name]):<24}{self.origins[name]}"
+                for name in names
+            ]
+        return "\n".join(lines)
+
+    def departures(self) -> list[str]:
+        """Defaults in use in which the paper and the official code differ."""
+        values = _flat(self.config)
+        return [
+            f"--{name}={_show(values[name])} "
+            f"(official: {_show(field.metadata['official'])})"
+            for name, (_, field) in options().items()
+            if self.origins[name] == "default"
+            and not field.metadata["may_change"]
+            and name != "dataset"
+            and field.metadata["official"] != values[name]
+        ]
+
+
+def resolve(given: Mapping[str, Any], *, defaults: str = "paper") -> Resolved:
+    """Fills in what was not given.
+
+    A value given wins over the data set's recipe, which wins over the paper's
+    default. `defaults="official"` takes the official code's values and no
+    recipe.
+
+    Args:
+        given: option name -> value, for those that the user set.
+        defaults: "paper" or "official".
+
+    Raises:
+        ValueError: an unknown option, or a value out of its range.
+    """
+    known = options()
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ValueError(f"Unknown options: {', '.join(unknown)}.")
+    values, origins = {}, {}
+    for name, (_, field) in known.items():
+        official = defaults == "official"
+        values[name] = field.metadata["official"] if official else field.default
+        origins[name] = "official" if official else "default"
+    if defaults == "paper":
+        dataset = given.get("dataset", values["dataset"])
+        recipe_name, recipe = recipes.recipe_for(dataset)
+        for name, value in recipe.items():
+            values[name], origins[name] = value, f"recipe {recipe_name}"
+    if "train_epochs" in given and "train_steps" not in given:
+        # A recipe's length gives way to the user's, in either unit.
+        values["train_steps"], origins["train_steps"] = 0, "flag train_epochs"
+    for name, value in given.items():
+        values[name], origins[name] = value, "flag"
+    return Resolved(_build(values), origins)
+
+
+def from_dict(saved: Mapping[str, Mapping[str, Any]]) -> Config:
+    """The inverse of `Config.to_dict`."""
+    values = {k: v for section in saved.values() for k, v in section.items()}
+    return _build(values)
+
+
+def overlay(config: Config, given: Mapping[str, Any]) -> Config:
+    """`config` with the values of `given`, checked anew."""
+    return _build({**_flat(config), **given})
+
+
+def fixed_differences(old: Config, new: Config) -> list[str]:
+    """Options that a resumed run may not change, and changes all the same.
+
+    Returns:
+        One "--name is A, was B" each.
+    """
+    old_values, new_values = _flat(old), _flat(new)
+    return [
+        f"--{name}={_show(new_values[name])}, was {_show(old_values[name])}"
+        for name, (_, field) in options().items()
+        if not field.metadata["may_change"]
+        and old_values[name] != new_values[name]
+    ]
+
+
+def _flat(config: Config) -> dict[str, Any]:
+    return {
+        name: getattr(getattr(config, section), name)
+        for name, (section, _) in options().items()
+    }
+
+
+def _build(values: Mapping[str, Any]) -> Config:
+    built = {}
+    for name, section in sections().items():
+        fields = {f.name for f in dataclasses.fields(section)}
+        mine = {k: v for k, v in values.items() if k in fields}
+        built[name] = section(
+            **{k: tuple(v) if isinstance(v, list) else v
+               for k, v in mine.items()}
+        )
+    return Config(**built)
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "-"
+    return str(value)

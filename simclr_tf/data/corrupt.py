@@ -1,0 +1,149 @@
+"""Images that cannot be read: what takes their place, and how many they are.
+
+Dropping one (`ignore_errors` on the stream) would shift everything that comes
+after it, and a resumed run would repeat samples. So each image is read inside
+a data set of its own, of candidates: the image itself, then others drawn from
+the seed.
+"""
+
+import tensorflow as tf
+
+from simclr_tf.data import order
+
+# How many candidates are tried for one image. They are drawn one at a time,
+# so only a data set with hardly a readable image gets to the end.
+CANDIDATES = 100
+_NUM_NAMED = 10
+
+
+class CorruptLog:
+    """Counts the distinct images that could not be read, and names them."""
+
+    def __init__(self):
+        with tf.device("CPU:0"):
+            self._table = tf.lookup.experimental.MutableHashTable(
+                tf.string, tf.int64, default_value=0
+            )
+
+    def record(self, names) -> None:
+        """Notes names string[n], from inside a tf.data function."""
+        self._table.insert(names, tf.ones_like(names, tf.int64))
+
+    def count(self) -> int:
+        """How many different images could not be read so far."""
+        return int(self._table.size())
+
+    def names(self) -> list[str]:
+        """Their names (path, or file and record), sorted."""
+        return sorted(
+            name.decode(errors="replace")
+            for name in self._table.export()[0].numpy()
+        )
+
+    def check(self, max_fraction: float, num_examples: int) -> None:
+        """Raises when too many of the images could not be read.
+
+        Args:
+            max_fraction: of num_examples, `--max_corrupt_fraction`.
+            num_examples: of the data set.
+
+        Raises:
+            ValueError: there are more; the first ten are named.
+        """
+        count = self.count()
+        if count <= max_fraction * num_examples:
+            return
+        names = self.names()
+        listed = ", ".join(names[:_NUM_NAMED])
+        if count > _NUM_NAMED:
+            listed += f" and {count - _NUM_NAMED} more"
+        raise ValueError(
+            f"--max_corrupt_fraction={max_fraction:g} of {num_examples} images"
+            f" may be unreadable, but {count} are: {listed}. Repair or remove"
+            " them, or raise the flag."
+        )
+
+
+def read_or_substitute(records, pick, *, seed, log=None):
+    """Reads a pick, or another example in its place.
+
+    The substitute depends on (seed, epoch, id of the unreadable example) and
+    on nothing else, so it is the same when a run resumes.
+
+    Args:
+        records: `Records` or `Shards`.
+        pick: one of its picks.
+        seed: int.
+        log: `CorruptLog` or None.
+
+    Returns:
+        image uint8[h, w, 3], label int64[] and id int64[] of what was read.
+    """
+    if not records.can_fail:
+        image, label = records.read(pick, pick["index"])
+        return image, label, records.identify(pick, pick["index"])
+    wanted = records.identify(pick, pick["index"])
+
+    def candidate(attempt):
+        draw = order.mix(order.SUBSTITUTE, seed, pick["epoch"], wanted, attempt)
+        other = tf.math.floormod(draw, records.choices(pick))
+        return tf.where(attempt == 0, pick["index"], other)
+
+    def read(attempt):
+        image, label = records.read(pick, candidate(attempt))
+        return image, label, attempt
+
+    image, label, attempt = _first_that_works(read, CANDIDATES)
+    _note(log, records, pick, candidate, failures=attempt)
+    return image, label, records.identify(pick, candidate(attempt))
+
+
+def read_or_blank(records, pick, *, blank, log=None):
+    """Reads a pick, or gives a blank image in its place.
+
+    Returns:
+        image uint8[h, w, 3], label int64[], id int64[], and bool[]: whether
+        the image could be read.
+    """
+    index = pick["index"]
+    sample_id = records.identify(pick, index)
+    if not records.can_fail:
+        image, label = records.read(pick, index)
+        return image, label, sample_id, tf.constant(True)
+
+    def read(attempt):
+        image, label = tf.cond(
+            attempt == 0,
+            lambda: records.read(pick, index),
+            lambda: (blank, tf.constant(-1, tf.int64)),
+        )
+        image.set_shape([None, None, 3])
+        return image, label, attempt
+
+    image, label, attempt = _first_that_works(read, 2)
+    _note(log, records, pick, lambda _: index, failures=attempt)
+    return image, label, sample_id, attempt == 0
+
+
+def _first_that_works(read, attempts):
+    """read(0), or read(1) where that fails, and so on.
+
+    Of the forms tried, a data set inside `map` costs least (some 0.1 ms an
+    image) and leaves the parallel calls to map; a nested data set under
+    interleave or flat_map, or a marker behind every image, costs more.
+    """
+    candidates = tf.data.Dataset.range(attempts).map(read)
+    candidates = candidates.ignore_errors(log_warning=False)
+    return candidates.take(1).get_single_element()
+
+
+def _note(log, records, pick, candidate, *, failures) -> None:
+    """Logs the candidates before the one that could be read."""
+    if log is None:
+        return
+
+    def note():
+        log.record(records.name(pick, candidate(tf.range(failures))))
+        return failures
+
+    tf.cond(failures > 0, note, lambda: failures)

@@ -1,0 +1,119 @@
+"""The embedded default: scikit-learn's 1,797 handwritten digits, for TFDS.
+
+A data set that needs no download, in the form that all others have. Source:
+E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits (UCI
+Machine Learning Repository, 1998), the test part, as scikit-learn ships it.
+"""
+
+import contextlib
+import io
+import os
+import uuid
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from sklearn import datasets
+
+_DARKEST = 16  # of scikit-learn's pixels, which are counts of 0..16
+
+
+class Digits(tfds.core.GeneratorBasedBuilder):
+    """8x8 grey digits 0..9, with fixed, class-stratified splits."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="1,797 handwritten digits of 8x8 pixels.",
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(
+                        shape=(8, 8, 1), encoding_format="png"
+                    ),
+                    "label": tfds.features.ClassLabel(num_classes=10),
+                }
+            ),
+            supervised_keys=("image", "label"),
+        )
+
+    def _split_generators(self, dl_manager):
+        del dl_manager
+        digits = datasets.load_digits()
+        # Every fifth example of the sequence sorted by class is for testing.
+        by_class = np.argsort(digits.target, kind="stable")
+        for_test = np.zeros(len(by_class), bool)
+        for_test[by_class[::5]] = True
+        return {
+            "train": self._generate_examples(digits, np.flatnonzero(~for_test)),
+            "test": self._generate_examples(digits, np.flatnonzero(for_test)),
+        }
+
+    def _generate_examples(self, digits, which):
+        for i in which:
+            image = np.round(digits.images[i] * 255 / _DARKEST)
+            yield (
+                int(i),
+                {
+                    "image": image.astype(np.uint8)[..., np.newaxis],
+                    "label": int(digits.target[i]),
+                },
+            )
+
+
+def prepare(data_dir: str | None = None) -> str:
+    """Writes the data set where it is not there yet; takes a second or two.
+
+    Several processes may do so at once: each writes aside, and the first to
+    finish puts its copy in place.
+
+    Args:
+        data_dir: a TFDS data_dir, by default TFDS's own.
+
+    Returns:
+        The data_dir.
+
+    Raises:
+        ValueError: it cannot be written.
+    """
+    root = os.path.expanduser(data_dir or tfds.core.constants.DATA_DIR)
+    place = os.path.join(root, "digits", str(Digits.VERSION))
+    if _is_prepared(place):
+        return root
+    aside = os.path.join(root, f".digits-{uuid.uuid4().hex}")
+    try:
+        tf.io.gfile.makedirs(os.path.dirname(place))
+        written = _write(aside)
+        try:
+            tf.io.gfile.rename(written, place)
+        except tf.errors.OpError:
+            if not _is_prepared(place):
+                raise
+    except (OSError, tf.errors.OpError) as error:
+        raise ValueError(
+            f"--dataset=digits cannot be written into --data_dir={root}"
+            f" ({error}). Give a --data_dir that can be written."
+        ) from error
+    finally:
+        if tf.io.gfile.exists(aside):
+            tf.io.gfile.rmtree(aside)
+    return root
+
+
+def _is_prepared(place: str) -> bool:
+    return tf.io.gfile.exists(os.path.join(place, "dataset_info.json"))
+
+
+def _write(data_dir: str) -> str:
+    """Prepares the data set under data_dir; returns the folder of its files."""
+    builder = Digits(data_dir=data_dir)
+    # TFDS reports every stage of its second of work on both streams.
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(try_download_gcs=False)
+        )
+    return str(builder.data_dir)

@@ -1,0 +1,247 @@
+"""A folder of images as a source.
+
+    data_dir/cat/001.jpg            subfolders are classes, by sorted name;
+    data_dir/dog/nested/002.PNG     what lies deeper belongs to them
+    data_dir/001.jpg                no subfolders: no labels
+    data_dir/train/..., val/...     a folder per split, of either kind
+
+A folder that has `data_dir/<split>/` uses it for that split. One without
+split folders is all "train". Either takes slices as in TFDS, `train[:90%]` and
+`train[90%:]`, of a fixed shuffling by the hashes of the paths.
+
+Files with the suffix of an image, and others that start like one, count as
+images; what kind they are is seen from their bytes. The rest, and names that
+begin with a dot, are passed over.
+"""
+
+import hashlib
+import os
+import re
+from concurrent import futures
+
+import numpy as np
+import tensorflow as tf
+
+from simclr_tf.data.records import Records, Source, decoded, read_rgb
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
+# Folders of these names split a data set; they are not classes.
+SPLIT_NAMES = ("train", "val", "valid", "validation", "test")
+_HEAD = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|GIF8[79]a|BM.{4}\0{4}|RIFF.{4}WEBP", re.DOTALL
+)
+_SPLIT = re.compile(r"^([\w.-]+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?$")
+# Listing is waiting, for a network most of all.
+_NUM_THREADS = 16
+
+
+def open_folder(
+    *,
+    split: str,
+    data_dir: str | None,
+    cache: bool = False,
+    in_memory_limit_mb: int = 2048,
+) -> Source:
+    """Opens a folder of images.
+
+    Args:
+        split: "train", or the name of a split folder, with or without slice.
+        data_dir: the folder, on any file system that TensorFlow can read.
+        cache: decode every image once and keep it in memory.
+        in_memory_limit_mb: how much cache may take.
+
+    Returns:
+        Source with random access.
+
+    Raises:
+        ValueError: no such folder or split, or no images in it.
+    """
+    root = _existing_folder(data_dir)
+    name, start, stop = _parse_split(split)
+    splits = _split_folders(root)
+    folder = _folder_of_split(root, name, splits)
+    files, ignored = _images(folder)
+    labelled = any("/" in file for file in files)
+    classes = _classes(root, folder, splits) if labelled else []
+    if not files:
+        raise ValueError(
+            f"--data_dir={data_dir} has no JPEG, PNG, GIF, BMP or WebP image"
+            f" for split {split!r} ({ignored} other files)."
+        )
+    ids = np.array([_path_id(file) for file in files], np.int64)
+    chosen = _slice(ids, start, stop)
+    if not chosen.size:
+        raise ValueError(
+            f"split {split!r} of --data_dir={data_dir} is empty: there are"
+            f" {len(files)} images."
+        )
+    files, ids = [files[i] for i in chosen], ids[chosen]
+    records = _records(folder, files, ids, classes)
+    fingerprint = _fingerprint(folder, files)
+    if cache:
+        records = decoded(records, limit_bytes=in_memory_limit_mb << 20)
+    return Source(
+        name="folder",
+        split=split,
+        num_examples=len(files),
+        num_classes=len(classes) or None,
+        class_names=tuple(classes),
+        fingerprint=fingerprint,
+        records=records,
+        ignored_files=ignored,
+    )
+
+
+def _images(folder: str) -> tuple[list[str], int]:
+    """Sorted relative paths of the images, and how many files are not.
+
+    Where there are class folders, a file beside them has no class, and is not.
+    """
+    files, level = [], [""]
+    with futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
+        while level:
+            listed = list(pool.map(lambda path: _list(folder, path), level))
+            files += [file for found, _ in listed for file in found]
+            level = [path for _, folders in listed for path in folders]
+        is_image = pool.map(lambda file: _is_image(folder, file), files)
+        images = [f for f, good in zip(files, is_image, strict=True) if good]
+    nested = [file for file in images if "/" in file]
+    return sorted(nested or images), len(files) - len(nested or images)
+
+
+def _list(folder: str, path: str) -> tuple[list[str], list[str]]:
+    """Files and folders right under folder/path, relative to folder."""
+    files, folders = [], []
+    for entry in tf.io.gfile.listdir(_join(folder, path)):
+        name = entry.rstrip("/")
+        if name.startswith("."):
+            continue
+        relative = f"{path}/{name}" if path else name
+        # To ask a remote file system about each of a million images would
+        # take hours, so a name that looks like an image's is a file.
+        if entry.endswith("/") or (
+            not _has_suffix(name) and tf.io.gfile.isdir(_join(folder, relative))
+        ):
+            folders.append(relative)
+        else:
+            files.append(relative)
+    return files, folders
+
+
+def _has_suffix(path: str) -> bool:
+    return path.lower().endswith(SUFFIXES)
+
+
+def _is_image(folder: str, file: str) -> bool:
+    """By its name, else by its first bytes."""
+    if _has_suffix(file):
+        return True
+    try:
+        with tf.io.gfile.GFile(_join(folder, file), "rb") as opened:
+            return bool(_HEAD.match(opened.read(12)))
+    except tf.errors.OpError:
+        return False
+
+
+def _existing_folder(data_dir: str | None) -> str:
+    if not data_dir:
+        raise ValueError(
+            "--dataset=folder needs --data_dir, the folder of images."
+        )
+    root = os.path.expanduser(data_dir).rstrip("/")
+    if not tf.io.gfile.isdir(root):
+        raise ValueError(f"--data_dir={data_dir} is not an existing folder.")
+    return root
+
+
+def _split_folders(root: str) -> list[str]:
+    return [
+        name for name in SPLIT_NAMES if tf.io.gfile.isdir(_join(root, name))
+    ]
+
+
+def _folder_of_split(root: str, name: str, splits: list[str]) -> str:
+    if name in splits or tf.io.gfile.isdir(_join(root, name)):
+        return _join(root, name)
+    if splits:
+        raise ValueError(
+            f"split {name!r} does not exist: --data_dir={root} has the split"
+            f" folders {', '.join(splits)}."
+        )
+    if name != "train":
+        raise ValueError(
+            f"split {name!r} does not exist: --data_dir={root} has no split"
+            f" folders, so it is all 'train' (slices: 'train[:90%]',"
+            f" 'train[90%:]'), and there is no folder {name!r} in it."
+        )
+    return root
+
+
+def _classes(root: str, folder: str, splits: list[str]) -> list[str]:
+    """Class names of the folder and of the other splits, so that a class
+    which one split lacks does not shift the labels of the others."""
+    others = {_join(root, split) for split in splits}
+    found = [_list(one, "")[1] for one in others | {folder}]
+    return sorted(set().union(*found))
+
+
+def _parse_split(split: str):
+    match = _SPLIT.match(split)
+    if not match:
+        raise ValueError(
+            f"split {split!r} of a folder is not a name, or a name with one"
+            " slice such as train[:90%] or train[100:]."
+        )
+    return match.groups()
+
+
+def _slice(ids: np.ndarray, start: str | None, stop: str | None) -> np.ndarray:
+    """Indexes of a slice, ascending. Sorted by their hashes, the paths come
+    in an order that is fixed, arbitrary, and moves little when files do."""
+    shuffled = np.lexsort((np.arange(len(ids)), ids))
+    bounds = slice(_bound(start, len(ids)), _bound(stop, len(ids)))
+    return np.sort(shuffled[bounds])
+
+
+def _bound(text: str | None, size: int) -> int | None:
+    if text is None:
+        return None
+    if text.endswith("%"):
+        return round(int(text[:-1]) * size / 100)
+    return int(text)
+
+
+def _path_id(path: str) -> int:
+    """A hash that moving the folder does not change, in 0..2^63-1."""
+    digest = hashlib.blake2b(path.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def _records(folder, files, ids, classes) -> Records:
+    label_of = {name: label for label, name in enumerate(classes)}
+    labels = [label_of.get(file.split("/")[0], -1) for file in files]
+    with tf.device("CPU:0"):
+        paths = tf.constant([_join(folder, file) for file in files])
+        return Records(
+            payload=paths,
+            labels=tf.constant(labels, tf.int64),
+            ids=tf.constant(ids),
+            decode=lambda path: read_rgb(tf.io.read_file(path)),
+            name_of=lambda index: tf.gather(paths, index),
+            storage="files",
+            can_fail=True,
+        )
+
+
+def _fingerprint(folder: str, files: list[str]) -> str:
+    """Of paths and, where asking is cheap, sizes."""
+    digest = hashlib.sha256()
+    is_local = "://" not in folder
+    for file in files:
+        size = tf.io.gfile.stat(_join(folder, file)).length if is_local else 0
+        digest.update(f"{file}\0{size}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _join(folder: str, path: str) -> str:
+    return f"{folder}/{path}" if path else folder

@@ -1,0 +1,245 @@
+"""Training and evaluation batches, as tf.data.
+
+    picks -> read (decode once; a substitute where that fails) -> views
+          -> per-replica batch -> on_batch -> prefetch
+
+What a pick is depends on the source (`records`, `shards`); the rest is here.
+The views, the only place where augmentation comes in, are the caller's.
+
+Legend: B the global batch, N the batch of one replica, S a view's side.
+"""
+
+import tensorflow as tf
+
+from simclr_tf.data.corrupt import (
+    CorruptLog,
+    read_or_blank,
+    read_or_substitute,
+)
+from simclr_tf.data.records import Source
+
+# Side of the black image that stands for padding and unreadable examples.
+_BLANK_SIDE = 32
+
+
+def training_batches(
+    source: Source,
+    *,
+    seed: int,
+    start_step: int,
+    global_batch_size: int,
+    per_replica_batch_size: int,
+    view,
+    num_views: int = 2,
+    num_hosts: int = 1,
+    host: int = 0,
+    on_batch=None,
+    corrupt: CorruptLog | None = None,
+    num_parallel_calls: int = tf.data.AUTOTUNE,
+    threadpool_size: int | None = None,
+) -> tf.data.Dataset:
+    """Endless batches of views, a function of (seed, step) alone.
+
+    Every example of an epoch comes once; batches straddle the ends of epochs.
+    Consecutive batches are consecutive slices of this host's rows,
+    [host * B/H, (host + 1) * B/H), of the global batch: R of them make a step.
+
+    Args:
+        source: from `sources.open_source`.
+        seed: of the order and the substitutes.
+        start_step: global batches that have been used; they are not read.
+        global_batch_size: B, over all replicas of all hosts.
+        per_replica_batch_size: N; divides B / num_hosts.
+        view: (image uint8[h, w, 3], epoch int64[], id int64[], number of the
+            view) -> dict of tensors of fixed shapes.
+        num_views: how often view is called for an image decoded once.
+        num_hosts: H, processes that each read their part.
+        host: this one, 0..H-1.
+        on_batch: dict of a batch -> dict, mapped over the batches.
+        corrupt: told of every image that could not be read.
+        num_parallel_calls: images prepared side by side.
+        threadpool_size: threads of a pool for this pipeline only.
+
+    Returns:
+        Dataset of dicts: `<key>_<number>` [N, ...] for each key of view and
+        each view, "label" int64[N] (-1 where there is none), "id" int64[N].
+
+    Raises:
+        ValueError: batch sizes that do not divide; a view of unknown shape.
+    """
+    _check_sizes(global_batch_size, per_replica_batch_size, num_hosts)
+    records = source.records
+
+    def sample(pick):
+        image, label, sample_id = read_or_substitute(
+            records, pick, seed=seed, log=corrupt
+        )
+        views = {}
+        for number in range(num_views):
+            drawn = view(image, pick["epoch"], sample_id, number)
+            views |= {f"{key}_{number}": drawn[key] for key in drawn}
+        return {**views, "label": label, "id": sample_id}
+
+    picks = records.training_picks(
+        seed=seed,
+        start_step=start_step,
+        global_batch_size=global_batch_size,
+        num_hosts=num_hosts,
+        host=host,
+    )
+    batches = picks.map(sample, num_parallel_calls)
+    batches = batches.batch(per_replica_batch_size, drop_remainder=True)
+    if on_batch is not None:
+        batches = batches.map(on_batch, num_parallel_calls)
+    return _finish(batches, threadpool_size)
+
+
+def eval_batches(
+    source: Source,
+    *,
+    global_batch_size: int,
+    per_replica_batch_size: int,
+    view,
+    num_hosts: int = 1,
+    host: int = 0,
+    max_examples: int | None = None,
+    corrupt: CorruptLog | None = None,
+    num_parallel_calls: int = tf.data.AUTOTUNE,
+    threadpool_size: int | None = None,
+) -> tf.data.Dataset:
+    """Every example once, in the source's order; the last batch is padded.
+
+    Every host gives the same number of batches, all of full shape. Padding
+    and unreadable examples (which have no substitutes here) are black images
+    with mask False and label -1.
+
+    Args:
+        source: from `sources.open_source`.
+        global_batch_size: B, over all replicas of all hosts.
+        per_replica_batch_size: N; divides B / num_hosts.
+        view: image uint8[h, w, 3] -> uint8[S, S, 3].
+        num_hosts: H, processes that each read their part.
+        host: this one, 0..H-1.
+        max_examples: only the first so many.
+        corrupt: told of every image that could not be read.
+        num_parallel_calls: images prepared side by side.
+        threadpool_size: threads of a pool for this pipeline only.
+
+    Returns:
+        Dataset of dicts: "images" uint8[N, S, S, 3], "label" int64[N],
+        "id" int64[N] (-1 for padding), "mask" bool[N].
+
+    Raises:
+        ValueError: batch sizes that do not divide; a view of unknown shape.
+    """
+    _check_sizes(global_batch_size, per_replica_batch_size, num_hosts)
+    records = source.records
+    num_examples = source.num_examples
+    if max_examples is not None:
+        num_examples = min(num_examples, max_examples)
+    blank = tf.zeros([_BLANK_SIDE, _BLANK_SIDE, 3], tf.uint8)
+    missing = tf.constant(-1, tf.int64)
+
+    def example(image, label, sample_id, mask):
+        return {
+            "images": view(image),
+            "label": tf.where(mask, label, missing),
+            "id": sample_id,
+            "mask": mask,
+        }
+
+    def sample(pick):
+        return example(*read_or_blank(records, pick, blank=blank, log=corrupt))
+
+    picks = records.eval_picks(
+        num_examples=num_examples,
+        global_batch_size=global_batch_size,
+        num_hosts=num_hosts,
+        host=host,
+    )
+    padding = tf.data.Dataset.from_tensors(
+        (blank, missing, missing, tf.constant(False))
+    )
+    examples = picks.map(sample, num_parallel_calls).concatenate(
+        padding.map(example).repeat()
+    )
+    num_global_batches = -(-num_examples // global_batch_size)
+    per_host = num_global_batches * (global_batch_size // num_hosts)
+    batches = examples.take(per_host).batch(
+        per_replica_batch_size, drop_remainder=True
+    )
+    return _finish(batches, threadpool_size)
+
+
+def preflight_scan(
+    source: Source,
+    *,
+    corrupt: CorruptLog,
+    limit: int = 512,
+    seed: int = 0,
+) -> int:
+    """Reads some examples, so that bad data shows before any work is done.
+
+    Args:
+        source: from `sources.open_source`.
+        corrupt: told of every image that could not be read. Its check is
+            the caller's, and is final for sources of up to limit examples.
+        limit: how many, drawn from the seed without repeats.
+        seed: of the draw.
+
+    Returns:
+        How many were read.
+    """
+    if not source.records.can_fail:
+        return 0
+    blank = tf.zeros([1, 1, 3], tf.uint8)
+
+    def read(pick):
+        return read_or_blank(source.records, pick, blank=blank, log=corrupt)[-1]
+
+    picks = source.records.scan_picks(limit=limit, seed=seed)
+    readable = picks.map(read, tf.data.AUTOTUNE)
+    return int(readable.reduce(0, lambda count, _: count + 1))
+
+
+def check_batch(*, num_examples: int, global_batch_size: int) -> None:
+    """Raises where the data set cannot fill one batch.
+
+    Raises:
+        ValueError: num_examples < global_batch_size.
+    """
+    if num_examples < global_batch_size:
+        raise ValueError(
+            f"--train_batch_size={global_batch_size} is more than the data"
+            f" set's {num_examples} examples. Lower it, or take more data."
+        )
+
+
+def _check_sizes(global_batch_size, per_replica_batch_size, num_hosts):
+    per_host, left = divmod(global_batch_size, num_hosts)
+    if left or per_host % per_replica_batch_size:
+        raise ValueError(
+            f"A global batch of {global_batch_size} cannot be cut into"
+            f" {num_hosts} hosts and batches of {per_replica_batch_size} per"
+            " replica: --train_batch_size (or --eval_batch_size) must be a"
+            " multiple of the number of replicas."
+        )
+
+
+def _finish(batches, threadpool_size) -> tf.data.Dataset:
+    for key, spec in batches.element_spec.items():
+        if not spec.shape.is_fully_defined():
+            # TPU: XLA compiles for one shape.
+            raise ValueError(
+                f"view gives {key!r} of shape {spec.shape}; every shape must"
+                " be known. Set it in view."
+            )
+    options = tf.data.Options()
+    options.deterministic = True
+    # The hosts' parts are cut out above; TF must not cut them again.
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.OFF
+    )
+    if threadpool_size is not None:
+        options.threading.private_threadpool_size = threadpool_size
+    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,256 @@
+"""TFRecord files that memory cannot hold, read as a stream.
+
+TFRecords have no random access, so an epoch is shuffled in two strokes: the
+order of the files, taken in groups that are read side by side, and then whole
+windows of records. Both are functions of (seed, epoch). A run that resumes
+passes over groups that it skips without opening them, and over records of its
+own group without parsing them.
+
+Each host has its own part of the records, one contiguous range, so the order
+depends on the number of hosts; together they read every record once an epoch.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from simclr_tf.data import order
+from simclr_tf.data.records import ENDLESS, read_rgb
+
+# A window is what shuffling and substitutes cost in memory, two to three
+# times over (one in use, the next one filling).
+WINDOW_BYTES = 256 << 20
+# Files read side by side.
+GROUP = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Pieces:
+    """Runs of records within files; all arrays have one entry per piece.
+
+    Attributes:
+        paths: of the files.
+        skips: records of the file before the piece.
+        takes: records of the piece.
+        first_ids: id of the piece's first record; the others count up.
+    """
+
+    paths: np.ndarray
+    skips: np.ndarray
+    takes: np.ndarray
+    first_ids: np.ndarray
+
+    @property
+    def num_examples(self) -> int:
+        return int(self.takes.sum())
+
+    def between(self, start: int, stop: int) -> "Pieces":
+        """The records start..stop-1, in order."""
+        ends = np.cumsum(self.takes)
+        low = np.clip(start - (ends - self.takes), 0, self.takes)
+        high = np.clip(stop - (ends - self.takes), 0, self.takes)
+        kept = high > low
+        return Pieces(
+            self.paths[kept],
+            (self.skips + low)[kept],
+            (high - low)[kept],
+            (self.first_ids + low)[kept],
+        )
+
+    def in_order(self) -> tf.data.Dataset:
+        """(id int64[], serialized string[]) of every record, in order."""
+        return self._dataset().flat_map(_read_piece)
+
+    def side_by_side(self, which) -> tf.data.Dataset:
+        """The same of some pieces, a record of each in turn."""
+        return self._dataset(which).interleave(
+            _read_piece,
+            cycle_length=GROUP,
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+
+    def _dataset(self, which=None) -> tf.data.Dataset:
+        columns = (self.paths, self.skips, self.takes, self.first_ids)
+        if which is not None:
+            columns = tuple(tf.gather(column, which) for column in columns)
+        return tf.data.Dataset.from_tensor_slices(columns)
+
+    def name_of(self, ids) -> tf.Tensor:
+        """string[...]: "<file> record <number>" for ids int64[...]."""
+        by_id = np.argsort(self.first_ids, kind="stable")
+        first = tf.constant(self.first_ids[by_id])
+        piece = tf.searchsorted(first, tf.reshape(ids, [-1]), side="right") - 1
+        piece = tf.reshape(piece, tf.shape(ids))
+        number = ids - tf.gather(first, piece)
+        number += tf.gather(tf.constant(self.skips[by_id]), piece)
+        names = np.array([str(path).split("/")[-1] for path in self.paths])
+        return tf.strings.join(
+            [
+                tf.gather(tf.constant(names[by_id]), piece),
+                tf.strings.as_string(number),
+            ],
+            separator=" record ",
+        )
+
+
+def _read_piece(path, skip, take, first_id) -> tf.data.Dataset:
+    records = tf.data.TFRecordDataset(path).skip(skip).take(take)
+    return records.enumerate(start=first_id)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Shards:
+    """Examples in TFRecord files, with the methods of `records.Records`.
+
+    Attributes:
+        pieces: where the records lie.
+        parse: serialized string[] -> (encoded string[], label int64[]).
+        window: records that are shuffled together; an unreadable one is
+            replaced by another of its window.
+    """
+
+    pieces: Pieces
+    parse: Callable
+    window: int
+    storage = "stream"
+    can_fail = True
+
+    @property
+    def num_examples(self) -> int:
+        return self.pieces.num_examples
+
+    def training_picks(
+        self, *, seed, start_step, global_batch_size, num_hosts, host
+    ) -> tf.data.Dataset:
+        """Endless: this host's part of the data, epoch after epoch."""
+        pieces = self._of_host(self.num_examples, num_hosts, host)
+        start = start_step * (global_batch_size // num_hosts)
+        groups = _Groups(pieces, seed=seed, window=self.window)
+        first_group, skip = groups.locate(start)
+        skip = tf.constant(skip, tf.int64)
+
+        def windows(group):
+            return groups.windows(
+                group,
+                skip=tf.where(group == first_group, skip, tf.zeros_like(skip)),
+            )
+
+        numbers = tf.data.Dataset.range(first_group, ENDLESS)
+        # The next window fills while this one is used up.
+        return numbers.flat_map(windows).prefetch(1).flat_map(_picks_of_window)
+
+    def eval_picks(
+        self, *, num_examples, global_batch_size, num_hosts, host
+    ) -> tf.data.Dataset:
+        """This host's part of the first examples, in the source's order."""
+        del global_batch_size
+        pieces = self._of_host(num_examples, num_hosts, host)
+        return pieces.in_order().map(_lone_pick)
+
+    def scan_picks(self, *, limit, seed) -> tf.data.Dataset:
+        """Up to `limit` different examples, drawn from the seed."""
+        groups = _Groups(self.pieces, seed=seed, window=self.window)
+        windows = tf.data.Dataset.range(groups.per_epoch).flat_map(
+            lambda group: groups.windows(group, skip=tf.zeros([], tf.int64))
+        )
+        return windows.flat_map(_picks_of_window).take(limit)
+
+    def choices(self, pick) -> tf.Tensor:
+        """int64[], how many examples a substitute may come from."""
+        return tf.size(pick["ids"], out_type=tf.int64)
+
+    def identify(self, pick, index) -> tf.Tensor:
+        """int64[], the id of an example."""
+        return tf.gather(pick["ids"], index)
+
+    def name(self, pick, index) -> tf.Tensor:
+        """string[...], what to call examples in a message."""
+        return self.pieces.name_of(tf.gather(pick["ids"], index))
+
+    def read(self, pick, index):
+        """uint8[h, w, 3] and label int64[]."""
+        encoded, label = self.parse(tf.gather(pick["records"], index))
+        return read_rgb(encoded), label
+
+    def _of_host(self, num_examples, num_hosts, host) -> Pieces:
+        bounds = [num_examples * h // num_hosts for h in (host, host + 1)]
+        return self.pieces.between(*bounds)
+
+
+class _Groups:
+    """The groups of pieces of every epoch, numbered through the epochs."""
+
+    def __init__(self, pieces: Pieces, *, seed, window):
+        self._pieces = pieces
+        self._seed = seed
+        self._window = window
+        self.per_epoch = -(-len(pieces.takes) // GROUP)
+
+    def locate(self, position: int) -> tuple[int, int]:
+        """The group of a position, and the records of it that come before."""
+        epoch, left = divmod(position, self._pieces.num_examples)
+        for group in range(self.per_epoch):
+            which = self._members(epoch, group).numpy()
+            size = int(self._pieces.takes[which].sum())
+            if left < size:
+                break
+            left -= size
+        return epoch * self.per_epoch + group, left
+
+    def windows(self, number, *, skip) -> tf.data.Dataset:
+        """A group's windows from record `skip` on, as (epoch, order, ...).
+
+        Windows are counted from the start of the group, so what is skipped
+        changes nothing in what follows.
+        """
+        epoch, group = number // self.per_epoch, number % self.per_epoch
+        first_window, skip = skip // self._window, skip % self._window
+
+        def shuffled(window, records):
+            ids, serialized = records
+            size = tf.size(ids, out_type=tf.int64)
+            key = (order.WINDOW, self._seed, epoch, group, window)
+            index = order.permute(tf.range(size), size=size, key=key)
+            index = index[
+                tf.where(window == first_window, skip, tf.zeros_like(skip)) :
+            ]
+            return {
+                "epoch": epoch,
+                "index": index,
+                "ids": ids,
+                "records": serialized,
+            }
+
+        records = self._pieces.side_by_side(self._members(epoch, group))
+        records = records.skip(first_window * self._window)
+        windows = records.batch(self._window).enumerate(start=first_window)
+        return windows.map(shuffled)
+
+    def _members(self, epoch, group) -> tf.Tensor:
+        """int64[], the pieces of a group."""
+        size = len(self._pieces.takes)
+        places = tf.range(size, dtype=tf.int64)
+        key = (order.PIECES, self._seed, epoch)
+        shuffled = order.permute(places, size=size, key=key)
+        return shuffled[group * GROUP : (group + 1) * GROUP]
+
+
+def _picks_of_window(window) -> tf.data.Dataset:
+    # Every pick carries the whole window, for substitutes: by reference.
+    index = window.pop("index")
+    rest = tf.data.Dataset.from_tensors(window).repeat()
+    picks = tf.data.Dataset.zip(rest, tf.data.Dataset.from_tensor_slices(index))
+    return picks.map(lambda window, index: {**window, "index": index})
+
+
+def _lone_pick(record_id, serialized):
+    zero = tf.zeros([], tf.int64)
+    return {
+        "epoch": zero,
+        "index": zero,
+        "ids": record_id[tf.newaxis],
+        "records": serialized[tf.newaxis],
+    }

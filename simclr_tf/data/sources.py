@@ -1,0 +1,65 @@
+"""Opening a data set by name: the one door to TFDS, folders and digits."""
+
+from simclr_tf.data.folder import open_folder
+from simclr_tf.data.records import Source
+
+__all__ = ["Source", "open_source"]
+
+
+def open_source(
+    *,
+    dataset: str,
+    split: str,
+    data_dir: str | None = None,
+    image_key: str | None = None,
+    label_key: str | None = None,
+    cache: bool = False,
+    in_memory_limit_mb: int = 2048,
+    download: bool = False,
+) -> Source:
+    """Opens a split of a data set.
+
+    What fits in_memory_limit_mb is read at once and kept: decoded, where all
+    images have one size of up to 96 pixels a side (or cache is set), else
+    encoded. Folders are read file by file. TFRecords that do not fit are
+    streamed.
+
+    Args:
+        dataset: "digits", "folder", or a name of TensorFlow Datasets, with
+            its configuration: "imagenet2012_subset/1pct".
+        split: "train", "test", ... or a part, "train[:10%]".
+        data_dir: the folder of images, or of prepared TFDS data sets.
+        image_key: the image feature, where a data set has several.
+        label_key: the label feature, where a data set has several.
+        cache: keep the images decoded in memory.
+        in_memory_limit_mb: how much memory the images may take.
+        download: let TFDS download and prepare what is missing.
+
+    Returns:
+        Source.
+
+    Raises:
+        ValueError: an unknown or unprepared data set, a data_dir or split that
+            does not exist or is empty, a feature that is ambiguous, a cache
+            that does not fit. The message names the flag.
+    """
+    if dataset == "folder":
+        return open_folder(
+            split=split,
+            data_dir=data_dir,
+            cache=cache,
+            in_memory_limit_mb=in_memory_limit_mb,
+        )
+    # Here, so that a run on a folder does not pay for the import.
+    from simclr_tf.data.tfds_source import open_tfds
+
+    return open_tfds(
+        dataset=dataset,
+        split=split,
+        data_dir=data_dir,
+        image_key=image_key,
+        label_key=label_key,
+        cache=cache,
+        in_memory_limit_mb=in_memory_limit_mb,
+        download=download,
+    )

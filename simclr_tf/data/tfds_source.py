@@ -1,0 +1,265 @@
+"""A data set prepared by TensorFlow Datasets as a source.
+
+Opened from its files alone (`dataset_info.json`, `features.json`), so data
+prepared by any version of TFDS can be read, without the code that made it and
+without a network. Images stay encoded until they are ours to decode.
+"""
+
+import difflib
+import hashlib
+import os
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core import read_only_builder
+
+from simclr_tf.data import digits
+from simclr_tf.data.records import Source
+from simclr_tf.data.shards import Pieces
+from simclr_tf.data.tfds_records import Stored
+
+
+def open_tfds(
+    *,
+    dataset: str,
+    split: str,
+    data_dir: str | None = None,
+    image_key: str | None = None,
+    label_key: str | None = None,
+    cache: bool = False,
+    in_memory_limit_mb: int = 2048,
+    download: bool = False,
+) -> Source:
+    """Opens a split of a prepared TFDS data set.
+
+    Args:
+        dataset: name, with configuration and version where they matter:
+            "imagenet2012_subset/1pct", "cifar10:3.0.2". "digits" is prepared
+            where it is missing.
+        split: TFDS's syntax: "train", "train[:10%]", "train+test".
+        data_dir: TFDS's default where None.
+        image_key: the feature to read, where there are several images.
+        label_key: the ClassLabel to read, where there are several.
+        cache: keep the images decoded in memory.
+        in_memory_limit_mb: what fits is kept in memory; the rest is streamed.
+        download: let TFDS download and prepare what is missing.
+
+    Returns:
+        Source, of random access where the split fits in memory.
+
+    Raises:
+        ValueError: one line that names the flag, for all that can be wrong.
+    """
+    builder = _builder(dataset, data_dir, download)
+    pieces, bytes_per_record = _pieces(builder, dataset, split)
+    image_key = _image_key(builder, dataset, image_key)
+    label_key = _label_key(builder, dataset, label_key)
+    label = builder.info.features[label_key] if label_key else None
+    stored = Stored(
+        name=dataset,
+        builder=builder,
+        split=split,
+        pieces=pieces,
+        bytes_per_record=bytes_per_record,
+        parse=_parser(builder.info.features, image_key, label_key),
+        shape=builder.info.features[image_key].shape,
+        limit_bytes=in_memory_limit_mb << 20,
+    )
+    return Source(
+        name=dataset,
+        split=split,
+        num_examples=pieces.num_examples,
+        num_classes=label.num_classes if label else None,
+        class_names=tuple(label.names) if label else (),
+        fingerprint=_fingerprint(builder, pieces, image_key, label_key),
+        records=stored.records(cache),
+    )
+
+
+def _builder(dataset, data_dir, download):
+    if data_dir is not None:
+        data_dir = os.path.expanduser(data_dir)
+    if _base_name(dataset) == "digits":
+        data_dir = digits.prepare(data_dir)
+    elif download:
+        tfds.builder(dataset, data_dir=data_dir).download_and_prepare()
+    elif data_dir is not None and not tf.io.gfile.isdir(data_dir):
+        raise ValueError(f"--data_dir={data_dir} is not an existing folder.")
+    try:
+        return read_only_builder.builder_from_files(dataset, data_dir=data_dir)
+    except tfds.core.DatasetNotFoundError as error:
+        raise ValueError(_not_found(dataset, data_dir)) from error
+    except (ValueError, OSError, tf.errors.OpError) as error:
+        raise ValueError(
+            f"--dataset={dataset} in --data_dir={data_dir} cannot be opened:"
+            f" {str(error).splitlines()[0]}"
+        ) from error
+
+
+def _base_name(dataset: str) -> str:
+    return dataset.split("/")[0].split(":")[0]
+
+
+def _not_found(dataset: str, data_dir: str | None) -> str:
+    place = data_dir or tfds.core.constants.DATA_DIR
+    base = _base_name(dataset)
+    known = tfds.list_builders(with_community_datasets=False)
+    within = os.path.join(place, base)
+    if tf.io.gfile.isdir(within):
+        found = ", ".join(_subfolders(within)) or "nothing"
+        return (
+            f"--dataset={dataset} is not prepared in --data_dir={place}:"
+            f" its folder {base} holds {found}. Name a configuration or"
+            " version that is there."
+        )
+    if base in known:
+        return (
+            f"--dataset={dataset} is not prepared in --data_dir={place}, which"
+            f" holds {', '.join(_subfolders(place)) or 'no data sets'}. Prepare"
+            f" it with `tfds build {dataset} --data_dir={place}`, or give the"
+            " --data_dir where it is."
+        )
+    near = difflib.get_close_matches(base, [*known, "folder"])
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return (
+        f"--dataset={dataset} is unknown: neither a TFDS data set, nor"
+        f" prepared in --data_dir={place}, nor 'folder'.{hint}"
+    )
+
+
+def _subfolders(place: str) -> list[str]:
+    if not tf.io.gfile.isdir(place):
+        return []
+    names = (name.rstrip("/") for name in tf.io.gfile.listdir(place))
+    return sorted(
+        name
+        for name in names
+        if not name.startswith(".")
+        and tf.io.gfile.isdir(os.path.join(place, name))
+    )
+
+
+def _pieces(builder, dataset: str, split: str) -> tuple[Pieces, float]:
+    """Where the records of a split lie, and the mean size of one in bytes."""
+    splits = builder.info.splits
+    try:
+        instructions = splits[split].file_instructions
+    except (ValueError, KeyError, AssertionError) as error:
+        raise ValueError(
+            f"split {split!r} (--train_split, --eval_split) does not exist in"
+            f" --dataset={dataset}, which has {', '.join(sorted(splits))};"
+            " parts are written train[:10%], sums train+test."
+        ) from error
+    takes = np.array([one.take for one in instructions], np.int64)
+    if not takes.sum():
+        raise ValueError(
+            f"split {split!r} (--train_split, --eval_split) of"
+            f" --dataset={dataset} is empty."
+        )
+    split_of = {
+        str(path): name for name in splits for path in splits[name].filepaths
+    }
+    used = [split_of[str(one.filename)] for one in instructions]
+    first_id_of = _first_ids(splits, used)
+    num_bytes = sum(
+        splits[name].num_bytes * take / splits[name].num_examples
+        for name, take in zip(used, takes, strict=True)
+    )
+    pieces = Pieces(
+        paths=np.array([str(one.filename) for one in instructions], object),
+        skips=np.array([one.skip for one in instructions], np.int64),
+        takes=takes,
+        first_ids=np.array(
+            [first_id_of[str(one.filename)] + one.skip for one in instructions],
+            np.int64,
+        ),
+    )
+    return pieces, num_bytes / takes.sum()
+
+
+def _first_ids(splits, used: list[str]) -> dict[str, int]:
+    """Path -> id of its first record: the number of the record in its split,
+    the whole splits one behind the other where the spec names several."""
+    first_ids, count = {}, 0
+    for name in dict.fromkeys(used):
+        for path, length in zip(
+            splits[name].filepaths, splits[name].shard_lengths, strict=True
+        ):
+            first_ids[str(path)] = count
+            count += length
+    return first_ids
+
+
+def _image_key(builder, dataset: str, asked: str | None) -> str:
+    features = builder.info.features
+    images = [
+        key
+        for key, feature in features.items()
+        if type(feature) is tfds.features.Image
+    ]
+    key = _only(images, asked, "image", dataset)
+    if key is None:
+        raise ValueError(
+            f"--dataset={dataset} has no image: its features are"
+            f" {', '.join(features)}."
+        )
+    if np.dtype(features[key].dtype).kind != "u":
+        raise ValueError(
+            f"--image_key={key} of --dataset={dataset} holds"
+            f" {features[key].dtype} pixels; only 8 and 16 bits can be read."
+        )
+    return key
+
+
+def _label_key(builder, dataset: str, asked: str | None) -> str | None:
+    labels = [
+        key
+        for key, feature in builder.info.features.items()
+        if isinstance(feature, tfds.features.ClassLabel)
+    ]
+    supervised = builder.info.supervised_keys
+    if asked is None and supervised and supervised[-1] in labels:
+        return supervised[-1]
+    return _only(labels, asked, "label", dataset)
+
+
+def _only(candidates, asked, kind, dataset) -> str | None:
+    """The feature asked for, else the only one there is, else None."""
+    listed = ", ".join(candidates) or "none"
+    if asked is not None and asked not in candidates:
+        raise ValueError(
+            f"--{kind}_key={asked} is not {kind} feature of"
+            f" --dataset={dataset}; there are: {listed}."
+        )
+    if asked is None and len(candidates) > 1:
+        raise ValueError(
+            f"--dataset={dataset} has several {kind} features; choose one with"
+            f" --{kind}_key: {listed}."
+        )
+    return asked or (candidates[0] if candidates else None)
+
+
+def _parser(features, image_key: str, label_key: str | None) -> Callable:
+    """serialized string[] -> (encoded image string[], label int64[])."""
+    wanted = [image_key] + ([label_key] if label_key else [])
+    features = tfds.features.FeaturesDict(
+        {key: features[key] for key in wanted}
+    )
+
+    def parse(serialized):
+        example = features.deserialize_example(
+            serialized, decoders={image_key: tfds.decode.SkipDecoding()}
+        )
+        label = example[label_key] if label_key else -1
+        return example[image_key], tf.cast(label, tf.int64)
+
+    return parse
+
+
+def _fingerprint(builder, pieces: Pieces, *keys) -> str:
+    names = [os.path.basename(str(path)) for path in pieces.paths]
+    rows = zip(names, pieces.skips.tolist(), pieces.takes.tolist(), strict=True)
+    described = repr((builder.info.full_name, list(rows), keys))
+    return hashlib.sha256(described.encode()).hexdigest()[:16]

@@ -1,0 +1,57 @@
+"""Features of every example of a split, in inference mode."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+
+class Features(NamedTuple):
+    """Examples in source order.
+
+    Attributes:
+        values: float32[M, D].
+        labels: int64[M]; -1 where there is none.
+        ids: int64[M], the source's sample ids.
+    """
+
+    values: np.ndarray
+    labels: np.ndarray
+    ids: np.ndarray
+
+
+def extract(
+    encode: Callable[[tf.Tensor], tf.Tensor],
+    dataset: Iterable,
+    *,
+    strategy: tf.distribute.Strategy,
+) -> Features:
+    """Encodes every example of `data.pipeline.eval_batches` once.
+
+    Args:
+        encode: float32[N, S, S, 3] in [0, 1] -> float[N, D], run on every
+            replica.
+        dataset: distributed dataset of images uint8, label, id and mask.
+        strategy: where the replicas run.
+    """
+
+    def on_replica(batch):
+        images = tf.image.convert_image_dtype(batch["images"], tf.float32)
+        values = tf.cast(encode(images), tf.float32)
+        return values, batch["label"], batch["id"], batch["mask"]
+
+    step = tf.function(lambda batch: strategy.run(on_replica, args=(batch,)))
+    columns = ([], [], [])
+    for batch in dataset:
+        # Replicas hold consecutive slices, so their order is the source's.
+        parts = [strategy.experimental_local_results(x) for x in step(batch)]
+        for *kept, mask in zip(*parts, strict=True):
+            for column, part in zip(columns, kept, strict=True):
+                column.append(part.numpy()[mask.numpy()])
+    return Features(*(np.concatenate(column) for column in columns))
+
+
+def raw_pixels(images: tf.Tensor) -> tf.Tensor:
+    """The encoder that does nothing: float32[N, S, S, 3] -> [N, S*S*3]."""
+    return tf.reshape(images, [tf.shape(images)[0], -1])

@@ -1,0 +1,93 @@
+"""SavedModels: features, projections and logits, in inference and training.
+
+The model is exported from a one-device copy, so that nothing of the strategy
+is left in the graph and a loaded model can be trained further.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from simclr_tf.models.simclr import SimClr
+
+gfile = tf.io.gfile
+
+
+class ExportedModel(tf.Module):
+    """What a SavedModel of ours offers.
+
+        model = tf.saved_model.load(path)
+        out = model(images)                    # training=False
+        out = model(images, training=True)     # BN on batch statistics
+        out["features"], out["projections"], out["logits"]
+
+    Args:
+        model: built outside any strategy.
+        image_size: S of the images it takes, float32[N, S, S, 3] in [0, 1].
+    """
+
+    def __init__(self, model: SimClr, image_size: int):
+        super().__init__()
+        self.model = model
+        images = tf.TensorSpec(
+            [None, image_size, image_size, 3], tf.float32, name="images"
+        )
+        for training in (False, True):
+            self.__call__.get_concrete_function(images, training=training)
+        self.features = tf.function(
+            lambda images: {"features": self(images)["features"]},
+            input_signature=[images],
+        )
+
+    @tf.function
+    def __call__(self, images, training=False):
+        out = self.model(images, training=training)
+        named = {"features": out.features, "projections": out.projections}
+        if out.logits is not None:
+            named["logits"] = out.logits
+        return named
+
+
+def export(
+    model: SimClr,
+    folder: str,
+    *,
+    step: int,
+    image_size: int,
+    keep: int,
+    metadata: Mapping[str, Any],
+) -> str:
+    """Writes folder/<step>, whole or not at all, and prunes older ones.
+
+    Args:
+        model: built outside any strategy.
+        folder: model_dir/saved_model.
+        step: global step, the export's name.
+        image_size: side of the images that the model takes.
+        keep: how many exports stay, at least 1.
+        metadata: what a user of the weights needs to know; written beside
+            them as simclr_tf.json.
+
+    Returns:
+        The path written.
+    """
+    path = os.path.join(folder, str(step))
+    aside = f"{path}.tmp"
+    exported = ExportedModel(model, image_size)
+    tf.saved_model.save(exported, aside, signatures=exported.features)
+    with gfile.GFile(os.path.join(aside, "simclr_tf.json"), "w") as file:
+        file.write(json.dumps(metadata, indent=2) + "\n")
+    if gfile.exists(path):
+        gfile.rmtree(path)
+    gfile.rename(aside, path)
+    done = sorted(
+        int(name.rstrip("/"))
+        for name in gfile.listdir(folder)
+        if name.rstrip("/").isdigit()
+    )
+    for old in done[:-keep]:
+        gfile.rmtree(os.path.join(folder, str(old)))
+    return path

@@ -1,0 +1,186 @@
+"""The model of Figure 2: encoder f(.), projection head g(.), linear probe.
+
+It knows nothing of losses: both views come in as one batch, so that BN's
+statistics are over the 2N images, and everything that a loss or an
+evaluation may want comes out.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+import tf_keras as keras
+
+from simclr_tf.models.heads import LinearHead, ProjectionHead
+from simclr_tf.models.resnet import resnet
+
+
+class SimClrOutput(NamedTuple):
+    """What the model says about N images.
+
+    Attributes:
+        features: h = f(x), float32[N, D].
+        projections: z = g(h), float32[N, d], not normalised.
+        logits: of the linear head, float32[N, K]; None without one.
+    """
+
+    features: tf.Tensor
+    projections: tf.Tensor
+    logits: tf.Tensor | None
+
+
+class SimClr(keras.Model):
+    """Encoder, projection head and, on one of their outputs, a classifier.
+
+    Built when made: variables exist, and `summary` works.
+
+    Args:
+        encoder: images float32[N, S, S, 3] to h float32[N, D].
+        projection_head: h to [h, ..., z].
+        linear_head: a classifier, or None.
+        selector: what the classifier reads, an index into [h, output of the
+            head's layer 1, ..., z]: 0 is h, -1 is z.
+        detach_head: whether a stop-gradient stands before the classifier, so
+            that it watches the representation without changing it.
+
+    Call arguments:
+        images: float32[N, S, S, 3] in [0, 1]; in pretraining both views, one
+            after the other.
+        training: True for batch statistics.
+
+        The result is a `SimClrOutput`.
+
+    Raises:
+        ValueError: if `selector` points past the head's outputs.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        projection_head: ProjectionHead,
+        linear_head: LinearHead | None = None,
+        *,
+        selector: int = 0,
+        detach_head: bool = True,
+        name: str = "simclr",
+    ):
+        # The parts have policies of their own, and images are float32.
+        super().__init__(name=name, dtype="float32")
+        num_outputs = projection_head.depth + 1
+        if not -num_outputs <= selector < num_outputs:
+            raise ValueError(
+                "--ft_proj_selector must point into the projection head's "
+                f"{num_outputs} outputs (0 is its input, -1 its last "
+                f"output); received {selector}."
+            )
+        self.encoder = encoder
+        self.projection_head = projection_head
+        self.linear_head = linear_head
+        self.selector = selector
+        self.detach_head = detach_head
+        hiddens = projection_head(keras.Input(encoder.output_shape[1:]))
+        if linear_head is not None:
+            linear_head(keras.Input(hiddens[selector].shape[1:]))
+        self.built = True
+
+    def call(self, images, training=None):
+        features = self.encoder(images, training=training)
+        hiddens = self.projection_head(features, training=training)
+        logits = None
+        if self.linear_head is not None:
+            selected = hiddens[self.selector]
+            if self.detach_head:
+                selected = tf.stop_gradient(selected)
+            logits = self.linear_head(selected)
+        return SimClrOutput(features, tf.cast(hiddens[-1], tf.float32), logits)
+
+    @property
+    def probe_variables(self) -> list[tf.Variable]:
+        """The linear head's kernel and bias; none without a head."""
+        return [] if self.linear_head is None else self.linear_head.variables
+
+    def freeze_unused_projection(self) -> None:
+        """Freezes what the linear head doesn't read, for fine-tuning.
+
+        Without the contrastive loss, the projection layers past `selector`
+        get no gradient: frozen, they are no longer among the trainable
+        variables, and their BN statistics stay as they were.
+        """
+        for layer in self.projection_head.layers_after(self.selector):
+            layer.trainable = False
+
+
+def build_simclr(
+    *,
+    image_size: int,
+    depth: int = 50,
+    width: float = 1,
+    sk_ratio: float = 0.0,
+    se_ratio: float = 0.0,
+    proj_head_mode: str = "nonlinear",
+    proj_out_dim: int = 128,
+    num_proj_layers: int = 2,
+    num_classes: int | None = None,
+    selector: int = 0,
+    detach_head: bool = True,
+    zero_init_head: bool = False,
+    bn_momentum: float = 0.9,
+    bn_groups: str = "global",
+    dtype=None,
+    seed: int = 0,
+) -> SimClr:
+    """Makes a `SimClr` from plain settings.
+
+    Args:
+        image_size: side S of the images, in pixels.
+        depth: of the ResNet, as in `resnet`.
+        width: multiplies the encoder's channel counts.
+        sk_ratio: selective kernels, 0 for none.
+        se_ratio: squeeze-and-excitation, 0 for none.
+        proj_head_mode: "none", "linear" or "nonlinear".
+        proj_out_dim: d, the size of z.
+        num_proj_layers: dense layers of the nonlinear head.
+        num_classes: K, classes of the linear head; None for no such head.
+        selector: what the linear head reads, as in `SimClr`.
+        detach_head: whether it reads it through a stop-gradient.
+        zero_init_head: whether its kernel starts at 0.
+        bn_momentum: weight of the past in BN's moving averages.
+        bn_groups: which rows share BN statistics, as in `BatchNorm`.
+        dtype: Keras dtype policy or its name; None for the global one.
+        seed: of the initial weights, which depend on nothing else.
+
+    Returns:
+        The model, built.
+
+    Raises:
+        ValueError: if a setting is out of range, naming its flag.
+    """
+    encoder = resnet(
+        depth=depth,
+        width=width,
+        image_size=image_size,
+        sk_ratio=sk_ratio,
+        se_ratio=se_ratio,
+        bn_momentum=bn_momentum,
+        bn_groups=bn_groups,
+        dtype=dtype,
+        seed=seed,
+    )
+    projection_head = ProjectionHead(
+        mode=proj_head_mode,
+        out_dim=proj_out_dim,
+        num_layers=num_proj_layers,
+        bn_momentum=bn_momentum,
+        bn_groups=bn_groups,
+        dtype=dtype,
+        seed=seed,
+    )
+    linear_head = None
+    if num_classes is not None:
+        linear_head = LinearHead(num_classes, seed, zero_init_head)
+    return SimClr(
+        encoder,
+        projection_head,
+        linear_head,
+        selector=selector,
+        detach_head=detach_head,
+    )

@@ -1,0 +1,165 @@
+"""Checkpoints keyed by variable name: strict, spoken, all or nothing.
+
+A checkpoint holds every variable of a run under its own name. Reading one
+checks names and shapes and every checksum before the first variable changes,
+so that a checkpoint is restored whole or not at all.
+"""
+
+import re
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+_KEY = "state/{}/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+class UnreadableCheckpoint(Exception):
+    """A checkpoint file is truncated or corrupt."""
+
+
+def named_variables(*groups: list[tf.Variable]) -> dict[str, tf.Variable]:
+    """Checkpoint key -> variable.
+
+    Raises:
+        ValueError: two variables share a name.
+    """
+    named: dict[str, tf.Variable] = {}
+    for variable in (v for group in groups for v in group):
+        # "/" has a meaning of its own in checkpoint keys.
+        key = variable.name.split(":")[0].replace("/", ":")
+        if key in named:
+            raise ValueError(f"Two variables are named {key}.")
+        named[key] = variable
+    return named
+
+
+class Checkpoints:
+    """The checkpoints of one model_dir, ckpt-<step>.
+
+    Args:
+        directory: model_dir.
+        variables: all state of the run, from `named_variables`.
+        max_to_keep: older checkpoints are deleted.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        variables: Mapping[str, tf.Variable],
+        *,
+        max_to_keep: int,
+    ):
+        self.directory = directory
+        self._variables = dict(variables)
+        self._manager = tf.train.CheckpointManager(
+            tf.train.Checkpoint(state=self._variables),
+            directory,
+            max_to_keep=max_to_keep,
+            checkpoint_name="ckpt",
+        )
+
+    def save(self, step: int) -> str:
+        """Writes ckpt-<step>; returns its path without suffix."""
+        return self._manager.save(checkpoint_number=step)
+
+    def restore(self, path: str) -> None:
+        """Restores one checkpoint; errors as `restore`."""
+        restore(path, self._variables)
+
+    def restore_newest(self) -> str | None:
+        """Restores the newest readable checkpoint, naming those that aren't.
+
+        Returns:
+            Its path, or None where there is no checkpoint at all.
+
+        Raises:
+            ValueError: there are checkpoints, and none is readable, or the
+                newest readable one does not fit.
+        """
+        found = checkpoint_paths(self.directory)
+        for path in reversed(found):
+            try:
+                restore(path, self._variables)
+            except UnreadableCheckpoint as error:
+                print(f"{error} Trying the one before it.", flush=True)
+            else:
+                return path
+        if found:
+            raise ValueError(
+                f"None of the checkpoints in --model_dir={self.directory} can "
+                "be read. Choose another --model_dir to start anew."
+            )
+        return None
+
+
+def checkpoint_paths(directory: str) -> list[str]:
+    """Checkpoints of a model_dir, oldest first.
+
+    Found by their index files, not by TensorFlow's "checkpoint" file, which a
+    crash can leave behind the times.
+    """
+    found = []
+    for path in tf.io.gfile.glob(f"{directory}/ckpt-*.index"):
+        if match := re.fullmatch(r"(.*/ckpt-(\d+))\.index", path):
+            found.append((int(match[2]), match[1]))
+    return [path for _, path in sorted(found)]
+
+
+def step_of(path: str) -> int:
+    """The step in a checkpoint's name."""
+    return int(path.rsplit("-", 1)[1])
+
+
+def restore(path: str, variables: Mapping[str, tf.Variable]) -> None:
+    """Sets every variable to the checkpoint's value, or changes nothing.
+
+    Args:
+        path: checkpoint prefix, without suffix.
+        variables: from `named_variables`.
+
+    Raises:
+        UnreadableCheckpoint: it is truncated or corrupt.
+        ValueError: names or shapes differ; the message lists them.
+    """
+    try:
+        reader = tf.train.load_checkpoint(path)
+        shapes = reader.get_variable_to_shape_map()
+        # TensorFlow checks a tensor's checksum when it is read.
+        values = {
+            name: reader.get_tensor(_KEY.format(name))
+            for name in variables
+            if _KEY.format(name) in shapes
+        }
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
+        reason = str(error).splitlines()[0]
+        raise UnreadableCheckpoint(
+            f"Checkpoint {path} cannot be read ({reason})."
+        ) from error
+    _check_fit(path, variables, shapes)
+    for name, variable in variables.items():
+        variable.assign(values[name])
+
+
+def _check_fit(path, variables, shapes) -> None:
+    stored = {
+        match[1]: tuple(shape)
+        for key, shape in shapes.items()
+        if (match := re.fullmatch(_KEY.format("(.*)"), key))
+    }
+    expected = {name: tuple(v.shape) for name, v in variables.items()}
+    faults = [f"{n} is not in it" for n in sorted(set(expected) - set(stored))]
+    faults += [
+        f"{n} has shape {stored[n]}, not {expected[n]}"
+        for n in sorted(set(expected) & set(stored))
+        if stored[n] != expected[n]
+    ]
+    faults += [
+        f"{n} is in it only" for n in sorted(set(stored) - set(expected))
+    ]
+    if faults:
+        shown = "; ".join(faults[:8])
+        more = f"; and {len(faults) - 8} more" if len(faults) > 8 else ""
+        raise ValueError(
+            f"Checkpoint {path} does not fit the model of --model_dir: "
+            f"{shown}{more}."
+        )

@@ -1,0 +1,419 @@
+"""A whole run: the one file that sees every part.
+
+    Experiment   every check that needs no training, then the parts
+    .train       steps, metrics, checkpoints; continues where the last run ended
+    .evaluate    the probe, and logistic regressions on few labels
+    .follow      evaluates the checkpoints of another process as they appear
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+import simclr_tf
+from simclr_tf import export, schedules
+from simclr_tf.augment.policy import Policy
+from simclr_tf.config import Config
+from simclr_tf.data import pipeline, sources
+from simclr_tf.data.corrupt import CorruptLog
+from simclr_tf.evaluation import features
+from simclr_tf.models.simclr import SimClr, build_simclr
+from simclr_tf.optim import policy as optim_policy
+from simclr_tf.train import (
+    artifacts,
+    checkpoints,
+    inputs,
+    loop,
+    pictures,
+    precision,
+    scoring,
+)
+from simclr_tf.train.evaluator import Evaluator
+from simclr_tf.train.plan import make_plan
+from simclr_tf.train.pretrain import PretrainTrainer
+from simclr_tf.train.progress import Progress
+from simclr_tf.train.run_folder import RunFolder
+from simclr_tf.train.stopping import StopRequest
+
+_PICTURED_IMAGES = 8
+
+
+class Experiment:
+    """The parts of a run, made from its configuration.
+
+    Args:
+        config: what to do.
+        strategy: where the replicas run.
+        device_type: "TPU", "GPU" or "CPU".
+
+    Raises:
+        ValueError: something the user can mend; the message names the flag.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        strategy: tf.distribute.Strategy,
+        device_type: str,
+    ):
+        self.config = config
+        self.strategy = strategy
+        self.folder = RunFolder(config.model_dir)
+        self.corrupt = CorruptLog()
+        self.train_source = open_split(config, config.data.train_split)
+        self.eval_source = open_evaluation(config)
+        self.plan = make_plan(
+            config,
+            num_examples=self.train_source.num_examples,
+            num_replicas=strategy.num_replicas_in_sync,
+        )
+        self._policy_name = precision.policy_name(
+            config.model.mixed_precision, device_type
+        )
+        self._color_on_host = config.augment.augment_on == "host" or (
+            config.augment.augment_on == "auto" and device_type == "CPU"
+        )
+        self._check_images()
+
+    def describe(self) -> str:
+        """What the configuration came to, for the reader of the log."""
+        source, place = self.train_source, "in the training step"
+        if self._color_on_host:
+            place = "in the tf.data graph"
+        return (
+            f"{self.plan.describe()}\n"
+            f"Data: {source.name}, {source.num_examples} images of "
+            f"{source.split}, {source.num_classes or 'no'} classes; "
+            f"evaluation on {getattr(self.eval_source, 'split', 'nothing')}\n"
+            f"Precision: {self._policy_name}; colour and blur {place}\n"
+            f"Run folder: {self.folder.path}"
+        )
+
+    def claim_folder(
+        self, *, origins: Mapping[str, str], given: Mapping[str, Any]
+    ) -> None:
+        """Writes config.json, or checks that the folder holds this run."""
+        facts = {
+            "fingerprint": self.train_source.fingerprint,
+            "num_examples": self.train_source.num_examples,
+            "num_classes": self.train_source.num_classes,
+        }
+        self.folder.claim(
+            self.config, origins=origins, given=given, facts=facts
+        )
+
+    def build(self) -> None:
+        """Makes model and optimizer, and restores the newest checkpoint.
+
+        Raises:
+            ValueError: there are checkpoints, and none fits.
+        """
+        plan, optim = self.plan, self.config.optim
+        with self.strategy.scope():
+            self.model = self.build_model()
+            self.optimizer = optim_policy.make_optimizer(
+                optim.optimizer,
+                learning_rate=schedules.WarmupCosine(
+                    plan.peak_learning_rate, plan.warmup_steps, plan.train_steps
+                ),
+                momentum=optim.momentum,
+                weight_decay=optim.weight_decay,
+                head=self.model.probe_variables,
+            )
+            if self._policy_name == "mixed_float16":
+                self.optimizer = keras.mixed_precision.LossScaleOptimizer(
+                    self.optimizer
+                )
+            # Slots made inside the step would trace it twice.
+            self.optimizer.build(self.model.trainable_variables)
+        self.decayed = optim_policy.decayed_in_loss(
+            self.model.trainable_variables,
+            optim.optimizer,
+            head=self.model.probe_variables,
+        )
+        self.checkpoints = checkpoints.Checkpoints(
+            self.folder.path,
+            checkpoints.named_variables(
+                self.model.variables, self.optimizer.variables
+            ),
+            max_to_keep=self.config.output.keep_checkpoint_max,
+        )
+
+    def build_model(self) -> SimClr:
+        """A new model with the weights that the seed gives it."""
+        model, data = self.config.model, self.config.data
+        probe = model.lineareval_while_pretraining
+        return build_simclr(
+            depth=model.resnet_depth,
+            width=model.width_multiplier,
+            image_size=data.image_size,
+            sk_ratio=model.sk_ratio,
+            se_ratio=model.se_ratio,
+            bn_momentum=model.batch_norm_decay,
+            bn_groups="global" if model.global_bn else "replica",
+            proj_head_mode=model.proj_head_mode,
+            proj_out_dim=model.proj_out_dim,
+            num_proj_layers=model.num_proj_layers,
+            num_classes=self.train_source.num_classes if probe else None,
+            selector=model.ft_proj_selector,
+            dtype=self._policy_name,
+            seed=self.config.job.seed,
+        )
+
+    @property
+    def step(self) -> int:
+        """Updates done so far."""
+        return int(self.optimizer.iterations.numpy())
+
+    def train(self, stop: StopRequest) -> None:
+        """Trains to the last step, from the newest checkpoint if any.
+
+        Raises:
+            loop.Halted: the loss is not finite, or too many images are
+                unreadable.
+            stopping.Stopped: a signal arrived; everything is saved.
+        """
+        plan = self.plan
+        restored = self.checkpoints.restore_newest()
+        if restored:
+            print(f"Continuing from {restored}, step {self.step}.")
+        if self.step >= plan.train_steps:
+            print(f"Training is finished: step {self.step}.")
+            return
+        writer = tf.summary.create_file_writer(self.folder.path)
+        if not restored:
+            self._picture_views(writer)
+        trainer = self._trainer()
+        lines = artifacts.MetricsFile(
+            self.folder.file("metrics.jsonl"), from_step=self.step
+        )
+
+        def log(step, scalars):
+            rate = float(self.optimizer.learning_rate.numpy())
+            scalars = {**scalars, "train/learning_rate": rate}
+            lines.append(step, scalars)
+            with writer.as_default(step):
+                for name, value in scalars.items():
+                    tf.summary.scalar(name, value)
+            writer.flush()
+
+        progress = Progress(
+            total_steps=plan.train_steps,
+            global_batch_size=plan.global_batch_size,
+        )
+        try:
+            loop.train(
+                trainer,
+                plan,
+                save=self.checkpoints.save,
+                log=log,
+                check=self._check_corrupt,
+                progress=progress,
+                stop=stop,
+            )
+        finally:
+            progress.close()
+        if self.corrupt.count():
+            print(
+                f"{self.corrupt.count()} unreadable images were replaced: "
+                f"{', '.join(self.corrupt.names()[:10])}"
+            )
+
+    def evaluate(self) -> dict[str, Any]:
+        """Scores the weights in hand; writes and returns the result."""
+        result: dict[str, Any] = {"global_step": self.step}
+        if self.eval_source is not None:
+            if self.model.linear_head is not None:
+                result |= self._probe_result()
+            if self.config.eval.linear_eval_labels:
+                result |= self._few_label_results()
+        else:
+            print("Nothing to evaluate on: no labelled evaluation split.")
+        scalars = {k: v for k, v in result.items() if isinstance(v, float)}
+        result |= {
+            "linear_eval_draws": self.config.eval.linear_eval_draws,
+            "dataset": self.train_source.name,
+            "train_split": self.train_source.split,
+            "eval_split": getattr(self.eval_source, "split", None),
+            "fingerprint": self.train_source.fingerprint,
+            "seed": self.config.job.seed,
+            "simclr_tf": simclr_tf.__version__,
+            "tensorflow": tf.__version__,
+        }
+        self.folder.write_result(self.step, result)
+        writer = tf.summary.create_file_writer(
+            self.folder.file(self.config.eval.eval_name or "eval")
+        )
+        with writer.as_default(self.step):
+            for key, value in scalars.items():
+                tf.summary.scalar(key, value)
+        writer.close()
+        return result
+
+    def _probe_result(self) -> dict[str, Any]:
+        evaluator = Evaluator(
+            strategy=self.strategy,
+            model=self.model,
+            dataset=self._examples(self.eval_source),
+            weight_decay=self.config.optim.weight_decay,
+            decayed=self.decayed,
+        )
+        steps = self.config.eval.eval_steps or -1
+        return evaluator.evaluate(tf.constant(steps, tf.int32))
+
+    def _few_label_results(self) -> dict[str, float]:
+        options = self.config.eval
+        with self.strategy.scope():
+            start = self.build_model()  # the seed gives the same weights
+        models = [
+            lambda x, model=model: model(x, training=False).features
+            for model in (self.model, start)
+        ]
+        pool = scoring.pool_size(options.linear_eval_labels)
+        return scoring.few_label_results(
+            [*models, features.raw_pixels],
+            train=lambda: self._examples(self.train_source, pool),
+            test=lambda: self._examples(self.eval_source),
+            strategy=self.strategy,
+            budgets=options.linear_eval_labels,
+            num_draws=options.linear_eval_draws,
+            seed=self.config.job.seed,
+        )
+
+    def _examples(self, source: sources.Source, limit: int | None = None):
+        return inputs.evaluation_dataset(
+            self.config,
+            source,
+            strategy=self.strategy,
+            max_examples=limit,
+            corrupt=self.corrupt,
+        )
+
+    def export(self) -> None:
+        """Writes saved_model/<step>/, from a copy outside the strategy."""
+        keep = self.config.output.keep_hub_module_max
+        folder = self.folder.file("saved_model")
+        if not keep or tf.io.gfile.exists(f"{folder}/{self.step}"):
+            return
+        copy = self.build_model()
+        for mine, trained in zip(
+            copy.variables, self.model.variables, strict=True
+        ):
+            mine.assign(trained.numpy())
+        path = export.export(
+            copy,
+            folder,
+            step=self.step,
+            image_size=self.config.data.image_size,
+            keep=keep,
+            metadata={
+                "config": self.config.to_dict(),
+                "global_step": self.step,
+                "images": "float32[N, S, S, 3] in [0, 1]; no normalisation",
+            },
+        )
+        print(f"SavedModel: {path}")
+
+    def follow(self) -> None:
+        """Evaluates every checkpoint of the run as it appears.
+
+        Ends after the last step's, or when none has appeared for
+        --eval_timeout_seconds.
+
+        Raises:
+            loop.Halted: it timed out.
+        """
+        timeout = self.config.eval.eval_timeout_seconds
+        for path in tf.train.checkpoints_iterator(
+            self.folder.path, timeout=timeout, timeout_fn=lambda: True
+        ):
+            self.checkpoints.restore(path)
+            print(scoring.report(self.evaluate()), flush=True)
+            if self.step >= self.plan.train_steps:
+                return
+        raise loop.Halted(
+            f"No new checkpoint in --model_dir={self.folder.path} for "
+            f"{timeout:g} s, and training has not reached its last step. Is it "
+            "still running? --eval_timeout_seconds sets the patience."
+        )
+
+    def _trainer(self) -> PretrainTrainer:
+        optim = self.config.optim
+        dataset = inputs.training_dataset(
+            self.config,
+            self.train_source,
+            strategy=self.strategy,
+            start_step=self.step,
+            color_on_host=self._color_on_host,
+            corrupt=self.corrupt,
+        )
+        policy: Policy = inputs.augmentation(self.config)
+        return PretrainTrainer(
+            strategy=self.strategy,
+            model=self.model,
+            optimizer=self.optimizer,
+            dataset=dataset,
+            temperature=optim.temperature,
+            hidden_norm=optim.hidden_norm,
+            weight_decay=optim.weight_decay,
+            decayed=self.decayed,
+            color_view=None if self._color_on_host else policy.color_view,
+        )
+
+    def _picture_views(self, writer) -> None:
+        views = inputs.sample_views(
+            self.config, self.train_source, _PICTURED_IMAGES
+        )
+        picture = pictures.grid(views)
+        artifacts.write_bytes(
+            self.folder.file("views.png"),
+            tf.io.encode_png(picture).numpy(),
+        )
+        with writer.as_default(0):
+            tf.summary.image("views", picture[None])
+
+    def _check_images(self) -> None:
+        pipeline.preflight_scan(self.train_source, corrupt=self.corrupt)
+        self.corrupt.check(
+            self.config.data.max_corrupt_fraction,
+            self.train_source.num_examples,
+        )
+
+    def _check_corrupt(self) -> None:
+        try:
+            self.corrupt.check(
+                self.config.data.max_corrupt_fraction,
+                self.train_source.num_examples,
+            )
+        except ValueError as error:
+            raise loop.Halted(str(error)) from error
+
+
+def open_split(config: Config, split: str) -> sources.Source:
+    """A split of the configured data set."""
+    data = config.data
+    return sources.open_source(
+        dataset=data.dataset,
+        split=split,
+        data_dir=data.data_dir,
+        image_key=data.image_key,
+        label_key=data.label_key,
+        cache=data.cache_dataset,
+        in_memory_limit_mb=data.in_memory_limit_mb,
+    )
+
+
+def open_evaluation(config: Config) -> sources.Source | None:
+    """The labelled split to evaluate on, or None where there is none."""
+    data = config.data
+    split = data.eval_split
+    if split is None:
+        there = sources.split_names(
+            dataset=data.dataset, data_dir=data.data_dir
+        )
+        split = next((s for s in ("validation", "test") if s in there), None)
+    source = None if split is None else open_split(config, split)
+    return source if source is not None and source.has_labels else None

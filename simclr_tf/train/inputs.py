@@ -1,0 +1,151 @@
+"""From a configuration to the batches of training and evaluation."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from simclr_tf.augment import draw, geometry
+from simclr_tf.augment.policy import Policy
+from simclr_tf.config import Config
+from simclr_tf.data import pipeline
+from simclr_tf.data.corrupt import CorruptLog
+from simclr_tf.data.sources import Source
+
+NUM_VIEWS = 2
+
+
+def augmentation(config: Config) -> Policy:
+    """The two views' policy."""
+    augment = config.augment
+    return Policy(
+        image_size=config.data.image_size,
+        min_crop_area=augment.min_crop_area,
+        min_object_covered=augment.min_object_covered,
+        flip=augment.random_flip,
+        color_jitter_strength=augment.color_jitter_strength,
+        color_jitter_impl=augment.color_jitter_impl,
+        color_jitter_order=augment.color_jitter_order,
+        use_blur=augment.use_blur,
+    )
+
+
+def training_dataset(
+    config: Config,
+    source: Source,
+    *,
+    strategy: tf.distribute.Strategy,
+    start_step: int,
+    color_on_host: bool,
+    corrupt: CorruptLog,
+):
+    """Distributed, endless dataset of two-view batches from `start_step` on."""
+    policy = augmentation(config)
+
+    def batches(context: tf.distribute.InputContext):
+        return pipeline.training_batches(
+            source,
+            seed=config.job.seed,
+            start_step=start_step,
+            global_batch_size=config.optim.train_batch_size,
+            per_replica_batch_size=context.get_per_replica_batch_size(
+                config.optim.train_batch_size
+            ),
+            num_hosts=context.num_input_pipelines,
+            host=context.input_pipeline_id,
+            view=_drawn_view(policy, config.job.seed),
+            num_views=NUM_VIEWS,
+            on_batch=_color_on_host(policy) if color_on_host else None,
+            corrupt=corrupt,
+        )
+
+    return strategy.distribute_datasets_from_function(batches)
+
+
+def evaluation_dataset(
+    config: Config,
+    source: Source,
+    *,
+    strategy: tf.distribute.Strategy,
+    max_examples: int | None = None,
+    corrupt: CorruptLog | None = None,
+):
+    """Distributed, finite dataset of every example once, in source order."""
+    batch_size = config.eval.eval_batch_size
+
+    def batches(context: tf.distribute.InputContext):
+        return pipeline.eval_batches(
+            source,
+            global_batch_size=batch_size,
+            per_replica_batch_size=context.get_per_replica_batch_size(
+                batch_size
+            ),
+            num_hosts=context.num_input_pipelines,
+            host=context.input_pipeline_id,
+            view=_central_view(config),
+            max_examples=max_examples,
+            corrupt=corrupt,
+        )
+
+    return strategy.distribute_datasets_from_function(batches)
+
+
+def sample_views(config: Config, source: Source, count: int) -> tf.Tensor:
+    """The first images of training beside their views.
+
+    Returns:
+        uint8[count, 3, S, S, 3]: the image as evaluation sees it, and the two
+        views that training sees of it.
+    """
+    policy = augmentation(config)
+    drawn, central = (
+        _drawn_view(policy, config.job.seed),
+        _central_view(config),
+    )
+
+    def view(image, epoch, sample_id, view_index):
+        views = drawn(image, epoch, sample_id, view_index)
+        return {**views, "original": central(image)}
+
+    batches = pipeline.training_batches(
+        source,
+        seed=config.job.seed,
+        start_step=0,
+        global_batch_size=count,
+        per_replica_batch_size=count,
+        view=view,
+        num_views=NUM_VIEWS,
+        on_batch=_color_on_host(policy),
+    )
+    batch = next(iter(batches))
+    views = [
+        tf.image.convert_image_dtype(batch[f"images_{i}"], tf.uint8)
+        for i in range(NUM_VIEWS)
+    ]
+    return tf.stack([batch["original_0"], *views], axis=1)
+
+
+def _drawn_view(policy: Policy, seed: int) -> Callable:
+    def view(image, epoch, sample_id, view_index):
+        sample_seed = draw.sample_seed(seed, epoch, sample_id, view_index)
+        images, parameters = policy.host_view(image, sample_seed)
+        return {"images": images, "parameters": parameters}
+
+    return view
+
+
+def _central_view(config: Config) -> Callable:
+    size = config.data.image_size
+    # Ref: small images are not cropped in evaluation (tf2/data.py).
+    return lambda image: geometry.eval_view(image, size=size, crop=size > 32)
+
+
+def _color_on_host(policy: Policy) -> Callable:
+    def on_batch(batch):
+        for i in range(NUM_VIEWS):
+            parameters = batch.pop(f"parameters_{i}")
+            batch[f"images_{i}"] = policy.color_view(
+                batch[f"images_{i}"], parameters
+            )
+        return batch
+
+    return on_batch

@@ -1,0 +1,109 @@
+"""The outer loop: inner loops between the points where something is due."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import tensorflow as tf
+
+from simclr_tf.train.plan import Plan
+from simclr_tf.train.progress import Progress
+from simclr_tf.train.stopping import Stopped, StopRequest
+
+# Python handles a signal when the inner loop returns: it is kept this short.
+_LOOP_SECONDS = 2.0
+
+
+class Halted(Exception):
+    """The run stopped itself; the message says why and what to do."""
+
+
+class Trainer(Protocol):
+    """What the loop needs of `pretrain.PretrainTrainer`."""
+
+    global_step: int
+    first_bad_step: int | None
+
+    def train(self, num_steps: tf.Tensor) -> Mapping[str, float]: ...
+
+    def take_means(self) -> dict[str, float]: ...
+
+
+def train(
+    trainer: Trainer,
+    plan: Plan,
+    *,
+    save: Callable[[int], object],
+    log: Callable[[int, Mapping[str, float]], None],
+    check: Callable[[], None],
+    progress: Progress,
+    stop: StopRequest,
+) -> None:
+    """Trains up to exactly `plan.train_steps`.
+
+    Args:
+        trainer: at the step to continue from.
+        plan: when to log, save and end.
+        save: called with the step at every checkpoint, at the end, and before
+            a signal ends the run.
+        log: called with the step and its scalars.
+        check: called after every inner loop; raises to halt the run.
+        progress: shown at every log point.
+        stop: asked after every inner loop.
+
+    Raises:
+        Halted: the loss is not finite. Nothing is saved after that.
+        Stopped: a signal arrived; everything is saved.
+    """
+    step = trainer.global_step
+    steps = 1  # the first inner loop traces and compiles; it is timed apart
+    seconds_per_step = None
+    while step < plan.train_steps:
+        steps = min(steps, _steps_until_due(step, plan))
+        started = time.monotonic()
+        waited = trainer.train(tf.constant(steps, tf.int32))["wait_seconds"]
+        seconds = time.monotonic() - started
+        step += steps
+        _require_finite(trainer, plan)
+        check()
+        first = seconds_per_step is None
+        seconds_per_step = seconds / steps
+        progress.ran(steps, seconds, waited)
+        steps = max(1, int(_LOOP_SECONDS / seconds_per_step))
+        if step % plan.log_steps == 0 or step == plan.train_steps:
+            scalars = {**trainer.take_means(), **progress.take_rates()}
+            log(step, scalars)
+            progress.show(step, scalars)
+        elif first:
+            progress.note(f"First step after {seconds:.0f} s of compilation.")
+            progress.take_rates()
+        if (
+            step % plan.checkpoint_steps == 0
+            or step == plan.train_steps
+            or stop.signal_number
+        ):
+            save(step)
+        if stop.signal_number:
+            raise Stopped(stop.signal_number, step)
+
+
+def _steps_until_due(step: int, plan: Plan) -> int:
+    return min(
+        plan.log_steps - step % plan.log_steps,
+        plan.checkpoint_steps - step % plan.checkpoint_steps,
+        plan.train_steps - step,
+    )
+
+
+def _require_finite(trainer: Trainer, plan: Plan) -> None:
+    bad = trainer.first_bad_step
+    if bad is None:
+        return
+    raise Halted(
+        f"The loss of step {bad} is NaN or infinite; nothing was saved after "
+        f"it. Most often the learning rate is too high: its peak here is "
+        f"{plan.peak_learning_rate:.4g}, reached at step {plan.warmup_steps}. "
+        "Lower --learning_rate, lengthen --warmup_epochs, or raise "
+        "--temperature; with --mixed_precision=float16, try bfloat16. The "
+        "last checkpoint is unharmed."
+    )

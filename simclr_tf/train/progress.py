@@ -1,0 +1,85 @@
+"""What a run tells the person who waits for it."""
+
+import sys
+import time
+from collections.abc import Mapping
+
+
+class Progress:
+    """A line of progress: redrawn on a terminal, appended elsewhere.
+
+    Args:
+        total_steps: of training.
+        global_batch_size: images per step.
+        stream: where to write; standard output if None.
+    """
+
+    def __init__(
+        self, *, total_steps: int, global_batch_size: int, stream=None
+    ):
+        self._total_steps = total_steps
+        self._global_batch_size = global_batch_size
+        self._stream = stream or sys.stdout
+        self._steps = 0
+        self._seconds = 0.0
+        self._wait_seconds = 0.0
+        self._drawn = 0
+
+    def ran(self, steps: int, seconds: float, wait_seconds: float) -> None:
+        """Counts steps that have been run."""
+        self._steps += steps
+        self._seconds += seconds
+        self._wait_seconds += wait_seconds
+
+    def take_rates(self) -> dict[str, float]:
+        """images_per_second and input_wait_share since the last call."""
+        seconds = max(self._seconds, 1e-9)
+        rates = {
+            "images_per_second": self._steps
+            * self._global_batch_size
+            / seconds,
+            "input_wait_share": min(self._wait_seconds / seconds, 1.0),
+        }
+        self._steps, self._seconds, self._wait_seconds = 0, 0.0, 0.0
+        return rates
+
+    def show(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Draws the line for what `take_rates` and the trainer gave."""
+        images = (self._total_steps - step) * self._global_batch_size
+        left = images / max(scalars["images_per_second"], 1e-9)
+        probe = scalars.get("train/supervised_acc")
+        parts = [
+            f"step {step}/{self._total_steps}",
+            f"loss {scalars['train/contrast_loss']:.3f}",
+            f"contrast {scalars['train/contrast_acc']:.1%}",
+            *([] if probe is None else [f"probe {probe:.1%}"]),
+            f"{scalars['images_per_second']:.0f} images/s",
+            f"input wait {scalars['input_wait_share']:.0%}",
+            f"left {_duration(left)}",
+        ]
+        line = "  ".join(parts)
+        if self._stream.isatty():
+            self._stream.write("\r" + line.ljust(self._drawn))
+            self._drawn = len(line)
+        else:
+            self._stream.write(time.strftime("%H:%M:%S ") + line + "\n")
+        self._stream.flush()
+
+    def note(self, text: str) -> None:
+        """Says something between two lines of progress."""
+        self.close()
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Leaves the line, so that what follows starts on a new one."""
+        if self._drawn:
+            self._stream.write("\n")
+            self._stream.flush()
+            self._drawn = 0
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -1,0 +1,125 @@
+"""model_dir: what run it holds, and what came of it."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from simclr_tf import config as config_lib
+from simclr_tf.config import Config
+from simclr_tf.train import artifacts, checkpoints
+
+gfile = tf.io.gfile
+
+
+class RunFolder:
+    """The files of a run but its checkpoints' contents.
+
+    Args:
+        path: --model_dir, local or gs://.
+    """
+
+    def __init__(self, path: str):
+        self.path = path.rstrip("/")
+
+    def file(self, *names: str) -> str:
+        """A path inside."""
+        return os.path.join(self.path, *names)
+
+    def saved(self) -> dict[str, Any] | None:
+        """What config.json holds, or None."""
+        path = self.file("config.json")
+        return artifacts.read_json(path) if gfile.exists(path) else None
+
+    def claim(
+        self,
+        config: Config,
+        *,
+        origins: Mapping[str, str],
+        given: Mapping[str, Any],
+        facts: Mapping[str, Any],
+    ) -> None:
+        """Makes the folder this run's, or continues it if it is already.
+
+        Args:
+            config, origins: the resolved configuration.
+            given: what the user set, for flags.json.
+            facts: of the data; a resumed run must find them unchanged.
+
+        Raises:
+            ValueError: the folder cannot be written, or holds another run.
+        """
+        artifacts.require_writable(self.path)
+        saved = self.saved()
+        if saved is not None:
+            self._require_same(saved, config, facts)
+        elif checkpoints.checkpoint_paths(self.path):
+            raise ValueError(
+                f"--model_dir={self.path} has checkpoints and no config.json, "
+                "so nobody knows of what. Choose another --model_dir."
+            )
+        artifacts.write_json(
+            self.file("config.json"),
+            {
+                "config": config.to_dict(),
+                "origins": dict(origins),
+                "data": dict(facts),
+            },
+        )
+        artifacts.write_json(self.file("flags.json"), dict(given))
+
+    def result(self, step: int) -> dict[str, Any] | None:
+        """What was written for a step, or None."""
+        path = self.file(f"result_{step}.json")
+        return artifacts.read_json(path) if gfile.exists(path) else None
+
+    def write_result(self, step: int, result: Mapping[str, Any]) -> None:
+        """result_<step>.json, and result.json for the newest."""
+        for name in (f"result_{step}.json", "result.json"):
+            artifacts.write_json(self.file(name), result)
+
+    def _require_same(self, saved, config, facts) -> None:
+        old = config_lib.from_dict(saved["config"])
+        changes = config_lib.fixed_differences(old, config)
+        if changes:
+            raise ValueError(
+                f"--model_dir={self.path} holds another run: "
+                f"{'; '.join(changes)}. Choose another --model_dir, or the "
+                "flags that the run was started with."
+            )
+        if saved["data"] != dict(facts):
+            raise ValueError(
+                f"--model_dir={self.path} was trained on other data: "
+                f"{saved['data']}. Received: {dict(facts)}. Choose another "
+                "--model_dir, or the --data_dir of the run."
+            )
+
+
+def inherit(config: Config, given: Mapping[str, Any]) -> Config:
+    """For jobs on a finished or running model_dir: its own configuration.
+
+    Args:
+        config: what the command line resolved to; names the model_dir.
+        given: the flags that were set; they go before what was saved.
+
+    Raises:
+        ValueError: the model_dir holds no run, or a flag contradicts it.
+    """
+    folder = RunFolder(config.model_dir)
+    saved = folder.saved()
+    if saved is None:
+        raise ValueError(
+            f"--model_dir={folder.path} holds no run (no config.json). Start "
+            "one with --mode=train."
+        )
+    old = config_lib.from_dict(saved["config"])
+    new = config_lib.overlay(old, {**given, "model_dir": folder.path})
+    changes = config_lib.fixed_differences(old, new)
+    if changes:
+        raise ValueError(
+            f"--model_dir={folder.path} holds another run: "
+            f"{'; '.join(changes)}. Leave the flags out, or name its own "
+            "--model_dir."
+        )
+    return new

@@ -1,0 +1,247 @@
+"""Colour operators against tf.image, colorsys, Pillow and one another."""
+
+import colorsys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from simclr_tf.augment import color, draw
+from simclr_tf.augment.draw import Column
+
+HUES = np.float32([-0.25, -0.2, -0.07, 0.0, 0.13, 0.2, 0.25])
+FACTORS = np.float32([0.0, 0.2, 0.6, 1.0, 1.3, 1.8, 2.0])
+
+
+def _images(rng, num_images=7, side=12):
+    """Noise in [0, 1] and, in the first row, the corners of every case."""
+    images = rng.random((num_images, side, side, 3), np.float32)
+    corners = np.array(np.meshgrid([0, 0.5, 1], [0, 0.5, 1], [0, 0.5, 1]))
+    corners = corners.reshape(3, -1).T.astype(np.float32)  # black to white
+    for i in range(0, len(corners), side):
+        rows = corners[i : i + side]
+        images[:, i // side, : len(rows)] = rows
+    return images
+
+
+def _parameters(num_images, **columns):
+    """Rows that change nothing but for the columns named."""
+    rows = np.zeros((num_images, draw.NUM_PARAMETERS), np.float32)
+    rows[:, [Column.CONTRAST, Column.SATURATION]] = 1.0
+    for name, values in columns.items():
+        rows[:, Column[name]] = values
+    return rows
+
+
+def _drawn(num_images, jitter_impl="simclrv1", **changes):
+    rows = tf.data.Dataset.range(num_images).map(
+        lambda i: draw.color_parameters(
+            draw.sample_seed(0, 0, i, 0),
+            strength=1.0,
+            jitter_impl=jitter_impl,
+            jitter_order="random",
+            **changes,
+        )
+    )
+    return next(iter(rows.batch(num_images))).numpy()
+
+
+def _one_by_one(operator, images, values):
+    """tf.image takes one scalar at a time."""
+    return np.stack(
+        [operator(i, float(v)) for i, v in zip(images, values, strict=True)]
+    )
+
+
+def _apply_in_sequence(image, row, jitter_impl):
+    """The paper's distortion of one image, operator after operator."""
+    operators = {
+        Column.BRIGHTNESS: (
+            tf.image.adjust_brightness
+            if jitter_impl == "simclrv1"
+            else tf.multiply
+        ),
+        Column.CONTRAST: tf.image.adjust_contrast,
+        Column.SATURATION: tf.image.adjust_saturation,
+        Column.HUE: tf.image.adjust_hue,
+    }
+    if row[Column.JITTER]:
+        for operator in draw.ORDERS[int(row[Column.ORDER])]:
+            image = operators[operator](image, row[operator])
+            image = tf.clip_by_value(image, 0.0, 1.0)
+    if row[Column.DROP]:
+        image = tf.repeat(tf.image.rgb_to_grayscale(image), 3, axis=-1)
+    return image
+
+
+def test_brightness_adds_or_multiplies(rng):
+    images = _images(rng)
+    added = color.adjust_brightness(images, HUES, impl="simclrv1")
+    expected = _one_by_one(tf.image.adjust_brightness, images, HUES)
+    np.testing.assert_array_equal(added, expected)
+    multiplied = color.adjust_brightness(images, FACTORS, impl="simclrv2")
+    expected = images * FACTORS[:, None, None, None]
+    np.testing.assert_array_equal(multiplied, expected)
+
+
+def test_contrast_equals_tf_image(rng):
+    images = _images(rng)
+    expected = _one_by_one(tf.image.adjust_contrast, images, FACTORS)
+    result = color.adjust_contrast(images, FACTORS)
+    np.testing.assert_allclose(result, expected, atol=1e-6)
+
+
+def test_contrast_zero_is_the_mean_of_each_channel(rng):
+    images = _images(rng, 2)
+    result = color.adjust_contrast(images, tf.zeros([2])).numpy()
+    means = images.mean(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(result, means + 0 * images, atol=1e-6)
+
+
+def test_saturation_equals_tf_image(rng):
+    images = _images(rng)
+    expected = _one_by_one(tf.image.adjust_saturation, images, FACTORS)
+    result = color.adjust_saturation(images, FACTORS)
+    np.testing.assert_allclose(result, expected, atol=1e-6)
+
+
+def test_hue_equals_tf_image(rng):
+    images = _images(rng)
+    expected = _one_by_one(tf.image.adjust_hue, images, HUES)
+    result = color.adjust_hue(images, HUES)
+    np.testing.assert_allclose(result, expected, atol=2e-6)
+
+
+def test_hue_and_saturation_equal_colorsys(rng):
+    images = _images(rng, len(HUES), side=6).astype(np.float64)
+    turned = color.adjust_hue(images.astype(np.float32), HUES).numpy()
+    scaled = color.adjust_saturation(images.astype(np.float32), FACTORS).numpy()
+    for i, y, x in np.ndindex(images.shape[:3]):
+        h, s, v = colorsys.rgb_to_hsv(*images[i, y, x])
+        expected = colorsys.hsv_to_rgb((h + HUES[i]) % 1, s, v)
+        np.testing.assert_allclose(turned[i, y, x], expected, atol=2e-6)
+        expected = colorsys.hsv_to_rgb(h, min(s * FACTORS[i], 1), v)
+        np.testing.assert_allclose(scaled[i, y, x], expected, atol=2e-6)
+
+
+def test_a_third_of_a_turn_rotates_the_channels(rng):
+    images = _images(rng, 2)
+    result = color.adjust_hue(images, tf.constant([1 / 3, -2 / 3]))
+    np.testing.assert_allclose(result, np.roll(images, 1, -1), atol=1e-6)
+
+
+def test_grayscale_equals_pillow_and_tf_image(rng):
+    levels = rng.integers(0, 256, (2, 9, 7, 3), dtype=np.uint8)
+    images = levels.astype(np.float32) / 255
+    gray = color.to_grayscale(images).numpy()
+    expected = tf.image.rgb_to_grayscale(images).numpy()
+    np.testing.assert_allclose(gray, np.repeat(expected, 3, -1), atol=1e-6)
+    np.testing.assert_array_equal(gray[..., 0], gray[..., 1])
+    np.testing.assert_array_equal(gray[..., 0], gray[..., 2])
+    for level, result in zip(levels, gray[..., 0] * 255, strict=True):
+        pillow = np.asarray(Image.fromarray(level).convert("L"), np.float32)
+        np.testing.assert_allclose(result, pillow, atol=0.6)  # a rounding
+
+
+@pytest.mark.parametrize("jitter_impl", draw.JITTER_IMPLS)
+def test_distort_is_the_operators_in_each_images_own_order(rng, jitter_impl):
+    """All 24 orders in one batch, the coins too, against tf.image."""
+    images = _images(rng, 96)
+    rows = _drawn(96, jitter_impl)
+    rows[:, Column.ORDER] = np.arange(96) % 24
+    assert len(np.unique(rows[:, [Column.JITTER, Column.DROP]], axis=0)) == 4
+    result = color.distort(images, rows, jitter_impl=jitter_impl).numpy()
+    expected = np.stack(
+        [
+            _apply_in_sequence(image, row, jitter_impl)
+            for image, row in zip(images, rows, strict=True)
+        ]
+    )
+    np.testing.assert_allclose(result, expected, atol=5e-6)
+    assert result.min() >= 0
+    assert result.max() <= 1
+
+
+def test_order_matters(rng):
+    """The 24 orders are 12 results: neighbours hue and saturation commute."""
+    images = np.repeat(_images(rng, 1), 24, axis=0)
+    rows = _parameters(
+        24,
+        BRIGHTNESS=0.3,
+        CONTRAST=1.6,
+        SATURATION=1.5,
+        HUE=0.15,
+        JITTER=1,
+        ORDER=np.arange(24),
+    )
+    result = color.distort(images, rows, jitter_impl="simclrv1").numpy()
+    different = {np.round(r * 1e4).astype(int).tobytes() for r in result}
+    assert len(different) >= 12
+    distances = np.abs(result[:, None] - result[None]).mean(axis=(2, 3, 4))
+    assert np.sum(np.triu(distances < 1e-5, 1)) == 12
+
+
+@pytest.mark.parametrize(
+    "name", ["BRIGHTNESS", "CONTRAST", "SATURATION", "HUE"]
+)
+def test_in_the_fixed_order_a_neutral_operator_is_skipped(rng, name):
+    """Official color_jitter_nonrand applies hue in the place of one of 0."""
+    values = {"BRIGHTNESS": 0.2, "CONTRAST": 1.5, "SATURATION": 0.5, "HUE": 0.2}
+    images = _images(rng, 1)
+    rows = _parameters(1, **{name: values[name]}, JITTER=1)
+    result = color.distort(images, rows, jitter_impl="simclrv1")
+    expected = _apply_in_sequence(images[0], rows[0], "simclrv1")
+    np.testing.assert_allclose(result[0], expected, atol=2e-6)
+    assert np.abs(result[0] - images[0]).max() > 0.1
+
+
+def test_sixteen_percent_keep_their_colours_and_a_fifth_are_gray(rng):
+    num_images = 4000
+    images = np.repeat(rng.random((1, 4, 4, 3), np.float32), num_images, axis=0)
+    rows = _drawn(num_images)
+    result = color.distort(images, rows, jitter_impl="simclrv1").numpy()
+    unchanged = np.all(result == images, axis=(1, 2, 3))
+    assert unchanged.mean() == pytest.approx(0.16, abs=0.02)
+    gray = np.all(result == result[..., :1], axis=(1, 2, 3))
+    assert gray.mean() == pytest.approx(0.20, abs=0.02)
+
+
+def test_without_coins_the_bits_are_left_alone(rng):
+    images = _images(rng, 4)
+    rows = _drawn(4)
+    rows[:, [Column.JITTER, Column.DROP]] = 0
+    result = color.distort(images, rows, jitter_impl="simclrv1")
+    np.testing.assert_array_equal(result, images)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_an_image_is_distorted_the_same_alone_and_in_a_batch(rng, jit_compile):
+    images, rows = _images(rng, 7, side=16), _drawn(7)
+    run = tf.function(
+        lambda x, p: color.distort(x, p, jitter_impl="simclrv1"),
+        jit_compile=jit_compile,
+    )
+    batched = run(images, rows)
+    alone = [run(images[i : i + 1], rows[i : i + 1]) for i in range(7)]
+    np.testing.assert_array_equal(batched, tf.concat(alone, axis=0))
+
+
+def test_gradients_and_values_are_finite_at_the_corners():
+    """Black, gray and white have no hue: nothing may divide by their chroma."""
+    images = np.stack(
+        [np.full((2, 2, 3), v, np.float32) for v in (0.0, 0.5, 1.0)]
+    )
+    rows = _parameters(3, SATURATION=2.0, HUE=0.2, JITTER=1)
+    result = color.distort(images, rows, jitter_impl="simclrv1")
+    np.testing.assert_allclose(result, images, atol=1e-6)
+
+
+def test_unknown_impl_is_named():
+    images, row = tf.zeros([1, 2, 2, 3]), tf.zeros([1, draw.NUM_PARAMETERS])
+    for call in (
+        lambda: color.distort(images, row, jitter_impl="v3"),
+        lambda: color.adjust_brightness(images, row[:, 0], impl="v3"),
+    ):
+        with pytest.raises(ValueError, match=r"--color_jitter_impl .* 'v3'"):
+            call()

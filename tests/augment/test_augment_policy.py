@@ -1,0 +1,255 @@
+"""The composed policy: same bits on host and device, and what it depends on."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simclr_tf.augment import blur, color, draw, geometry
+from simclr_tf.augment.draw import Column
+from simclr_tf.augment.policy import Policy
+
+NUM_IMAGES = 24
+
+
+@pytest.fixture
+def images(rng):
+    return rng.integers(0, 256, (NUM_IMAGES, 40, 52, 3), dtype=np.uint8)
+
+
+def _host_views(policy, images, *, seed=0, epoch=0, view=0):
+    """Dataset of (view, parameters) of each image, sample ids 0, 1, ..."""
+    samples = tf.data.Dataset.from_tensor_slices(
+        (images, np.arange(len(images), dtype=np.int64))
+    )
+    return samples.map(
+        lambda image, sample_id: policy.host_view(
+            image, draw.sample_seed(seed, epoch, sample_id, view)
+        )
+    )
+
+
+def _batch(policy, images, **changes):
+    views = _host_views(policy, images, **changes).batch(len(images))
+    return next(iter(views))
+
+
+@pytest.mark.parametrize("size", [16, 32, 64])
+@pytest.mark.parametrize("crop", [True, False])
+def test_host_view_is_its_parts_in_order(images, size, crop):
+    policy = Policy(size, crop=crop)
+    views, parameters = _batch(policy, images)
+    assert views.shape == (NUM_IMAGES, size, size, 3)
+    assert parameters.shape == (NUM_IMAGES, draw.NUM_PARAMETERS)
+    for i in range(4):
+        seed = draw.sample_seed(0, 0, i, 0)
+        shape = images[i].shape
+        if crop:
+            box = draw.crop_box(shape, seed)
+        else:
+            box = geometry.central_box(shape, proportion=1.0)
+        expected = geometry.crop_resize(images[i], box, size=size)
+        if draw.flip_coin(seed):
+            expected = expected[:, ::-1]
+        np.testing.assert_array_equal(views[i], expected)
+
+
+def test_color_view_is_distortion_then_blur(images):
+    policy = Policy(32, color_jitter_strength=0.5)
+    views, parameters = _batch(policy, images)
+    result = policy.color_view(views, parameters)
+    expected = color.distort(
+        tf.cast(views, tf.float32) / 255, parameters, jitter_impl="simclrv1"
+    )
+    expected = blur.gaussian_blur(
+        expected, parameters[:, Column.SIGMA], kernel_size=3
+    )
+    np.testing.assert_allclose(result, expected, atol=1e-6)
+    assert result.dtype == tf.float32
+    assert tf.reduce_min(result) >= 0
+    assert tf.reduce_max(result) <= 1
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jitter_impl", draw.JITTER_IMPLS)
+@pytest.mark.parametrize("jitter_order", draw.JITTER_ORDERS)
+def test_host_and_device_give_the_same_bits(
+    images, jit_compile, jitter_impl, jitter_order
+):
+    """--augment_on=host and =device, batches of 8, each also in two halves."""
+    policy = Policy(
+        32, color_jitter_impl=jitter_impl, color_jitter_order=jitter_order
+    )
+    color_view = tf.function(policy.color_view, jit_compile=jit_compile)
+    batches = _host_views(policy, images).batch(8, drop_remainder=True)
+
+    @tf.function
+    def training_step(views, parameters):
+        return color_view(views, parameters) + 0.0
+
+    on_host = list(batches.map(color_view, num_parallel_calls=2))
+    for views, host, (parameters) in zip(
+        [b[0] for b in batches], on_host, [b[1] for b in batches], strict=True
+    ):
+        device = training_step(views, parameters)
+        np.testing.assert_array_equal(host, device)
+        halves = [
+            training_step(views[:4], parameters[:4]),
+            training_step(views[4:], parameters[4:]),
+        ]
+        np.testing.assert_array_equal(host, tf.concat(halves, axis=0))
+
+
+def test_compiled_equals_uncompiled(images):
+    policy = Policy(40)
+    views, parameters = _batch(policy, images)
+    compiled = tf.function(policy.color_view, jit_compile=True)
+    np.testing.assert_allclose(
+        compiled(views, parameters),
+        policy.color_view(views, parameters),
+        atol=5e-6,
+    )
+
+
+def test_replicas_give_the_bits_of_one_device(images, mesh):
+    policy = Policy(32)
+    views, parameters = _batch(policy, images)
+    color_view = tf.function(policy.color_view, jit_compile=True)
+    replicas = mesh.num_replicas_in_sync
+    shares = [tf.split(x, replicas) for x in (views, parameters)]
+
+    @tf.function
+    def step(views, parameters):
+        return mesh.run(color_view, (views, parameters))
+
+    per_replica = [
+        mesh.experimental_distribute_values_from_function(
+            lambda context, share=share: share[context.replica_id_in_sync_group]
+        )
+        for share in shares
+    ]
+    result = mesh.experimental_local_results(step(*per_replica))
+    np.testing.assert_array_equal(
+        tf.concat(result, axis=0), color_view(views, parameters)
+    )
+
+
+def test_a_sample_is_augmented_the_same_in_any_batch_and_order(images):
+    policy = Policy(24)
+    views, parameters = _batch(policy, images)
+    expected = policy.color_view(views, parameters).numpy()
+    order = np.random.default_rng(1).permutation(NUM_IMAGES)
+    shuffled = tf.data.Dataset.from_tensor_slices((images[order], order)).map(
+        lambda image, i: policy.host_view(image, draw.sample_seed(0, 0, i, 0))
+    )
+    result = np.concatenate(
+        [policy.color_view(*batch) for batch in shuffled.batch(5)]
+    )
+    np.testing.assert_array_equal(result, expected[order])
+
+
+@pytest.mark.parametrize("other", ["seed", "epoch", "view"])
+def test_views_differ_between_seeds_epochs_and_views(images, other):
+    policy = Policy(24)
+    first = policy.color_view(*_batch(policy, images)).numpy()
+    again = policy.color_view(*_batch(policy, images)).numpy()
+    second = policy.color_view(*_batch(policy, images, **{other: 1})).numpy()
+    np.testing.assert_array_equal(first, again)
+    assert np.all(np.any(first != second, axis=(1, 2, 3)))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 17), (2, 3), (300, 5), (9, 9)])
+def test_images_of_any_size_become_views(rng, shape):
+    image = rng.integers(0, 256, (1, *shape, 3), dtype=np.uint8)
+    policy = Policy(32)
+    view = policy.color_view(*_batch(policy, image))
+    assert view.shape == (1, 32, 32, 3)
+    assert np.isfinite(view).all()
+
+
+def test_a_gray_image_stays_gray(rng):
+    """Grayscale data, repeated to three channels, has no hue to change."""
+    image = rng.integers(0, 256, (30, 30, 1), dtype=np.uint8)
+    images = np.repeat(np.repeat(image[None], NUM_IMAGES, 0), 3, -1)
+    policy = Policy(32)
+    views = policy.color_view(*_batch(policy, images)).numpy()
+    contrast_rounding = 1e-5
+    assert np.abs(np.ptp(views, axis=-1)).max() < contrast_rounding
+
+
+def test_supervised_is_crop_and_flip_only(images):
+    policy = Policy.supervised(32)
+    views, parameters = _batch(policy, images)
+    np.testing.assert_array_equal(
+        policy.color_view(views, parameters),
+        tf.image.convert_image_dtype(views, tf.float32),
+    )
+    pretraining, _ = _batch(Policy(32), images)
+    np.testing.assert_array_equal(views, pretraining)
+    assert not Policy.supervised(32, flip=False).flip
+
+
+def test_without_colours_and_blur_the_graph_has_none(images):
+    """Skipped when the graph is built, not multiplied away."""
+
+    def num_ops(policy):
+        function = tf.function(policy.color_view).get_concrete_function(
+            tf.TensorSpec([8, 32, 32, 3], tf.uint8),
+            tf.TensorSpec([8, draw.NUM_PARAMETERS]),
+        )
+        return len(function.graph.get_operations())
+
+    assert num_ops(Policy.supervised(32)) < 12
+    assert num_ops(Policy(32, color_jitter_strength=0.0, use_blur=False)) < 12
+    assert num_ops(Policy(32, color=False)) < num_ops(Policy(32)) / 2
+    assert not Policy(16).blurs
+    assert Policy(20).blurs
+
+
+@pytest.mark.parametrize(
+    "changes", [{"color": False}, {"color_jitter_strength": 0.0}]
+)
+def test_no_colour_still_blurs(images, changes):
+    policy = Policy(32, **changes)
+    views, parameters = _batch(policy, images)
+    result = policy.color_view(views, parameters).numpy()
+    blurred = np.any(result != tf.cast(views, tf.float32) / 255, axis=(1, 2, 3))
+    np.testing.assert_array_equal(blurred, parameters[:, Column.SIGMA] > 0)
+
+
+def test_no_crop_and_no_flip_leave_a_square_image_alone(rng):
+    images = rng.integers(0, 256, (NUM_IMAGES, 32, 32, 3), dtype=np.uint8)
+    views, _ = _batch(Policy(32, crop=False, flip=False), images)
+    np.testing.assert_array_equal(views, images)
+
+
+def test_least_area_and_coverage_reach_the_crop(rng):
+    """A crop of the whole area of a square image is the image."""
+    images = rng.integers(0, 256, (NUM_IMAGES, 32, 32, 3), dtype=np.uint8)
+    for changes in ({"min_crop_area": 1.0}, {"min_object_covered": 1.0}):
+        views, _ = _batch(Policy(32, flip=False, **changes), images)
+        np.testing.assert_array_equal(views, images)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_size": 0}, "--image_size .* got 0"),
+        ({"min_crop_area": 0.0}, r"--min_crop_area .* got 0\.0"),
+        ({"min_crop_area": 1.1}, r"--min_crop_area .* got 1\.1"),
+        ({"min_object_covered": -0.1}, r"--min_object_covered .* got -0\.1"),
+        ({"min_object_covered": 1.5}, r"--min_object_covered .* got 1\.5"),
+        ({"color_jitter_strength": 1.3}, r"--color_jitter_strength .* 1\.3"),
+        ({"color_jitter_impl": "v2"}, "--color_jitter_impl .* 'v2'"),
+        ({"color_jitter_order": "bcsh"}, "--color_jitter_order .* 'bcsh'"),
+    ],
+)
+def test_bad_attributes_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Policy(**{"image_size": 32, **changes})
+
+
+def test_a_policy_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Policy(32).flip = False

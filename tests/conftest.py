@@ -1,0 +1,34 @@
+"""One process, several virtual CPUs: replicas can be tested anywhere."""
+
+import os
+
+import simclr_tf  # noqa: F401  sets TF_USE_LEGACY_KERAS before TF is imported
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+NUM_VIRTUAL_CPUS = 4
+
+
+def pytest_configure(config):
+    del config
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * NUM_VIRTUAL_CPUS
+    )
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20020505)
+
+
+@pytest.fixture(scope="session")
+def mesh():
+    """MirroredStrategy over four virtual CPUs: the code that 4 GPUs run."""
+    return tf.distribute.MirroredStrategy(
+        [f"CPU:{i}" for i in range(NUM_VIRTUAL_CPUS)]
+    )

@@ -1,0 +1,155 @@
+"""The command line: every option, every official command, every flagfile."""
+
+import pathlib
+import shlex
+
+import pytest
+
+from flags import definitions
+from simclr_tf import config, schedules
+
+ROOT = pathlib.Path(__file__).parents[1]
+FLAGFILES = sorted((ROOT / "flags").glob("*.flags"))
+
+# From the READMEs of google-research/simclr, as its users type them.
+OFFICIAL_PRETRAINING = {
+    "cifar10": """--train_mode=pretrain --train_batch_size=512
+        --train_epochs=1000 --learning_rate=1.0 --weight_decay=1e-4
+        --temperature=0.5 --dataset=cifar10 --image_size=32 --eval_split=test
+        --resnet_depth=18 --use_blur=False --color_jitter_strength=0.5
+        --model_dir=DIR --use_tpu=False""",
+    "imagenet": """--train_mode=pretrain --train_batch_size=4096
+        --train_epochs=100 --temperature=0.1 --learning_rate=0.075
+        --learning_rate_scaling=sqrt --weight_decay=1e-4
+        --dataset=imagenet2012 --image_size=224 --eval_split=validation
+        --data_dir=DATA --model_dir=DIR --use_tpu=True --tpu_name=NAME
+        --train_summary_steps=0""",
+}
+
+
+def parse(*arguments):
+    return definitions.parse(["run.py", *arguments])
+
+
+def resolve(*arguments):
+    parsed = parse(*arguments)
+    return config.resolve(parsed.given, defaults=parsed.defaults)
+
+
+def test_nothing_set_means_nothing_given():
+    parsed = parse()
+    assert parsed.given == {}
+    assert parsed.defaults == "paper"
+
+
+@pytest.mark.parametrize("name", config.options())
+def test_every_option_has_a_flag_of_its_type(name):
+    _, field = config.options()[name]
+    sample = {
+        "use_tpu": ("true", True),
+        "linear_eval_labels": ("10,20", (10, 20)),
+    }.get(name)
+    if sample is None:
+        default = field.default
+        sample = (str(default), default) if default is not None else ("x", "x")
+    parsed = parse(f"--{name}={sample[0]}")
+    assert parsed.given == {name: sample[1]}
+    assert type(parsed.given[name]) is type(sample[1])
+
+
+def test_booleans_take_the_no_form():
+    assert parse("--nouse_blur").given == {"use_blur": False}
+    assert parse("--use_blur").given == {"use_blur": True}
+
+
+@pytest.mark.parametrize("name", OFFICIAL_PRETRAINING)
+def test_official_pretraining_commands_parse_unchanged(name):
+    command = OFFICIAL_PRETRAINING[name]
+    arguments = shlex.split(command)
+    resolved = resolve(*arguments)
+    given = dict(a.removeprefix("--").split("=") for a in arguments)
+    ignored = parse(*arguments).ignored
+    for flag, text in given.items():
+        if flag in ignored:
+            continue
+        section, _ = config.options()[flag]
+        value = getattr(getattr(resolved.config, section), flag)
+        assert str(value) == text or float(value) == float(text)
+        assert resolved.origins[flag] == "flag"
+
+
+def test_flags_of_the_tf1_code_are_accepted_and_named():
+    parsed = parse("--train_summary_steps=0", "--variable_schema=(?!head)")
+    assert parsed.given == {}
+    assert set(parsed.ignored) == {"train_summary_steps", "variable_schema"}
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("--tempratur=1", "temperature"),
+        ("--train_steps=many", "--train_steps"),
+        ("--linear_eval_labels=a,b", "--linear_eval_labels"),
+        ("train", "'train'"),
+        ("--defaults=mine", "defaults"),
+        ("--use_blur=maybe", "use_blur"),
+    ],
+)
+def test_bad_arguments_are_named(argument, says):
+    with pytest.raises(ValueError, match=says):
+        parse(argument)
+
+
+@pytest.mark.parametrize("path", FLAGFILES, ids=lambda p: p.stem)
+def test_flagfiles_resolve_and_say_what_they_are(path):
+    resolved = resolve(f"--flagfile={path}")
+    text = path.read_text()
+    for part in ("# What:", "# Command:", "# Hardware:", "# Expected:"):
+        assert part in text
+    assert f"--flagfile=flags/{path.name}" in text
+    if "# Peak learning rate" in text:
+        stated = float(text.split("# Peak learning rate")[1].split()[0])
+        optim = resolved.config.optim
+        assert stated == pytest.approx(
+            schedules.scaled_learning_rate(
+                optim.learning_rate,
+                global_batch_size=optim.train_batch_size,
+                rule=optim.learning_rate_scaling,
+            )
+        )
+
+
+def test_flagfile_can_be_overridden_after_it():
+    path = ROOT / "flags" / "cifar10_r18.flags"
+    parsed = parse(f"--flagfile={path}", "--temperature=0.7")
+    assert parsed.given["temperature"] == 0.7
+    assert parsed.given["resnet_depth"] == 18
+
+
+def test_help_lists_every_flag_in_its_group():
+    text = definitions.help_text()
+    for name, (section, field) in config.options().items():
+        assert f"  --{name}=" in text
+        group = text.split(f"\n{section}: ")[1].split("\n\n")[0]
+        assert f"--{name}=" in group
+        assert field.metadata["help"].split()[0] in group
+    assert max(map(len, text.splitlines())) <= 100
+    assert parse("--help").wants_help
+    assert parse("-h").wants_help
+
+
+def test_readme_commands_parse():
+    """Every `python run.py` line of the README is a command that works."""
+    readme = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    commands = [
+        line.split("python run.py", 1)[1]
+        for line in readme.splitlines()
+        if line.strip().startswith("python run.py")
+    ]
+    assert commands
+    for command in commands:
+        arguments = [
+            a.replace("--flagfile=", f"--flagfile={ROOT}/")
+            for a in shlex.split(command, comments=True)
+        ]
+        assert parse(*arguments).given

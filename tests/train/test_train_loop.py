@@ -1,0 +1,166 @@
+"""The outer loop with a trainer that only counts."""
+
+import io
+import itertools
+
+import pytest
+
+from simclr_tf import config
+from simclr_tf.train import loop
+from simclr_tf.train.plan import make_plan
+from simclr_tf.train.progress import Progress
+from simclr_tf.train.stopping import Stopped, StopRequest
+
+
+class CountingTrainer:
+    """Stands for the trainer: it remembers the inner loops it was given."""
+
+    def __init__(self, start=0, bad_step=None, on_loop=lambda step: None):
+        self.global_step = start
+        self.first_bad_step = None
+        self.loops = []
+        self._bad_step = bad_step
+        self._on_loop = on_loop
+
+    def train(self, num_steps):
+        steps = int(num_steps)
+        self.loops.append(steps)
+        self.global_step += steps
+        if self._bad_step is not None and self._bad_step < self.global_step:
+            self.first_bad_step = self._bad_step
+        self._on_loop(self.global_step)
+        return {"wait_seconds": 0.0}
+
+    def take_means(self):
+        return {"train/contrast_loss": 1.0, "train/contrast_acc": 0.5}
+
+
+def plan(**options):
+    given = {"log_steps": 5, "checkpoint_steps": 8, "train_steps": 21}
+    given |= {"train_batch_size": 4, "warmup_epochs": 0.0, **options}
+    return make_plan(
+        config.resolve(given).config, num_examples=100, num_replicas=1
+    )
+
+
+def run(trainer, *, stop=None, check=lambda: None, **options):
+    saved, logged = [], []
+    stream = io.StringIO()
+    progress = Progress(total_steps=21, global_batch_size=4, stream=stream)
+    with stop or StopRequest() as request:
+        try:
+            loop.train(
+                trainer,
+                plan(**options),
+                save=saved.append,
+                log=lambda step, scalars: logged.append((step, scalars)),
+                check=check,
+                progress=progress,
+                stop=request,
+            )
+        finally:
+            trainer.saved, trainer.logged = saved, logged
+            trainer.text = stream.getvalue()
+
+
+def test_trains_exactly_so_many_steps_and_meets_every_due_point():
+    trainer = CountingTrainer()
+    run(trainer)
+    assert trainer.global_step == 21
+    assert trainer.saved == [8, 16, 21]
+    assert [step for step, _ in trainer.logged] == [5, 10, 15, 20, 21]
+    ends = set(itertools.accumulate(trainer.loops))
+    assert {5, 8, 10, 15, 16, 20, 21} <= ends
+
+
+def test_continues_in_the_middle_of_an_interval():
+    trainer = CountingTrainer(start=13)
+    run(trainer)
+    assert trainer.saved == [16, 21]
+    assert [step for step, _ in trainer.logged] == [15, 20, 21]
+
+
+def test_not_finite_halts_before_anything_is_saved():
+    trainer = CountingTrainer(bad_step=14)
+    with pytest.raises(loop.Halted, match=r"step 14 is NaN.*learning_rate"):
+        run(trainer)
+    assert trainer.saved == [8]
+
+
+def test_check_halts_before_anything_is_saved():
+    trainer = CountingTrainer()
+
+    def check():
+        if trainer.global_step >= 8:
+            raise loop.Halted("enough")
+
+    with pytest.raises(loop.Halted, match="enough"):
+        run(trainer, check=check)
+    assert trainer.saved == []
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_saves_the_step_it_found_and_ends(name, capsys):
+    import os
+    import signal
+
+    number = getattr(signal, name)
+
+    def send(step):
+        if step == 7:
+            os.kill(os.getpid(), number)
+
+    trainer = CountingTrainer(on_loop=send)
+    # One-step inner loops, so that there is one that ends at step 7.
+    with pytest.raises(Stopped) as caught:
+        run(trainer, log_steps=1)
+    assert (caught.value.signal_number, caught.value.step) == (number, 7)
+    assert trainer.saved == [7]
+    assert trainer.global_step == 7
+    assert name in capsys.readouterr().err
+    # Handlers are what they were.
+    assert signal.getsignal(number) is not None
+    assert "StopRequest" not in repr(signal.getsignal(number))
+
+
+def test_second_signal_is_not_swallowed():
+    import os
+    import signal
+
+    with pytest.raises(KeyboardInterrupt), StopRequest() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.signal_number == signal.SIGINT
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_progress_line_says_all_that_was_asked():
+    trainer = CountingTrainer()
+    run(trainer)
+    line = next(x for x in trainer.text.splitlines() if "step 10/21" in x)
+    for part in ("loss 1.000", "contrast 50.0%", "images/s", "input wait",
+                 "left 0:00:00"):
+        assert part in line
+
+
+def test_progress_redraws_on_a_terminal():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    stream = Terminal()
+    progress = Progress(total_steps=9, global_batch_size=2, stream=stream)
+    progress.ran(steps=3, seconds=2.0, wait_seconds=0.5)
+    scalars = {
+        "train/contrast_loss": 2.0,
+        "train/contrast_acc": 0.25,
+        "train/supervised_acc": 0.75,
+        **progress.take_rates(),
+    }
+    progress.show(3, scalars)
+    progress.close()
+    text = stream.getvalue()
+    assert text.startswith("\r") and text.endswith("\n")
+    assert "probe 75.0%" in text
+    assert "3 images/s" in text
+    assert "input wait 25%" in text
+    assert "left 0:00:04" in text  # 6 steps of 2 images at 3 a second
