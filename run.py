@@ -17,14 +17,14 @@ _USAGE_ERROR, _HALTED = 2, 3
 def main(argv: list[str]) -> int:
     """Runs a job; returns the exit status."""
     from flags import definitions
-    from simclr_tf import config
+    from simclr_tf import resolve
 
     try:
         parsed = definitions.parse(argv)
         if parsed.wants_help:
             print(definitions.help_text())
             return 0
-        resolved = config.resolve(parsed.given, defaults=parsed.defaults)
+        resolved = resolve.resolve(parsed.given, defaults=parsed.defaults)
         experiment = _prepare(resolved, parsed)
     except ValueError as error:
         if os.environ.get("SIMCLR_TF_TRACEBACK"):

@@ -23,7 +23,13 @@ setup(
         "tf-models-official==2.20.*",
     ],
     extras_require={
-        "test": ["pillow", "pytest>=8", "ruff==0.17.6", "scikit-image", "scipy"],
+        "test": [
+            "pillow",
+            "pytest>=8",
+            "ruff==0.17.6",
+            "scikit-image",
+            "scipy",
+        ],
         # The TPU compiler, as PyPI has it: libtpu, and the client that
         # opens it without a TPU. Needs Python 3.11.
         "preflight": ["jax[tpu]"],

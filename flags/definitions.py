@@ -1,7 +1,7 @@
 """Command-line flags: one for every option of `simclr_tf.config`.
 
 With run.py, the only place that knows absl.flags. Flags are unset by default,
-so that `config.resolve` can tell what the user said from what a recipe or the
+so that `resolve.resolve` can tell what the user said from what a recipe or the
 paper would choose.
 """
 
@@ -61,21 +61,15 @@ def define(flag_values: absl_flags.FlagValues) -> None:
         kind = _value_type(field)
         text = field.metadata["help"]
         if kind is bool:
-            absl_flags.DEFINE_boolean(
-                name, None, text, flag_values=flag_values
-            )
+            absl_flags.DEFINE_boolean(name, None, text, flag_values=flag_values)
         elif kind is int:
-            absl_flags.DEFINE_integer(
-                name, None, text, flag_values=flag_values
-            )
+            absl_flags.DEFINE_integer(name, None, text, flag_values=flag_values)
         elif kind is float:
             absl_flags.DEFINE_float(name, None, text, flag_values=flag_values)
         elif kind is tuple:
             absl_flags.DEFINE_list(name, None, text, flag_values=flag_values)
         else:
-            absl_flags.DEFINE_string(
-                name, None, text, flag_values=flag_values
-            )
+            absl_flags.DEFINE_string(name, None, text, flag_values=flag_values)
     absl_flags.DEFINE_enum(
         "defaults",
         "paper",

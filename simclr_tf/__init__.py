@@ -3,7 +3,8 @@
 The library behind ``run.py``. It knows nothing of command-line flags, so
 everything here can be used from a notebook:
 
-    config         frozen, checked dataclasses; recipes per data set
+    config         every option: frozen, checked dataclasses (`options`)
+    resolve        what is left unset, from recipes and defaults (`recipes`)
     distributed    everything that crosses replicas
     losses         NT-Xent over the embeddings of all replicas
     schedules      learning-rate scaling, warm-up and cosine decay

@@ -2,91 +2,17 @@
 
 Every option is declared once, here: its name is the flag's name, its help the
 flag's help, its default the paper's (`Paper:` v1, arXiv:2002.05709) with the
-official code's beside it where the two differ. `resolve` fills what the user
-left unset, from the data set's recipe and the defaults asked for, and says
-where each value came from.
+official code's beside it where the two differ. `resolve` says what becomes of
+the options that a user leaves unset.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
-from simclr_tf import recipes
-
-_UNSET = object()
+from simclr_tf.options import option, section
 
 
-def option(
-    default: Any,
-    help_text: str,
-    *,
-    official: Any = _UNSET,
-    choices: tuple | None = None,
-    at_least: float | None = None,
-    above: float | None = None,
-    at_most: float | None = None,
-    below: float | None = None,
-    may_change: bool = False,
-) -> Any:
-    """Declares one option of a section.
-
-    Args:
-        default: the paper's value, or ours where the paper has none.
-        help_text: one sentence with the unit; also the flag's help.
-        official: the official code's default, where it differs.
-        choices: the values allowed.
-        at_least, above, at_most, below: the range allowed.
-        may_change: whether a run may be resumed with another value. True for
-            where and how a run happens, False for what it computes.
-    """
-    return dataclasses.field(
-        default=default,
-        metadata={
-            "help": help_text,
-            "official": default if official is _UNSET else official,
-            "choices": choices,
-            "at_least": at_least,
-            "above": above,
-            "at_most": at_most,
-            "below": below,
-            "may_change": may_change,
-        },
-    )
-
-
-def _section(cls):
-    """A frozen dataclass whose fields are checked against their options."""
-
-    def check(self):
-        for field in dataclasses.fields(self):
-            _check_option(field, getattr(self, field.name))
-
-    cls.__post_init__ = check
-    return dataclasses.dataclass(frozen=True)(cls)
-
-
-def _check_option(field: dataclasses.Field, value: Any) -> None:
-    if value is None:
-        return
-    rule = field.metadata
-    allowed = None
-    if rule["choices"] and value not in rule["choices"]:
-        allowed = "one of " + ", ".join(map(str, rule["choices"]))
-    if rule["at_least"] is not None and not value >= rule["at_least"]:
-        allowed = f"at least {rule['at_least']}"
-    if rule["above"] is not None and not value > rule["above"]:
-        allowed = f"greater than {rule['above']}"
-    if rule["at_most"] is not None and not value <= rule["at_most"]:
-        allowed = f"at most {rule['at_most']}"
-    if rule["below"] is not None and not value < rule["below"]:
-        allowed = f"less than {rule['below']}"
-    if allowed:
-        raise ValueError(
-            f"--{field.name} must be {allowed}. Received: {value!r}."
-        )
-
-
-@_section
+@section
 class JobConfig:
     """What to do, and where the results go."""
 
@@ -118,7 +44,7 @@ class JobConfig:
     )
 
 
-@_section
+@section
 class DataConfig:
     """Which images, and how they are read."""
 
@@ -173,7 +99,7 @@ class DataConfig:
     )
 
 
-@_section
+@section
 class AugmentConfig:
     """The two views of an image (paper, appendix A)."""
 
@@ -222,7 +148,7 @@ class AugmentConfig:
     )
 
 
-@_section
+@section
 class ModelConfig:
     """Encoder f, projection head g, and the linear head beside them."""
 
@@ -289,7 +215,7 @@ class ModelConfig:
     )
 
 
-@_section
+@section
 class OptimConfig:
     """Objective, optimiser and length of training."""
 
@@ -310,9 +236,7 @@ class OptimConfig:
     )
     warmup_epochs: float = option(10.0, "Linear warm-up, epochs.", at_least=0)
     weight_decay: float = option(1e-6, "L2 on kernels.", at_least=0)
-    momentum: float = option(
-        0.9, "Of lars and momentum.", at_least=0, below=1
-    )
+    momentum: float = option(0.9, "Of lars and momentum.", at_least=0, below=1)
     train_batch_size: int = option(
         4096, "Examples per step, over all replicas.", official=512, at_least=1
     )
@@ -324,7 +248,7 @@ class OptimConfig:
     )
 
 
-@_section
+@section
 class EvalConfig:
     """How a run is scored."""
 
@@ -357,7 +281,7 @@ class EvalConfig:
     )
 
 
-@_section
+@section
 class OutputConfig:
     """What is written, and how often."""
 
@@ -374,7 +298,9 @@ class OutputConfig:
         5, "How many checkpoints are kept.", at_least=1, may_change=True
     )
     keep_hub_module_max: int = option(
-        1, "How many SavedModels are kept; 0: none.", at_least=0,
+        1,
+        "How many SavedModels are kept; 0: none.",
+        at_least=0,
         may_change=True,
     )
     log_steps: int = option(
@@ -385,7 +311,7 @@ class OutputConfig:
     )
 
 
-@_section
+@section
 class DeviceConfig:
     """Where it runs."""
 
@@ -484,134 +410,3 @@ def options() -> dict[str, tuple[str, dataclasses.Field]]:
         for name, section in sections().items()
         for field in dataclasses.fields(section)
     }
-
-
-@dataclasses.dataclass(frozen=True)
-class Resolved:
-    """A configuration, and where each of its values came from.
-
-    Attributes:
-        config: the configuration.
-        origins: option name -> "flag", "recipe <name>", "default" (the paper's)
-            or "official".
-    """
-
-    config: Config
-    origins: Mapping[str, str]
-
-    def table(self) -> str:
-        """Every option with its value and origin, one line each."""
-        values = _flat(self.config)
-        lines = ["Configuration (value, where it came from):"]
-        for section in sections():
-            names = [n for n, (s, _) in options().items() if s == section]
-            lines += [f"  {section}"]
-            lines += [
-                f"    {name:<30}{_show(values[name]):<24}{self.origins[name]}"
-                for name in names
-            ]
-        return "\n".join(lines)
-
-    def departures(self) -> list[str]:
-        """Defaults in use in which the paper and the official code differ."""
-        values = _flat(self.config)
-        return [
-            f"--{name}={_show(values[name])} "
-            f"(official: {_show(field.metadata['official'])})"
-            for name, (_, field) in options().items()
-            if self.origins[name] == "default"
-            and not field.metadata["may_change"]
-            and name != "dataset"
-            and field.metadata["official"] != values[name]
-        ]
-
-
-def resolve(given: Mapping[str, Any], *, defaults: str = "paper") -> Resolved:
-    """Fills in what was not given.
-
-    A value given wins over the data set's recipe, which wins over the paper's
-    default. `defaults="official"` takes the official code's values and no
-    recipe.
-
-    Args:
-        given: option name -> value, for those that the user set.
-        defaults: "paper" or "official".
-
-    Raises:
-        ValueError: an unknown option, or a value out of its range.
-    """
-    known = options()
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise ValueError(f"Unknown options: {', '.join(unknown)}.")
-    values, origins = {}, {}
-    for name, (_, field) in known.items():
-        official = defaults == "official"
-        values[name] = field.metadata["official"] if official else field.default
-        origins[name] = "official" if official else "default"
-    if defaults == "paper":
-        dataset = given.get("dataset", values["dataset"])
-        recipe_name, recipe = recipes.recipe_for(dataset)
-        for name, value in recipe.items():
-            values[name], origins[name] = value, f"recipe {recipe_name}"
-    if "train_epochs" in given and "train_steps" not in given:
-        # A recipe's length gives way to the user's, in either unit.
-        values["train_steps"], origins["train_steps"] = 0, "flag train_epochs"
-    for name, value in given.items():
-        values[name], origins[name] = value, "flag"
-    return Resolved(_build(values), origins)
-
-
-def from_dict(saved: Mapping[str, Mapping[str, Any]]) -> Config:
-    """The inverse of `Config.to_dict`."""
-    values = {k: v for section in saved.values() for k, v in section.items()}
-    return _build(values)
-
-
-def overlay(config: Config, given: Mapping[str, Any]) -> Config:
-    """`config` with the values of `given`, checked anew."""
-    return _build({**_flat(config), **given})
-
-
-def fixed_differences(old: Config, new: Config) -> list[str]:
-    """Options that a resumed run may not change, and changes all the same.
-
-    Returns:
-        One "--name is A, was B" each.
-    """
-    old_values, new_values = _flat(old), _flat(new)
-    return [
-        f"--{name}={_show(new_values[name])}, was {_show(old_values[name])}"
-        for name, (_, field) in options().items()
-        if not field.metadata["may_change"]
-        and old_values[name] != new_values[name]
-    ]
-
-
-def _flat(config: Config) -> dict[str, Any]:
-    return {
-        name: getattr(getattr(config, section), name)
-        for name, (section, _) in options().items()
-    }
-
-
-def _build(values: Mapping[str, Any]) -> Config:
-    built = {}
-    for name, section in sections().items():
-        fields = {f.name for f in dataclasses.fields(section)}
-        mine = {k: v for k, v in values.items() if k in fields}
-        built[name] = section(
-            **{k: tuple(v) if isinstance(v, list) else v
-               for k, v in mine.items()}
-        )
-    return Config(**built)
-
-
-def _show(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "-"
-    return str(value)

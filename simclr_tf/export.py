@@ -1,7 +1,9 @@
-"""SavedModels: features, projections and logits, in inference and training.
+"""SavedModels: features, projections and logits, to call and to train on.
 
-The model is exported from a one-device copy, so that nothing of the strategy
-is left in the graph and a loaded model can be trained further.
+A model is exported from a one-device copy, so that nothing of the strategy is
+left in the graph, as a "Reusable SavedModel" of TensorFlow Hub: callable with
+and without training, with its variables named, so that
+`hub.KerasLayer(path, trainable=True)` fine-tunes it, too.
 """
 
 import json
@@ -16,39 +18,40 @@ from simclr_tf.models.simclr import SimClr
 gfile = tf.io.gfile
 
 
-class ExportedModel(tf.Module):
-    """What a SavedModel of ours offers.
+def reusable(model: SimClr, *, image_size: int) -> tf.train.Checkpoint:
+    """What `tf.saved_model.load` gives back.
 
-        model = tf.saved_model.load(path)
-        out = model(images)                    # training=False
-        out = model(images, training=True)     # BN on batch statistics
+        loaded = tf.saved_model.load(path)
+        out = loaded(images)                   # inference
+        out = loaded(images, training=True)    # BN on batch statistics
         out["features"], out["projections"], out["logits"]
+        loaded.trainable_variables
 
     Args:
         model: built outside any strategy.
         image_size: S of the images it takes, float32[N, S, S, 3] in [0, 1].
     """
 
-    def __init__(self, model: SimClr, image_size: int):
-        super().__init__()
-        self.model = model
-        images = tf.TensorSpec(
-            [None, image_size, image_size, 3], tf.float32, name="images"
-        )
-        for training in (False, True):
-            self.__call__.get_concrete_function(images, training=training)
-        self.features = tf.function(
-            lambda images: {"features": self(images)["features"]},
-            input_signature=[images],
-        )
-
     @tf.function
-    def __call__(self, images, training=False):
-        out = self.model(images, training=training)
+    def call(images, training=False):
+        out = model(images, training=training)
         named = {"features": out.features, "projections": out.projections}
         if out.logits is not None:
             named["logits"] = out.logits
         return named
+
+    images = tf.TensorSpec(
+        [None, image_size, image_size, 3], tf.float32, name="images"
+    )
+    for training in (False, True):
+        call.get_concrete_function(images, training=training)
+    # Plain attributes, not a Keras model: that would be revived as one.
+    saved = tf.train.Checkpoint()
+    saved.__call__ = call
+    saved.variables = model.variables
+    saved.trainable_variables = model.trainable_variables
+    saved.regularization_losses = []
+    return saved
 
 
 def export(
@@ -76,8 +79,8 @@ def export(
     """
     path = os.path.join(folder, str(step))
     aside = f"{path}.tmp"
-    exported = ExportedModel(model, image_size)
-    tf.saved_model.save(exported, aside, signatures=exported.features)
+    saved = reusable(model, image_size=image_size)
+    tf.saved_model.save(saved, aside, signatures=saved.__call__)
     with gfile.GFile(os.path.join(aside, "simclr_tf.json"), "w") as file:
         file.write(json.dumps(metadata, indent=2) + "\n")
     if gfile.exists(path):

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from simclr_tf import config, recipes
+from simclr_tf import config, recipes, resolve
 
 OFFICIAL = {  # name: default of google-research/simclr tf2/run.py
     "learning_rate": 0.3,
@@ -66,13 +66,13 @@ def value(resolved, name):
 
 def test_official_defaults_are_the_official_codes():
     assert len(OFFICIAL) == 48
-    resolved = config.resolve({}, defaults="official")
+    resolved = resolve.resolve({}, defaults="official")
     assert {n: value(resolved, n) for n in OFFICIAL} == OFFICIAL
     assert set(resolved.origins.values()) == {"official"}
 
 
 def test_paper_defaults_are_the_papers():
-    resolved = config.resolve({"dataset": "imagenet2012"})
+    resolved = resolve.resolve({"dataset": "imagenet2012"})
     expected = {
         "train_batch_size": 4096,
         "num_proj_layers": 2,
@@ -95,7 +95,7 @@ def test_paper_defaults_are_the_papers():
 
 
 def test_flag_wins_over_recipe_wins_over_default():
-    resolved = config.resolve({"dataset": "cifar10", "temperature": 0.3})
+    resolved = resolve.resolve({"dataset": "cifar10", "temperature": 0.3})
     assert value(resolved, "temperature") == 0.3
     assert resolved.origins["temperature"] == "flag"
     assert value(resolved, "use_blur") is False
@@ -105,17 +105,17 @@ def test_flag_wins_over_recipe_wins_over_default():
 
 
 def test_epochs_given_override_steps_of_a_recipe():
-    resolved = config.resolve({"dataset": "digits", "train_epochs": 3.0})
+    resolved = resolve.resolve({"dataset": "digits", "train_epochs": 3.0})
     assert value(resolved, "train_steps") == 0
 
 
 def test_departures_name_every_default_that_is_not_the_official_one():
-    lines = config.resolve({"dataset": "imagenet2012"}).departures()
+    lines = resolve.resolve({"dataset": "imagenet2012"}).departures()
     text = "\n".join(lines)
     assert "--num_proj_layers=2 (official: 3)" in text
     assert "--color_jitter_impl=simclrv1 (official: simclrv2)" in text
     assert "--train_batch_size=4096 (official: 512)" in text
-    given = config.resolve(
+    given = resolve.resolve(
         {"dataset": "imagenet2012", "num_proj_layers": 2}
     ).departures()
     assert not any("num_proj_layers" in line for line in given)
@@ -124,7 +124,7 @@ def test_departures_name_every_default_that_is_not_the_official_one():
 @pytest.mark.parametrize("dataset", [*recipes.RECIPES, "nobody/tuned:1.0.0"])
 def test_every_recipe_resolves(dataset):
     given = {"dataset": dataset, "data_dir": "somewhere"}
-    resolved = config.resolve(given)
+    resolved = resolve.resolve(given)
     name, recipe = recipes.recipe_for(dataset)
     for option, expected in recipe.items():
         assert value(resolved, option) == expected
@@ -139,9 +139,9 @@ def test_unknown_data_gets_the_small_batch_recipe():
 
 
 def test_round_trip_through_json():
-    resolved = config.resolve({"linear_eval_labels": (10, 20)})
+    resolved = resolve.resolve({"linear_eval_labels": (10, 20)})
     saved = json.loads(json.dumps(resolved.config.to_dict()))
-    assert config.from_dict(saved) == resolved.config
+    assert resolve.from_dict(saved) == resolved.config
 
 
 def test_config_is_frozen():
@@ -174,17 +174,17 @@ def test_config_is_frozen():
 )
 def test_bad_values_are_named(given, names):
     with pytest.raises(ValueError, match=names):
-        config.resolve(given)
+        resolve.resolve(given)
 
 
 def test_what_a_resumed_run_may_change():
-    old = config.resolve({}).config
-    moved = config.overlay(
+    old = resolve.resolve({}).config
+    moved = resolve.overlay(
         old, {"model_dir": "b", "virtual_devices": 4, "eval_batch_size": 8}
     )
-    assert config.fixed_differences(old, moved) == []
-    changed = config.overlay(old, {"temperature": 0.7, "seed": 3})
-    assert config.fixed_differences(old, changed) == [
+    assert resolve.fixed_differences(old, moved) == []
+    changed = resolve.overlay(old, {"temperature": 0.7, "seed": 3})
+    assert resolve.fixed_differences(old, changed) == [
         "--seed=3, was 0",
         "--temperature=0.7, was 0.2",
     ]
@@ -202,7 +202,7 @@ def test_every_option_is_declared_once_with_help():
 
 
 def test_table_shows_every_option_and_its_origin():
-    table = config.resolve({"temperature": 0.25}).table()
+    table = resolve.resolve({"temperature": 0.25}).table()
     for name in config.options():
         assert f"    {name} " in table
     (line,) = (x for x in table.splitlines() if " temperature " in x)

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from flags import definitions
-from simclr_tf import config, schedules
+from simclr_tf import config, resolve, schedules
 
 ROOT = pathlib.Path(__file__).parents[1]
 FLAGFILES = sorted((ROOT / "flags").glob("*.flags"))
@@ -31,9 +31,9 @@ def parse(*arguments):
     return definitions.parse(["run.py", *arguments])
 
 
-def resolve(*arguments):
+def resolved(*arguments):
     parsed = parse(*arguments)
-    return config.resolve(parsed.given, defaults=parsed.defaults)
+    return resolve.resolve(parsed.given, defaults=parsed.defaults)
 
 
 def test_nothing_set_means_nothing_given():
@@ -66,16 +66,16 @@ def test_booleans_take_the_no_form():
 def test_official_pretraining_commands_parse_unchanged(name):
     command = OFFICIAL_PRETRAINING[name]
     arguments = shlex.split(command)
-    resolved = resolve(*arguments)
+    made = resolved(*arguments)
     given = dict(a.removeprefix("--").split("=") for a in arguments)
     ignored = parse(*arguments).ignored
     for flag, text in given.items():
         if flag in ignored:
             continue
         section, _ = config.options()[flag]
-        value = getattr(getattr(resolved.config, section), flag)
+        value = getattr(getattr(made.config, section), flag)
         assert str(value) == text or float(value) == float(text)
-        assert resolved.origins[flag] == "flag"
+        assert made.origins[flag] == "flag"
 
 
 def test_flags_of_the_tf1_code_are_accepted_and_named():
@@ -102,14 +102,14 @@ def test_bad_arguments_are_named(argument, says):
 
 @pytest.mark.parametrize("path", FLAGFILES, ids=lambda p: p.stem)
 def test_flagfiles_resolve_and_say_what_they_are(path):
-    resolved = resolve(f"--flagfile={path}")
+    made = resolved(f"--flagfile={path}")
     text = path.read_text()
     for part in ("# What:", "# Command:", "# Hardware:", "# Expected:"):
         assert part in text
     assert f"--flagfile=flags/{path.name}" in text
     if "# Peak learning rate" in text:
         stated = float(text.split("# Peak learning rate")[1].split()[0])
-        optim = resolved.config.optim
+        optim = made.config.optim
         assert stated == pytest.approx(
             schedules.scaled_learning_rate(
                 optim.learning_rate,

@@ -11,12 +11,23 @@ FILES = [
     for folder in ("simclr_tf", "flags", "tpu")
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
-_LIBRARY = {"models", "optim", "data", "augment", "losses", "schedules",
-            "metrics", "export", "distributed"}
+_LIBRARY = {
+    "models",
+    "optim",
+    "data",
+    "augment",
+    "losses",
+    "schedules",
+    "metrics",
+    "export",
+    "distributed",
+}
 # Part -> the parts of simclr_tf that it may import.
 ALLOWED = {
     "recipes": set(),
-    "config": {"recipes"},
+    "options": set(),
+    "config": {"options"},
+    "resolve": {"config", "recipes"},
     "distributed": set(),
     "losses": {"distributed"},
     "schedules": set(),
@@ -27,7 +38,7 @@ ALLOWED = {
     "optim": {"distributed"},
     "export": {"models"},
     "evaluation": _LIBRARY,
-    "train": _LIBRARY | {"evaluation", "config"},
+    "train": _LIBRARY | {"evaluation", "config", "resolve"},
 }
 
 

@@ -23,14 +23,14 @@ def algorithm_1(z_a, z_b, temperature, normalise=True):
     total, hits, entropy = 0.0, 0, 0.0
     for i in range(2 * pairs):
         j = i + 1 if i % 2 == 0 else i - 1
-        s = {
-            k: z[i] @ z[k] / temperature for k in range(2 * pairs) if k != i
-        }
+        s = {k: z[i] @ z[k] / temperature for k in range(2 * pairs) if k != i}
         top = max(s.values())
         log_sum = top + math.log(sum(math.exp(v - top) for v in s.values()))
         total += log_sum - s[j]
         hits += max(s, key=s.get) == j
-        entropy -= sum(math.exp(v - log_sum) * (v - log_sum) for v in s.values())
+        entropy -= sum(
+            math.exp(v - log_sum) * (v - log_sum) for v in s.values()
+        )
     rows = 2 * pairs
     return 2 * total / rows, hits / rows, entropy / rows
 
@@ -149,7 +149,7 @@ def _on_replicas(strategy, z_a, z_b, temperature):
     def own_rows(z):
         return strategy.experimental_distribute_values_from_function(
             lambda c: tf.constant(
-                z[c.replica_id_in_sync_group * per_replica:][:per_replica],
+                z[c.replica_id_in_sync_group * per_replica :][:per_replica],
                 tf.float32,
             )
         )
@@ -160,9 +160,9 @@ def _on_replicas(strategy, z_a, z_b, temperature):
             out = losses.nt_xent(a, b, temperature=temperature)
         return out, tape.gradient(out.loss, [a, b])
 
-    out, gradients = tf.function(
-        lambda a, b: strategy.run(step, args=(a, b))
-    )(own_rows(z_a), own_rows(z_b))
+    out, gradients = tf.function(lambda a, b: strategy.run(step, args=(a, b)))(
+        own_rows(z_a), own_rows(z_b)
+    )
     local = strategy.experimental_local_results
     return (
         sum(local(out.loss)),

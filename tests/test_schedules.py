@@ -60,7 +60,9 @@ def test_shape_of_the_imagenet_schedule():
 
     for step in (0, 1, 1_563, 3_126, 3_127, 3_128, 17_203, 31_277, 31_278):
         np.testing.assert_allclose(
-            rate(tf.constant(step, tf.int64)), expected(step), rtol=1e-4,
+            rate(tf.constant(step, tf.int64)),
+            expected(step),
+            rtol=1e-4,
             atol=1e-6,
         )
     assert rate(0) == 0.0

@@ -39,7 +39,7 @@ class Source:
     num_classes: int | None
     class_names: tuple[str, ...]
     fingerprint: str
-    records: Any
+    records: Any = dataclasses.field(repr=False)
     ignored_files: int = 0
 
     @property
@@ -52,7 +52,7 @@ class Source:
         return isinstance(self.records, Records)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Records:
     """Examples that can be read in any order.
 

@@ -101,7 +101,7 @@ def _read_piece(path, skip, take, first_id) -> tf.data.Dataset:
     return records.enumerate(start=first_id)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Shards:
     """Examples in TFRecord files, with the methods of `records.Records`.
 

@@ -119,7 +119,7 @@ class Stored:
         megabytes = self.pieces.num_examples * self.bytes_per_record / 2**20
         too_big = (
             f"split {self.split!r} of --dataset={self.name} takes"
-            f" {megabytes:.0f} MB, more than --in_memory_limit_mb="
+            f" {megabytes:.3g} MB, more than --in_memory_limit_mb="
             f"{self.limit_bytes >> 20}"
         )
         if cache:

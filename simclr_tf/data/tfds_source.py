@@ -137,6 +137,7 @@ def _subfolders(place: str) -> list[str]:
         name
         for name in names
         if not name.startswith(".")
+        and name != "downloads"
         and tf.io.gfile.isdir(os.path.join(place, name))
     )
 
@@ -205,7 +206,7 @@ def _image_key(builder, dataset: str, asked: str | None) -> str:
             f"--dataset={dataset} has no image: its features are"
             f" {', '.join(features)}."
         )
-    if np.dtype(features[key].dtype).kind != "u":
+    if not tf.as_dtype(features[key].dtype).is_unsigned:
         raise ValueError(
             f"--image_key={key} of --dataset={dataset} holds"
             f" {features[key].dtype} pixels; only 8 and 16 bits can be read."
@@ -230,8 +231,8 @@ def _only(candidates, asked, kind, dataset) -> str | None:
     listed = ", ".join(candidates) or "none"
     if asked is not None and asked not in candidates:
         raise ValueError(
-            f"--{kind}_key={asked} is not {kind} feature of"
-            f" --dataset={dataset}; there are: {listed}."
+            f"--{kind}_key={asked} is not among the {kind} features of"
+            f" --dataset={dataset}: {listed}."
         )
     if asked is None and len(candidates) > 1:
         raise ValueError(

@@ -77,7 +77,8 @@ class MetricsFile:
         if gfile.exists(path):
             with gfile.GFile(path, "r") as file:
                 kept = [
-                    line for line in file.read().splitlines()
+                    line
+                    for line in file.read().splitlines()
                     if _step_of(line) <= from_step
                 ]
             write_bytes(path, "".join(f"{k}\n" for k in kept).encode())

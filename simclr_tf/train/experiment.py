@@ -1,9 +1,9 @@
 """A whole run: the one file that sees every part.
 
-    Experiment   every check that needs no training, then the parts
-    .train       steps, metrics, checkpoints; continues where the last run ended
-    .evaluate    the probe, and logistic regressions on few labels
-    .follow      evaluates the checkpoints of another process as they appear
+Experiment   every check that needs no training, then the parts
+.train       steps, metrics, checkpoints; continues where the last run ended
+.evaluate    the probe, and logistic regressions on few labels
+.follow      evaluates the checkpoints of another process as they appear
 """
 
 from collections.abc import Mapping
@@ -21,23 +21,14 @@ from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.evaluation import features
 from simclr_tf.models.simclr import SimClr, build_simclr
 from simclr_tf.optim import policy as optim_policy
-from simclr_tf.train import (
-    artifacts,
-    checkpoints,
-    inputs,
-    loop,
-    pictures,
-    precision,
-    scoring,
-)
+from simclr_tf.train import checkpoints, inputs, loop, precision, scoring
 from simclr_tf.train.evaluator import Evaluator
 from simclr_tf.train.plan import make_plan
 from simclr_tf.train.pretrain import PretrainTrainer
 from simclr_tf.train.progress import Progress
+from simclr_tf.train.reporting import Reporter, write_scalars
 from simclr_tf.train.run_folder import RunFolder
 from simclr_tf.train.stopping import StopRequest
-
-_PICTURED_IMAGES = 8
 
 
 class Experiment:
@@ -63,8 +54,8 @@ class Experiment:
         self.strategy = strategy
         self.folder = RunFolder(config.model_dir)
         self.corrupt = CorruptLog()
-        self.train_source = open_split(config, config.data.train_split)
-        self.eval_source = open_evaluation(config)
+        self.train_source = inputs.open_split(config, config.data.train_split)
+        self.eval_source = inputs.open_evaluation(config)
         self.plan = make_plan(
             config,
             num_examples=self.train_source.num_examples,
@@ -175,47 +166,34 @@ class Experiment:
             loop.Halted: the loss is not finite, or too many images are
                 unreadable.
             stopping.Stopped: a signal arrived; everything is saved.
+            ValueError: there are checkpoints, and none can be used.
         """
-        plan = self.plan
         restored = self.checkpoints.restore_newest()
         if restored:
             print(f"Continuing from {restored}, step {self.step}.")
-        if self.step >= plan.train_steps:
+        if self.step >= self.plan.train_steps:
             print(f"Training is finished: step {self.step}.")
             return
-        writer = tf.summary.create_file_writer(self.folder.path)
+        reporter = Reporter(self.folder, self.optimizer, from_step=self.step)
         if not restored:
-            self._picture_views(writer)
-        trainer = self._trainer()
-        lines = artifacts.MetricsFile(
-            self.folder.file("metrics.jsonl"), from_step=self.step
-        )
-
-        def log(step, scalars):
-            rate = float(self.optimizer.learning_rate.numpy())
-            scalars = {**scalars, "train/learning_rate": rate}
-            lines.append(step, scalars)
-            with writer.as_default(step):
-                for name, value in scalars.items():
-                    tf.summary.scalar(name, value)
-            writer.flush()
-
+            reporter.picture_views(self.config, self.train_source)
         progress = Progress(
-            total_steps=plan.train_steps,
-            global_batch_size=plan.global_batch_size,
+            total_steps=self.plan.train_steps,
+            global_batch_size=self.plan.global_batch_size,
         )
         try:
             loop.train(
-                trainer,
-                plan,
+                self._trainer(),
+                self.plan,
                 save=self.checkpoints.save,
-                log=log,
+                log=reporter.log,
                 check=self._check_corrupt,
                 progress=progress,
                 stop=stop,
             )
         finally:
             progress.close()
+            reporter.close()
         if self.corrupt.count():
             print(
                 f"{self.corrupt.count()} unreadable images were replaced: "
@@ -244,13 +222,11 @@ class Experiment:
             "tensorflow": tf.__version__,
         }
         self.folder.write_result(self.step, result)
-        writer = tf.summary.create_file_writer(
-            self.folder.file(self.config.eval.eval_name or "eval")
+        write_scalars(
+            self.folder.file(self.config.eval.eval_name or "eval"),
+            self.step,
+            scalars,
         )
-        with writer.as_default(self.step):
-            for key, value in scalars.items():
-                tf.summary.scalar(key, value)
-        writer.close()
         return result
 
     def _probe_result(self) -> dict[str, Any]:
@@ -363,18 +339,6 @@ class Experiment:
             color_view=None if self._color_on_host else policy.color_view,
         )
 
-    def _picture_views(self, writer) -> None:
-        views = inputs.sample_views(
-            self.config, self.train_source, _PICTURED_IMAGES
-        )
-        picture = pictures.grid(views)
-        artifacts.write_bytes(
-            self.folder.file("views.png"),
-            tf.io.encode_png(picture).numpy(),
-        )
-        with writer.as_default(0):
-            tf.summary.image("views", picture[None])
-
     def _check_images(self) -> None:
         pipeline.preflight_scan(self.train_source, corrupt=self.corrupt)
         self.corrupt.check(
@@ -390,30 +354,3 @@ class Experiment:
             )
         except ValueError as error:
             raise loop.Halted(str(error)) from error
-
-
-def open_split(config: Config, split: str) -> sources.Source:
-    """A split of the configured data set."""
-    data = config.data
-    return sources.open_source(
-        dataset=data.dataset,
-        split=split,
-        data_dir=data.data_dir,
-        image_key=data.image_key,
-        label_key=data.label_key,
-        cache=data.cache_dataset,
-        in_memory_limit_mb=data.in_memory_limit_mb,
-    )
-
-
-def open_evaluation(config: Config) -> sources.Source | None:
-    """The labelled split to evaluate on, or None where there is none."""
-    data = config.data
-    split = data.eval_split
-    if split is None:
-        there = sources.split_names(
-            dataset=data.dataset, data_dir=data.data_dir
-        )
-        split = next((s for s in ("validation", "test") if s in there), None)
-    source = None if split is None else open_split(config, split)
-    return source if source is not None and source.has_labels else None

@@ -7,11 +7,38 @@ import tensorflow as tf
 from simclr_tf.augment import draw, geometry
 from simclr_tf.augment.policy import Policy
 from simclr_tf.config import Config
-from simclr_tf.data import pipeline
+from simclr_tf.data import pipeline, sources
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.data.sources import Source
 
 NUM_VIEWS = 2
+
+
+def open_split(config: Config, split: str) -> Source:
+    """A split of the configured data set."""
+    data = config.data
+    return sources.open_source(
+        dataset=data.dataset,
+        split=split,
+        data_dir=data.data_dir,
+        image_key=data.image_key,
+        label_key=data.label_key,
+        cache=data.cache_dataset,
+        in_memory_limit_mb=data.in_memory_limit_mb,
+    )
+
+
+def open_evaluation(config: Config) -> Source | None:
+    """The labelled split to evaluate on, or None where there is none."""
+    data = config.data
+    split = data.eval_split
+    if split is None:
+        there = sources.split_names(
+            dataset=data.dataset, data_dir=data.data_dir
+        )
+        split = next((s for s in ("validation", "test") if s in there), None)
+    source = None if split is None else open_split(config, split)
+    return source if source is not None and source.has_labels else None
 
 
 def augmentation(config: Config) -> Policy:

@@ -71,7 +71,9 @@ class PretrainTrainer(orbit.StandardTrainer):
         with strategy.scope():
             self._means = {n: keras.metrics.Mean(name=n) for n in METRICS}
         with tf.device("CPU"):
-            self._wait_seconds = tf.Variable(0.0, trainable=False, dtype=tf.float64)
+            self._wait_seconds = tf.Variable(
+                0.0, trainable=False, dtype=tf.float64
+            )
         with strategy.scope():
             self._first_bad_step = tf.Variable(
                 -1,
@@ -123,9 +125,7 @@ class PretrainTrainer(orbit.StandardTrainer):
         variables = self._model.trainable_variables
         gradients = tape.gradient(scaled, variables)
         self._note_bad_step(total)
-        self._optimizer.apply_gradients(
-            zip(gradients, variables, strict=True)
-        )
+        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
         for name, value in scalars.items():
             self._means[name].update_state(value)
 

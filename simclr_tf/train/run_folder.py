@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf import config as config_lib
+from simclr_tf import resolve
 from simclr_tf.config import Config
 from simclr_tf.train import artifacts, checkpoints
 
@@ -80,8 +80,8 @@ class RunFolder:
             artifacts.write_json(self.file(name), result)
 
     def _require_same(self, saved, config, facts) -> None:
-        old = config_lib.from_dict(saved["config"])
-        changes = config_lib.fixed_differences(old, config)
+        old = resolve.from_dict(saved["config"])
+        changes = resolve.fixed_differences(old, config)
         if changes:
             raise ValueError(
                 f"--model_dir={self.path} holds another run: "
@@ -113,9 +113,9 @@ def inherit(config: Config, given: Mapping[str, Any]) -> Config:
             f"--model_dir={folder.path} holds no run (no config.json). Start "
             "one with --mode=train."
         )
-    old = config_lib.from_dict(saved["config"])
-    new = config_lib.overlay(old, {**given, "model_dir": folder.path})
-    changes = config_lib.fixed_differences(old, new)
+    old = resolve.from_dict(saved["config"])
+    new = resolve.overlay(old, {**given, "model_dir": folder.path})
+    changes = resolve.fixed_differences(old, new)
     if changes:
         raise ValueError(
             f"--model_dir={folder.path} holds another run: "

@@ -36,7 +36,9 @@ def _bicubic_matrix(size, length):
 def _resize_oracle(image, size):
     rows = _bicubic_matrix(size, image.shape[0])
     columns = _bicubic_matrix(size, image.shape[1])
-    resized = np.einsum("yi,xj,ijc->yxc", rows, columns, image.astype(float))
+    resized = np.einsum(
+        "yi,xj,ijc->yxc", rows, columns, image.astype(float), optimize=True
+    )
     return np.clip(np.round(resized), 0, 255)
 
 

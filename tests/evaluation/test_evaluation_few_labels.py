@@ -37,9 +37,7 @@ def test_unlabelled_examples_are_never_drawn(labels):
 @pytest.mark.parametrize("num_labels", [7, 0, 500])
 def test_impossible_draws_name_the_flag(labels, num_labels):
     with pytest.raises(ValueError, match="--linear_eval_labels"):
-        few_labels.balanced_draw(
-            labels, num_labels=num_labels, seed=0, draw=0
-        )
+        few_labels.balanced_draw(labels, num_labels=num_labels, seed=0, draw=0)
 
 
 def clusters(rng, labels, spread):
@@ -54,9 +52,7 @@ def features(values, labels):
 
 def test_score_is_the_mean_over_draws_of_scikit_learns_accuracy(rng, labels):
     train, test = (features(clusters(rng, labels, 1.0), labels) for _ in "ab")
-    found = few_labels.score(
-        train, test, num_labels=25, num_draws=3, seed=4
-    )
+    found = few_labels.score(train, test, num_labels=25, num_draws=3, seed=4)
     mean, deviation = train.values.mean(0), train.values.std(0)
     scaled = [(f.values - mean) / deviation for f in (train, test)]
     accuracies = []
@@ -75,9 +71,10 @@ def test_score_is_the_mean_over_draws_of_scikit_learns_accuracy(rng, labels):
 
 def test_separable_is_perfect_and_noise_is_chance(rng, labels):
     easy = features(clusters(rng, labels, 1e-3), labels)
-    assert few_labels.score(
-        easy, easy, num_labels=25, num_draws=2, seed=0
-    ) == (1.0, 0.0)
+    assert few_labels.score(easy, easy, num_labels=25, num_draws=2, seed=0) == (
+        1.0,
+        0.0,
+    )
     noise = features(
         rng.normal(size=(200, 8)).astype(np.float32), rng.permutation(labels)
     )

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from simclr_tf import config
+from simclr_tf import resolve
 from simclr_tf.train import artifacts
 from simclr_tf.train.run_folder import RunFolder, inherit
 
@@ -21,7 +21,7 @@ def test_json_round_trip_leaves_nothing_aside(tmp_path):
 def test_damaged_json_is_named(tmp_path):
     path = tmp_path / "config.json"
     path.write_text('{"x": ')
-    with pytest.raises(ValueError, match="config.json is damaged"):
+    with pytest.raises(ValueError, match=r"config\.json is damaged"):
         artifacts.read_json(str(path))
 
 
@@ -52,7 +52,7 @@ FACTS = {"fingerprint": "abc", "num_examples": 10}
 
 
 def claim(folder, facts=FACTS, **given):
-    resolved = config.resolve(given)
+    resolved = resolve.resolve(given)
     RunFolder(str(folder)).claim(
         resolved.config, origins=resolved.origins, given=given, facts=facts
     )
@@ -107,7 +107,7 @@ def test_checkpoints_of_nobody_are_refused(tmp_path):
 def test_eval_inherits_the_runs_configuration(tmp_path):
     claim(tmp_path, temperature=0.3, resnet_depth=18)
     given = {"mode": "eval", "model_dir": str(tmp_path), "eval_steps": 3}
-    config_now = inherit(config.resolve(given).config, given)
+    config_now = inherit(resolve.resolve(given).config, given)
     assert config_now.optim.temperature == 0.3
     assert config_now.model.resnet_depth == 18
     assert config_now.eval.eval_steps == 3
@@ -118,10 +118,10 @@ def test_eval_contradicting_the_run_is_refused(tmp_path):
     claim(tmp_path, resnet_depth=18)
     given = {"model_dir": str(tmp_path), "resnet_depth": 34}
     with pytest.raises(ValueError, match="--resnet_depth=34, was 18"):
-        inherit(config.resolve(given).config, given)
+        inherit(resolve.resolve(given).config, given)
 
 
 def test_eval_of_nothing_names_the_flag(tmp_path):
     given = {"model_dir": str(tmp_path)}
     with pytest.raises(ValueError, match="--model_dir"):
-        inherit(config.resolve(given).config, given)
+        inherit(resolve.resolve(given).config, given)

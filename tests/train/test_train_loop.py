@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from simclr_tf import config
+from simclr_tf import resolve
 from simclr_tf.train import loop
 from simclr_tf.train.plan import make_plan
 from simclr_tf.train.progress import Progress
@@ -39,7 +39,7 @@ def plan(**options):
     given = {"log_steps": 5, "checkpoint_steps": 8, "train_steps": 21}
     given |= {"train_batch_size": 4, "warmup_epochs": 0.0, **options}
     return make_plan(
-        config.resolve(given).config, num_examples=100, num_replicas=1
+        resolve.resolve(given).config, num_examples=100, num_replicas=1
     )
 
 
@@ -137,8 +137,13 @@ def test_progress_line_says_all_that_was_asked():
     trainer = CountingTrainer()
     run(trainer)
     line = next(x for x in trainer.text.splitlines() if "step 10/21" in x)
-    for part in ("loss 1.000", "contrast 50.0%", "images/s", "input wait",
-                 "left 0:00:00"):
+    for part in (
+        "loss 1.000",
+        "contrast 50.0%",
+        "images/s",
+        "input wait",
+        "left 0:00:00",
+    ):
         assert part in line
 
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from simclr_tf import config
+from simclr_tf import resolve
 from simclr_tf.train.plan import make_plan
 
 
 def plan(num_examples=50_000, num_replicas=1, **given):
     given = {"dataset": "cifar10", **given}
     return make_plan(
-        config.resolve(given).config,
+        resolve.resolve(given).config,
         num_examples=num_examples,
         num_replicas=num_replicas,
     )

@@ -1,0 +1,62 @@
+"""Where the scalars of a run go: metrics.jsonl and TensorBoard."""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from simclr_tf.train import artifacts, inputs, pictures
+from simclr_tf.train.run_folder import RunFolder
+
+_PICTURED_IMAGES = 8
+
+
+class Reporter:
+    """Writes the scalars of a log point.
+
+    Args:
+        folder: of the run.
+        optimizer: its learning rate is reported along.
+        from_step: the step that training continues from.
+    """
+
+    def __init__(self, folder: RunFolder, optimizer, *, from_step: int):
+        self._folder = folder
+        self._optimizer = optimizer
+        self._lines = artifacts.MetricsFile(
+            folder.file("metrics.jsonl"), from_step=from_step
+        )
+        self._writer = tf.summary.create_file_writer(folder.path)
+
+    def log(self, step: int, scalars: Mapping[str, float]) -> None:
+        """One line and one point of every curve."""
+        rate = float(self._optimizer.learning_rate.numpy())
+        scalars = {**scalars, "train/learning_rate": rate}
+        self._lines.append(step, scalars)
+        with self._writer.as_default(step):
+            for name, value in scalars.items():
+                tf.summary.scalar(name, value)
+        self._writer.flush()
+
+    def picture_views(self, config, source) -> None:
+        """views.png, and the same picture for TensorBoard."""
+        views = inputs.sample_views(config, source, _PICTURED_IMAGES)
+        picture = pictures.grid(views)
+        artifacts.write_bytes(
+            self._folder.file("views.png"),
+            tf.io.encode_png(picture).numpy(),
+        )
+        with self._writer.as_default(0):
+            tf.summary.image("views", picture[None])
+
+    def close(self) -> None:
+        """Flushes what TensorBoard reads."""
+        self._writer.close()
+
+
+def write_scalars(folder: str, step: int, scalars: Mapping[str, float]) -> None:
+    """One TensorBoard point per scalar, in a folder of their own."""
+    writer = tf.summary.create_file_writer(folder)
+    with writer.as_default(step):
+        for name, value in scalars.items():
+            tf.summary.scalar(name, value)
+    writer.close()
