@@ -18,8 +18,8 @@ from simclr_tf.models.simclr import SimClr
 gfile = tf.io.gfile
 
 
-def reusable(model: SimClr, *, image_size: int) -> tf.train.Checkpoint:
-    """What `tf.saved_model.load` gives back.
+def reusable(model: SimClr, *, image_size: int):
+    """What `tf.saved_model.load` gives back, and its serving signature.
 
         loaded = tf.saved_model.load(path)
         out = loaded(images)                   # inference
@@ -43,15 +43,15 @@ def reusable(model: SimClr, *, image_size: int) -> tf.train.Checkpoint:
     images = tf.TensorSpec(
         [None, image_size, image_size, 3], tf.float32, name="images"
     )
-    for training in (False, True):
-        call.get_concrete_function(images, training=training)
+    inference = call.get_concrete_function(images)
+    call.get_concrete_function(images, training=True)
     # Plain attributes, not a Keras model: that would be revived as one.
     saved = tf.train.Checkpoint()
     saved.__call__ = call
     saved.variables = model.variables
     saved.trainable_variables = model.trainable_variables
     saved.regularization_losses = []
-    return saved
+    return saved, inference
 
 
 def export(
@@ -79,8 +79,8 @@ def export(
     """
     path = os.path.join(folder, str(step))
     aside = f"{path}.tmp"
-    saved = reusable(model, image_size=image_size)
-    tf.saved_model.save(saved, aside, signatures=saved.__call__)
+    saved, inference = reusable(model, image_size=image_size)
+    tf.saved_model.save(saved, aside, signatures=inference)
     with gfile.GFile(os.path.join(aside, "simclr_tf.json"), "w") as file:
         file.write(json.dumps(metadata, indent=2) + "\n")
     if gfile.exists(path):

@@ -39,6 +39,7 @@ def write_tfds(
     extra_features=None,
     num_shards=1,
     file_format="tfrecord",
+    edit=None,
     seed=0,
 ):
     """Prepares a data set into data_dir; returns the builder.
@@ -59,6 +60,8 @@ def write_tfds(
         extra_features: {key: (feature, function of the number)}.
         num_shards: files per split.
         file_format: "tfrecord" or "array_record".
+        edit: (number, example) -> example, for instance to spoil some: TFDS
+            takes an open file for an image, as it is.
         seed: of the images' noise.
     """
     builder = _builder_class(
@@ -81,10 +84,11 @@ def write_tfds(
             image_key,
             label_key,
             extra_features or {},
+            edit or (lambda number, example: example),
             seed,
         ),
         config=config,
-        version=version or _real_version(name),
+        version=version or _real_version(name, config),
     )(data_dir=str(data_dir), file_format=file_format)
     quiet = io.StringIO()
     with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
@@ -100,12 +104,12 @@ class _Examples:
     """The examples of every split, generated anew at each call."""
 
     def __init__(
-        self, splits, shape, sizes, classes, image, label, extra, seed
+        self, splits, shape, sizes, classes, image, label, extra, edit, seed
     ):
         self.splits = splits
         self._shape, self._sizes = shape, sizes or [(32, 32)]
         self._classes, self._image, self._label = classes, image, label
-        self._extra, self._seed = extra, seed
+        self._extra, self._edit, self._seed = extra, edit, seed
 
     def of_split(self, split):
         rng = np.random.default_rng([self._seed, *split.encode()])
@@ -121,7 +125,7 @@ class _Examples:
                 example[self._label] = label
             for key, (_, value_of) in self._extra.items():
                 example[key] = value_of(number)
-            yield number, example
+            yield number, self._edit(number, example)
 
 
 def _features(image_key, image, label_key, num_classes, extra):
@@ -132,11 +136,13 @@ def _features(image_key, image, label_key, num_classes, extra):
     return tfds.features.FeaturesDict(features)
 
 
-def _real_version(name):
+def _real_version(name, config):
     try:
-        return str(tfds.builder_cls(name).VERSION)
+        real = tfds.builder_cls(name)
     except tfds.core.DatasetNotFoundError:
         return "1.0.0"
+    real_config = real.builder_configs.get(config)
+    return str((real_config and real_config.version) or real.VERSION)
 
 
 def _builder_class(dataset, *, features, keys, examples, config, version):

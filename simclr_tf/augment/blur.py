@@ -5,6 +5,8 @@ Paper: Appendix A, "Gaussian blur": kernel a tenth of the image's side.
 
 import tensorflow as tf
 
+_SIMD_FLOATS = 16  # AVX-512's; the others' divide it
+
 
 def kernel_size(image_size: int) -> int:
     """Taps of the blur's kernel: 23 at 224 px, 3 at 32, 1 (none) below 20.
@@ -57,15 +59,16 @@ def gaussian_blur(images, sigma, *, kernel_size: int) -> tf.Tensor:
 
 def _band(sigma, side: int, radius: int) -> tf.Tensor:
     """float32[N, side, side]: row i holds the kernel, centred on i."""
-    # The images of sigma 0 are not used, but must not be NaN.
+    # On the CPU executor, exp rounds differently in a tensor's last elements
+    # that fill no SIMD vector: without padding, an image's bits would depend on
+    # its batch.
+    padded = -(-(side + 2 * radius) // _SIMD_FLOATS) * _SIMD_FLOATS
+    rows = tf.range(side, dtype=tf.float32)
+    columns = tf.range(padded, dtype=tf.float32) - radius
+    offsets = columns[None, :] - rows[:, None]
+    # Where sigma is 0 the result is not used, but must not be NaN.
     sigma = tf.maximum(sigma, 1e-3)[:, None, None]
-    positions = tf.range(side, dtype=tf.float32)
-    offsets = positions[None, :] - positions[:, None]
-    taps = tf.range(-radius, radius + 1, dtype=tf.float32)
-    total = tf.reduce_sum(_gaussian(taps, sigma), axis=-1, keepdims=True)
-    band = _gaussian(offsets, sigma) / total
-    return tf.where(tf.abs(offsets) <= radius, band, 0.0)
-
-
-def _gaussian(offsets, sigma) -> tf.Tensor:
-    return tf.exp(-tf.square(offsets / sigma) / 2.0)
+    band = tf.exp(-tf.square(offsets / sigma) / 2.0)
+    band = tf.where(tf.abs(offsets) <= radius, band, 0.0)
+    band /= tf.reduce_sum(band, axis=-1, keepdims=True)
+    return band[:, :, radius : radius + side]  # zeros beyond the border

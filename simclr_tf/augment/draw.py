@@ -29,7 +29,8 @@ class Column(enum.IntEnum):
         CONTRAST: factor of the distance to the channel's mean.
         SATURATION: factor of the saturation.
         HUE: summand of the hue, in turns of the colour wheel.
-        SIGMA: standard deviation of the blur in pixels; 0 is no blur.
+        SIGMA: standard deviation of the blur in pixels.
+        BLUR: 1 where the view is blurred, else 0.
         JITTER: 1 where the four operators above HUE apply, else 0.
         DROP: 1 where the colour is dropped (grayscale), else 0.
         ORDER: whole number 0..23, the operators' order: ``ORDERS[ORDER]``.
@@ -40,9 +41,10 @@ class Column(enum.IntEnum):
     SATURATION = 2
     HUE = 3
     SIGMA = 4
-    JITTER = 5
-    DROP = 6
-    ORDER = 7
+    BLUR = 5
+    JITTER = 6
+    DROP = 7
+    ORDER = 8
 
 
 NUM_PARAMETERS = len(Column)
@@ -164,9 +166,6 @@ def color_parameters(
     U[1-0.8s, 1+0.8s], hue U[-0.2s, 0.2s], sigma U[sigma_min, sigma_max].
     Paper: Appendix A.
 
-    Differs: sigma and its coin are drawn per image, as in the paper; the
-    official code shares one sigma in a batch.
-
     Args:
         seed: int32[2], from ``sample_seed``.
         strength: s in [0, 1.25]. Ref: 0 turns off the colour drop too.
@@ -174,7 +173,7 @@ def color_parameters(
         jitter_order: 'random' over the 24 ORDERS, or 'fixed', the first.
         jitter_probability, drop_probability, blur_probability: of the coins.
         sigma_min, sigma_max: of the blur, in pixels.
-        use_blur: False leaves SIGMA at 0.
+        use_blur: False leaves BLUR at 0.
 
     Returns:
         float32[NUM_PARAMETERS], by ``Column``.
@@ -201,8 +200,7 @@ def color_parameters(
     values = _between(uniform[:5], low, high)
     coins = tf.cast(uniform[5:8] < tf.constant(probabilities), tf.float32)
     order = tf.floor(uniform[8:] * num_orders)
-    jitter, sigma = values[:4], values[4:] * coins[:1]
-    return tf.concat([jitter, sigma, coins[1:], order], axis=0)
+    return tf.concat([values, coins, order], axis=0)
 
 
 def _seed_for(seed, purpose: int) -> tf.Tensor:

@@ -90,12 +90,16 @@ def read_or_substitute(records, pick, *, seed, log=None):
         return tf.where(attempt == 0, pick["index"], other)
 
     def read(attempt):
-        image, label = records.read(pick, candidate(attempt))
-        return image, label, attempt
+        # The draw costs as much as all the rest, and is seldom needed.
+        index = tf.cond(
+            attempt == 0, lambda: pick["index"], lambda: candidate(attempt)
+        )
+        image, label = records.read(pick, index)
+        return image, label, index, attempt
 
-    image, label, attempt = _first_that_works(read, CANDIDATES)
+    image, label, index, attempt = _first_that_works(read, CANDIDATES)
     _note(log, records, pick, candidate, failures=attempt)
-    return image, label, records.identify(pick, candidate(attempt))
+    return image, label, records.identify(pick, index)
 
 
 def read_or_blank(records, pick, *, blank, log=None):

@@ -12,25 +12,39 @@ import tensorflow as tf
 EXAMPLES, PIECES, WINDOW, SUBSTITUTE, SCAN = range(5)
 
 _GOLDEN = 0x9E3779B97F4A7C15
+_MASK = 2**64 - 1
+_U64 = tf.uint64
 # The constants of the splitmix64 generator (Steele, Lea and Flood 2014).
 _STEPS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 
 
 def mix(*words) -> tf.Tensor:
     """int64[...], a hash of integers (or tensors of them, broadcast)."""
-    state = tf.constant(_GOLDEN, tf.uint64)
+    state = _GOLDEN
     for word in words:
-        state = tf.bitwise.bitwise_xor(
-            state + tf.constant(_GOLDEN, tf.uint64),
-            tf.bitcast(_int64(word), tf.uint64),
-        )
-        for shift, factor in _STEPS:
-            shifted = tf.bitwise.right_shift(
-                state, tf.constant(shift, tf.uint64)
-            )
-            state = tf.bitwise.bitwise_xor(state, shifted)
-            state *= tf.constant(factor, tf.uint64)
-    return tf.bitcast(state, tf.int64)
+        if isinstance(state, int) and isinstance(word, int):
+            state = _stir_numbers(state, word)
+        else:
+            state = _stir(tf.convert_to_tensor(state, tf.uint64), word)
+    return tf.bitcast(tf.convert_to_tensor(state, tf.uint64), tf.int64)
+
+
+def _stir(state: tf.Tensor, word) -> tf.Tensor:
+    word = tf.bitcast(_int64(word), tf.uint64)
+    state = tf.bitwise.bitwise_xor(state + tf.constant(_GOLDEN, _U64), word)
+    for shift, factor in _STEPS:
+        shifted = tf.bitwise.right_shift(state, tf.constant(shift, _U64))
+        state = tf.bitwise.bitwise_xor(state, shifted)
+        state *= tf.constant(factor, _U64)
+    return state
+
+
+def _stir_numbers(state: int, word: int) -> int:
+    """_stir while nothing is a tensor yet: no ops for constant words."""
+    state = ((state + _GOLDEN) & _MASK) ^ (word & _MASK)
+    for shift, factor in _STEPS:
+        state = ((state ^ (state >> shift)) * factor) & _MASK
+    return state
 
 
 def permute(index, *, size, key) -> tf.Tensor:
@@ -39,7 +53,8 @@ def permute(index, *, size, key) -> tf.Tensor:
     Args:
         index: int64[] or int64[n] in 0..size-1.
         size: int or int64[].
-        key: integers, or tensors of index's shape, that name the permutation.
+        key: integers, or tensors of index's shape, that name the permutation;
+            integers first, which costs least.
 
     Returns:
         int64, the shape of index.

@@ -206,7 +206,7 @@ def _image_key(builder, dataset: str, asked: str | None) -> str:
             f"--dataset={dataset} has no image: its features are"
             f" {', '.join(features)}."
         )
-    if not tf.as_dtype(features[key].dtype).is_unsigned:
+    if not features[key].tf_dtype.is_unsigned:
         raise ValueError(
             f"--image_key={key} of --dataset={dataset} holds"
             f" {features[key].dtype} pixels; only 8 and 16 bits can be read."
@@ -228,7 +228,7 @@ def _label_key(builder, dataset: str, asked: str | None) -> str | None:
 
 def _only(candidates, asked, kind, dataset) -> str | None:
     """The feature asked for, else the only one there is, else None."""
-    listed = ", ".join(candidates) or "none"
+    listed = ", ".join(sorted(candidates)) or "none"
     if asked is not None and asked not in candidates:
         raise ValueError(
             f"--{kind}_key={asked} is not among the {kind} features of"

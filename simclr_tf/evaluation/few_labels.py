@@ -27,6 +27,22 @@ class Score(NamedTuple):
     deviation: float
 
 
+def labels_per_class(num_labels: int, num_classes: int) -> int:
+    """How many labels of each class make a balanced subset.
+
+    Raises:
+        ValueError: naming --linear_eval_labels, where the classes cannot
+            share them evenly.
+    """
+    per_class, rest = divmod(num_labels, num_classes)
+    if rest or not per_class:
+        raise ValueError(
+            f"--linear_eval_labels must be multiples of the {num_classes} "
+            f"classes. Received: {num_labels}."
+        )
+    return per_class
+
+
 def balanced_draw(
     labels: np.ndarray, *, num_labels: int, seed: int, draw: int
 ) -> np.ndarray:
@@ -42,12 +58,7 @@ def balanced_draw(
             share num_labels evenly or one has too few examples.
     """
     classes, counts = np.unique(labels[labels >= 0], return_counts=True)
-    per_class, rest = divmod(num_labels, len(classes))
-    if rest or not per_class:
-        raise ValueError(
-            f"--linear_eval_labels must be multiples of the {len(classes)} "
-            f"classes. Received: {num_labels}."
-        )
+    per_class = labels_per_class(num_labels, len(classes))
     if counts.min() < per_class:
         raise ValueError(
             f"--linear_eval_labels={num_labels} needs {per_class} examples of "

@@ -165,7 +165,7 @@ def _basic_block(
     x = parts.conv(x, filters, 3, strides, name=f"{name}_conv1")
     x = parts.norm(x, name=f"{name}_norm1")
     x = parts.conv(x, filters, 3, name=f"{name}_conv2")
-    # Paper: with gamma 0 in its last BN, a residual branch starts silent.
+    # Ref: with gamma 0 in its last BN, a residual branch starts silent.
     x = parts.norm(x, name=f"{name}_norm2", relu=False, zero_gamma=True)
     return _merge(x, shortcut, filters, se_ratio, parts, name)
 
@@ -254,9 +254,9 @@ def _check(depth, width, image_size, sk_ratio, se_ratio):
             f"--resnet_depth must be one of {sorted(_BLOCKS)}; received "
             f"{depth}."
         )
-    if not width > 0:
+    if not 0 < width < float("inf"):
         raise ValueError(
-            f"--width_multiplier must be above 0; received {width}."
+            f"--width_multiplier must be a number above 0; received {width}."
         )
     if image_size < 1 or image_size != int(image_size):
         raise ValueError(

@@ -18,7 +18,7 @@ from simclr_tf.augment.policy import Policy
 from simclr_tf.config import Config
 from simclr_tf.data import pipeline, sources
 from simclr_tf.data.corrupt import CorruptLog
-from simclr_tf.evaluation import features
+from simclr_tf.evaluation import features, few_labels
 from simclr_tf.models.simclr import SimClr, build_simclr
 from simclr_tf.optim import policy as optim_policy
 from simclr_tf.train import checkpoints, inputs, loop, precision, scoring
@@ -67,6 +67,11 @@ class Experiment:
         self._color_on_host = config.augment.augment_on == "host" or (
             config.augment.augment_on == "auto" and device_type == "CPU"
         )
+        if self.eval_source is not None:
+            for budget in config.eval.linear_eval_labels:
+                few_labels.labels_per_class(
+                    budget, self.train_source.num_classes
+                )
         self._check_images()
 
     def describe(self) -> str:

@@ -53,6 +53,7 @@ def augmentation(config: Config) -> Policy:
         color_jitter_impl=augment.color_jitter_impl,
         color_jitter_order=augment.color_jitter_order,
         use_blur=augment.use_blur,
+        blur_sigma_per=augment.blur_sigma_per,
     )
 
 
@@ -167,12 +168,13 @@ def _central_view(config: Config) -> Callable:
 
 
 def _color_on_host(policy: Policy) -> Callable:
+    # XLA halves the time of this elementwise work, on CPUs too.
+    color_view = tf.function(policy.color_view, jit_compile=True)
+
     def on_batch(batch):
         for i in range(NUM_VIEWS):
             parameters = batch.pop(f"parameters_{i}")
-            batch[f"images_{i}"] = policy.color_view(
-                batch[f"images_{i}"], parameters
-            )
+            batch[f"images_{i}"] = color_view(batch[f"images_{i}"], parameters)
         return batch
 
     return on_batch

@@ -163,8 +163,8 @@ def test_distort_is_the_operators_in_each_images_own_order(rng, jitter_impl):
     assert result.max() <= 1
 
 
-def test_order_matters(rng):
-    """The 24 orders are 12 results: neighbours hue and saturation commute."""
+def test_every_order_counts_but_that_of_hue_and_saturation(rng):
+    """They are neighbours in 12 of the 24 orders, so 18 results differ."""
     images = np.repeat(_images(rng, 1), 24, axis=0)
     rows = _parameters(
         24,
@@ -176,10 +176,13 @@ def test_order_matters(rng):
         ORDER=np.arange(24),
     )
     result = color.distort(images, rows, jitter_impl="simclrv1").numpy()
-    different = {np.round(r * 1e4).astype(int).tobytes() for r in result}
-    assert len(different) >= 12
     distances = np.abs(result[:, None] - result[None]).mean(axis=(2, 3, 4))
-    assert np.sum(np.triu(distances < 1e-5, 1)) == 12
+    first, second = np.nonzero(np.triu(distances < 1e-4, 1))
+    assert len(first) == 6
+    swapped = {Column.HUE: Column.SATURATION, Column.SATURATION: Column.HUE}
+    for i, j in zip(first, second, strict=True):
+        order = [swapped.get(operator, operator) for operator in draw.ORDERS[i]]
+        assert tuple(order) == draw.ORDERS[j]
 
 
 @pytest.mark.parametrize(
@@ -227,8 +230,8 @@ def test_an_image_is_distorted_the_same_alone_and_in_a_batch(rng, jit_compile):
     np.testing.assert_array_equal(batched, tf.concat(alone, axis=0))
 
 
-def test_gradients_and_values_are_finite_at_the_corners():
-    """Black, gray and white have no hue: nothing may divide by their chroma."""
+def test_gray_has_no_hue_to_turn():
+    """Black, gray and white: nothing may divide by their chroma of 0."""
     images = np.stack(
         [np.full((2, 2, 3), v, np.float32) for v in (0.0, 0.5, 1.0)]
     )

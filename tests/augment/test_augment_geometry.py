@@ -42,24 +42,27 @@ def _resize_oracle(image, size):
     return np.clip(np.round(resized), 0, 255)
 
 
-def _assert_levels_close(actual, expected, *, differing=0.02):
-    """At most one level of 256 apart (a rounding), and rarely."""
+def _assert_levels_close(actual, expected):
+    """At most one level of 256 apart, and rarely.
+
+    TensorFlow reads the cubic from a table of 1,024 steps: a twentieth of a
+    level off, which sometimes rounds the other way.
+    """
     difference = np.abs(np.asarray(actual, int) - np.asarray(expected, int))
     assert difference.max() <= 1
-    assert np.mean(difference > 0) <= differing
+    assert np.mean(difference > 0) <= 0.05
 
 
 def test_enlarging_equals_pillow(rng):
     """Pillow filters when it shrinks, so it is an oracle for enlarging only."""
     image = _image(rng, 30, 40)
     view = geometry.crop_resize(image, [3, 5, 20, 31], size=48)
-    # Pillow rounds to 8 bits between its two passes.
-    expected = (
-        Image.fromarray(image)
-        .crop((5, 3, 36, 23))
-        .resize((48, 48), Image.Resampling.BICUBIC)
-    )
-    _assert_levels_close(view, np.asarray(expected), differing=0.25)
+    expected = [
+        Image.fromarray(channel).resize((48, 48), Image.Resampling.BICUBIC)
+        for channel in image[3:23, 5:36].transpose(2, 0, 1).astype(np.float32)
+    ]
+    expected = np.clip(np.round(np.stack(expected, axis=-1)), 0, 255)
+    _assert_levels_close(view, expected)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,9 @@ def test_color_view_is_distortion_then_blur(images):
         tf.cast(views, tf.float32) / 255, parameters, jitter_impl="simclrv1"
     )
     expected = blur.gaussian_blur(
-        expected, parameters[:, Column.SIGMA], kernel_size=3
+        expected,
+        parameters[:, Column.SIGMA] * parameters[:, Column.BLUR],
+        kernel_size=3,
     )
     np.testing.assert_allclose(result, expected, atol=1e-6)
     assert result.dtype == tf.float32
@@ -71,13 +73,18 @@ def test_color_view_is_distortion_then_blur(images):
     assert tf.reduce_max(result) <= 1
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("jitter_impl", draw.JITTER_IMPLS)
-@pytest.mark.parametrize("jitter_order", draw.JITTER_ORDERS)
+@pytest.mark.parametrize(
+    ("jitter_impl", "jitter_order", "jit_compile"),
+    [
+        ("simclrv1", "random", False),
+        ("simclrv1", "random", True),
+        ("simclrv2", "fixed", True),
+    ],
+)
 def test_host_and_device_give_the_same_bits(
-    images, jit_compile, jitter_impl, jitter_order
+    images, jitter_impl, jitter_order, jit_compile
 ):
-    """--augment_on=host and =device, batches of 8, each also in two halves."""
+    """--augment_on=host and =device, on the CPU."""
     policy = Policy(
         32, color_jitter_impl=jitter_impl, color_jitter_order=jitter_order
     )
@@ -88,17 +95,9 @@ def test_host_and_device_give_the_same_bits(
     def training_step(views, parameters):
         return color_view(views, parameters) + 0.0
 
-    on_host = list(batches.map(color_view, num_parallel_calls=2))
-    for views, host, (parameters) in zip(
-        [b[0] for b in batches], on_host, [b[1] for b in batches], strict=True
-    ):
-        device = training_step(views, parameters)
-        np.testing.assert_array_equal(host, device)
-        halves = [
-            training_step(views[:4], parameters[:4]),
-            training_step(views[4:], parameters[4:]),
-        ]
-        np.testing.assert_array_equal(host, tf.concat(halves, axis=0))
+    on_host = batches.map(color_view, num_parallel_calls=2)
+    for batch, expected in zip(batches, on_host, strict=True):
+        np.testing.assert_array_equal(training_step(*batch), expected)
 
 
 def test_compiled_equals_uncompiled(images):
@@ -159,13 +158,20 @@ def test_views_differ_between_seeds_epochs_and_views(images, other):
     assert np.all(np.any(first != second, axis=(1, 2, 3)))
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 17), (2, 3), (300, 5), (9, 9)])
-def test_images_of_any_size_become_views(rng, shape):
-    image = rng.integers(0, 256, (1, *shape, 3), dtype=np.uint8)
+def test_images_of_any_size_become_views_of_a_static_shape(rng):
     policy = Policy(32)
-    view = policy.color_view(*_batch(policy, image))
-    assert view.shape == (1, 32, 32, 3)
-    assert np.isfinite(view).all()
+    host_view = tf.function(policy.host_view)
+    traced = host_view.get_concrete_function(
+        tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([2], tf.int32)
+    )
+    view, parameters = traced.structured_outputs
+    assert view.shape == (32, 32, 3)
+    assert parameters.shape == (draw.NUM_PARAMETERS,)
+    for shape in [(1, 1), (1, 17), (2, 3), (300, 5), (9, 9)]:
+        image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        view, parameters = traced(image, draw.sample_seed(0, 0, 0, 0))
+        view = policy.color_view(view[None], parameters[None])
+        assert np.isfinite(view).all()
 
 
 def test_a_gray_image_stays_gray(rng):
@@ -214,8 +220,9 @@ def test_no_colour_still_blurs(images, changes):
     policy = Policy(32, **changes)
     views, parameters = _batch(policy, images)
     result = policy.color_view(views, parameters).numpy()
-    blurred = np.any(result != tf.cast(views, tf.float32) / 255, axis=(1, 2, 3))
-    np.testing.assert_array_equal(blurred, parameters[:, Column.SIGMA] > 0)
+    unblurred = tf.image.convert_image_dtype(views, tf.float32)
+    blurred = np.any(result != unblurred, axis=(1, 2, 3))
+    np.testing.assert_array_equal(blurred, parameters[:, Column.BLUR])
 
 
 def test_no_crop_and_no_flip_leave_a_square_image_alone(rng):
@@ -253,3 +260,19 @@ def test_bad_attributes_are_named(changes, message):
 def test_a_policy_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Policy(32).flip = False
+
+
+def test_sigma_per_batch_is_the_first_images(rng):
+    """The official code's one sigma for all, each image with its own coin."""
+    images = np.repeat(rng.random((1, 32, 32, 3)), NUM_IMAGES, axis=0)
+    images = np.uint8(255 * images)
+    changes = {"color": False, "crop": False, "flip": False}
+    _, parameters = _batch(Policy(32, **changes), images)
+    coins = parameters[:, Column.BLUR].numpy().astype(bool)
+    for per, kinds in (("batch", 1), ("image", coins.sum())):
+        policy = Policy(32, blur_sigma_per=per, **changes)
+        result = policy.color_view(tf.constant(images), parameters).numpy()
+        assert len(np.unique(result[coins].round(5), axis=0)) == kinds
+        np.testing.assert_allclose(
+            result[~coins], images[~coins] / 255, rtol=1e-6
+        )

@@ -27,9 +27,8 @@ def test_an_epoch_has_every_example_once(num_examples):
 def test_an_imagenet_epoch_has_every_example_once():
     num_examples = 1_281_167
     _, index = indexes(num_examples, seed=0, start=num_examples * 999)
-    assert len(np.unique(index)) == num_examples
-    assert index.min() == 0
-    assert index.max() == num_examples - 1
+    np.testing.assert_array_equal(np.bincount(index), 1)
+    assert len(index) == num_examples
 
 
 def test_a_piece_of_the_order_is_the_piece_of_the_whole():
@@ -47,9 +46,9 @@ def test_a_piece_of_the_order_is_the_piece_of_the_whole():
 def test_no_two_epochs_or_seeds_share_a_permutation():
     """index_shuffle alone repeats itself every 256 seeds, for small data."""
     seen = {}
-    for seed in (0, 1, 256, 2**31, 2**40, -1):
-        _, index = indexes(100, seed=seed, count=100 * 600)
-        for epoch, permutation in enumerate(index.reshape(600, 100)):
+    for seed in (0, 256, 2**32):
+        _, index = indexes(100, seed=seed, count=100 * 300)
+        for epoch, permutation in enumerate(index.reshape(300, 100)):
             key = permutation.tobytes()
             assert key not in seen, (seed, epoch, seen[key])
             seen[key] = (seed, epoch)
@@ -57,7 +56,7 @@ def test_no_two_epochs_or_seeds_share_a_permutation():
 
 @pytest.mark.parametrize("num_examples", [4, 37])
 def test_every_place_shows_every_example_equally_often(num_examples):
-    epochs = 3000
+    epochs = 600
     _, index = indexes(num_examples, seed=9, count=num_examples * epochs)
     table = index.reshape(epochs, num_examples)
     expected = epochs / num_examples
@@ -96,6 +95,9 @@ def test_mix_is_splitmix64():
 
     for words in ((0,), (1, 2, 3), (-5, 2**62), (2**63 - 1, -(2**63))):
         assert int(order.mix(*words)) % 2**64 == oracle(words)
+        tensors = [tf.constant(word, tf.int64) for word in words]
+        assert int(order.mix(*tensors)) % 2**64 == oracle(words)
+        assert int(order.mix(words[0], *tensors[1:])) % 2**64 == oracle(words)
     # splitmix64 seeded with 0 gives this as its second number.
     assert int(order.mix(0)) % 2**64 == 0x6E789E6AA1B965F4
 

@@ -181,8 +181,14 @@ def train_step(model, images):
     return output.projections, gradients
 
 
-@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
-@pytest.mark.parametrize("ratio", [0.0, 0.0625])
+@pytest.mark.parametrize(
+    ("dtype", "ratio"),
+    [
+        ("float32", 0.0625),
+        pytest.param("float32", 0.0, marks=pytest.mark.slow),
+        pytest.param("mixed_bfloat16", 0.0625, marks=pytest.mark.slow),
+    ],
+)
 def test_step_lowers_to_xla(rng, dtype, ratio):
     settings = {"dtype": dtype, "sk_ratio": ratio, "se_ratio": ratio}
     executor, compiled = tiny(**settings), tiny(**settings)
