@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
-import tf_keras as keras
 
 import simclr_tf
 from simclr_tf import export, schedules
@@ -119,10 +118,6 @@ class Experiment:
                 weight_decay=optim.weight_decay,
                 head=self.model.probe_variables,
             )
-            if self._policy_name == "mixed_float16":
-                self.optimizer = keras.mixed_precision.LossScaleOptimizer(
-                    self.optimizer
-                )
             # Slots made inside the step would trace it twice.
             self.optimizer.build(self.model.trainable_variables)
         self.decayed = optim_policy.decayed_in_loss(
@@ -341,6 +336,7 @@ class Experiment:
             hidden_norm=optim.hidden_norm,
             weight_decay=optim.weight_decay,
             decayed=self.decayed,
+            loss_scale=precision.loss_scale(self._policy_name),
             color_view=None if self._color_on_host else policy.color_view,
         )
 

@@ -13,6 +13,10 @@ from simclr_tf.data.sources import Source
 
 NUM_VIEWS = 2
 
+# XLA halves the time of the colour operators on a CPU, and takes a second to
+# compile them: worth it where they cost something.
+_JIT_COLOR_FROM_PIXELS = 64
+
 
 def open_split(config: Config, split: str) -> Source:
     """A split of the configured data set."""
@@ -168,8 +172,9 @@ def _central_view(config: Config) -> Callable:
 
 
 def _color_on_host(policy: Policy) -> Callable:
-    # XLA halves the time of this elementwise work, on CPUs too.
-    color_view = tf.function(policy.color_view, jit_compile=True)
+    color_view = policy.color_view
+    if policy.image_size >= _JIT_COLOR_FROM_PIXELS:
+        color_view = tf.function(color_view, jit_compile=True)
 
     def on_batch(batch):
         for i in range(NUM_VIEWS):

@@ -100,8 +100,8 @@ def _require_finite(trainer: Trainer, plan: Plan) -> None:
     if bad is None:
         return
     raise Halted(
-        f"The loss of step {bad} is NaN or infinite; nothing was saved after "
-        f"it. Most often the learning rate is too high: its peak here is "
+        f"Loss or gradient of step {bad} is NaN or infinite; nothing was saved "
+        f"after it. Most often the learning rate is too high: its peak here is "
         f"{plan.peak_learning_rate:.4g}, reached at step {plan.warmup_steps}. "
         "Lower --learning_rate, lengthen --warmup_epochs, or raise "
         "--temperature; with --mixed_precision=float16, try bfloat16. The "

@@ -24,6 +24,15 @@ def policy_name(mixed_precision: str, device_type: str) -> str:
     return _POLICIES["bfloat16" if fast is True or fast() else "none"]
 
 
+def loss_scale(policy: str) -> float:
+    """What the loss is multiplied by before the gradient is taken.
+
+    float16 has too few exponents for small gradients. The scale is fixed: a
+    scale that adapts skips updates, and then a step is not a step.
+    """
+    return 1024.0 if policy == "mixed_float16" else 1.0
+
+
 def _gpus_like_bfloat16() -> bool:
     """Ampere (compute capability 8.0) brought bfloat16."""
     capabilities = [

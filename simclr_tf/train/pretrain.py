@@ -6,7 +6,7 @@ import orbit
 import tensorflow as tf
 import tf_keras as keras
 
-from simclr_tf import losses
+from simclr_tf import distributed, losses
 from simclr_tf.models.simclr import SimClr
 from simclr_tf.optim import policy
 
@@ -42,6 +42,8 @@ class PretrainTrainer(orbit.StandardTrainer):
         temperature, hidden_norm: of `losses.nt_xent`.
         weight_decay: of the L2 terms in the loss.
         decayed: the variables of those terms.
+        loss_scale: multiplies the loss and divides the gradients, so that
+            float16 gradients do not underflow.
         color_view: (images uint8[N, S, S, 3], parameters float32[N, P]) ->
             float32[N, S, S, 3]; None where the host has done it.
     """
@@ -57,6 +59,7 @@ class PretrainTrainer(orbit.StandardTrainer):
         hidden_norm: bool,
         weight_decay: float,
         decayed: Sequence[tf.Variable],
+        loss_scale: float = 1.0,
         color_view: Callable | None = None,
     ):
         super().__init__(dataset)
@@ -67,6 +70,7 @@ class PretrainTrainer(orbit.StandardTrainer):
         self._hidden_norm = hidden_norm
         self._weight_decay = weight_decay
         self._decayed = list(decayed)
+        self._loss_scale = loss_scale
         self._color_view = color_view
         with strategy.scope():
             self._means = {n: keras.metrics.Mean(name=n) for n in METRICS}
@@ -89,7 +93,7 @@ class PretrainTrainer(orbit.StandardTrainer):
 
     @property
     def first_bad_step(self) -> int | None:
-        """The first step whose loss was NaN or infinite."""
+        """The first step with a NaN or infinity in loss or gradient."""
         step = int(self._first_bad_step.numpy())
         return None if step < 0 else step
 
@@ -121,10 +125,13 @@ class PretrainTrainer(orbit.StandardTrainer):
     def _replica_step(self, batch):
         with tf.GradientTape() as tape:
             scalars, total = self._losses(batch)
-            scaled = self._scale(total)
+            scaled = total * self._loss_scale
         variables = self._model.trainable_variables
-        gradients = tape.gradient(scaled, variables)
-        self._note_bad_step(total)
+        gradients = [
+            gradient / self._loss_scale
+            for gradient in tape.gradient(scaled, variables)
+        ]
+        self._note_bad_step(total, gradients)
         self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
         for name, value in scalars.items():
             self._means[name].update_state(value)
@@ -167,15 +174,11 @@ class PretrainTrainer(orbit.StandardTrainer):
             return images
         return self._color_view(images, batch[f"parameters_{index}"])
 
-    def _scale(self, total):
-        if isinstance(
-            self._optimizer, keras.mixed_precision.LossScaleOptimizer
-        ):
-            return self._optimizer.get_scaled_loss(total)
-        return total
-
-    def _note_bad_step(self, total):
+    def _note_bad_step(self, total, gradients):
+        """Remembers the first step after which the weights are of no use."""
+        finite = tf.math.is_finite(total + tf.linalg.global_norm(gradients))
+        bad = distributed.all_reduce_sum(tf.cast(~finite, tf.float32)) > 0
         seen = self._first_bad_step
         step = tf.cast(self._optimizer.iterations, tf.int64)
-        first = tf.logical_and(~tf.math.is_finite(total), seen < 0)
+        first = tf.logical_and(bad, seen < 0)
         seen.assign(tf.where(first, step, tf.identity(seen)))

@@ -1,6 +1,7 @@
 """TFDS data sets: opened from their files, of any shape, key and size."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -373,3 +374,22 @@ def test_opening_asks_no_registered_code(data_dir, monkeypatch):
         dataset="cifar10", split="train", data_dir=f"{data_dir}/old"
     )
     assert source.num_examples == 4
+
+
+def test_fashion_mnist():
+    """Real data, prepared by TFDS, where it lies at hand."""
+    beside = pathlib.Path(__file__).parents[3] / "shared" / "tfds"
+    place = os.environ.get("SIMCLR_TF_TFDS", str(beside))
+    if not os.path.isdir(os.path.join(place, "fashion_mnist")):
+        pytest.skip(f"no fashion_mnist in {place}; set SIMCLR_TF_TFDS")
+    options = {"dataset": "fashion_mnist", "data_dir": place}
+    source = open_source(**options, split="test")
+    assert source.records.payload.shape == (10_000, 28, 28, 1)
+    np.testing.assert_array_equal(np.bincount(source.records.labels), 1000)
+    builder = tfds.builder("fashion_mnist", data_dir=place)
+    for index, (image, label) in enumerate(raw(builder, "test[:50]")):
+        np.testing.assert_array_equal(source.records.payload[index], image)
+        assert source.records.labels[index] == label
+    part = open_source(**options, split="train[:10%]")
+    assert part.num_examples == 6000
+    assert part.class_names[0] == "T-shirt/top"

@@ -1,0 +1,107 @@
+"""Killed at random moments, started again: the same bits at the end."""
+
+import json
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+ROOT = pathlib.Path(__file__).parents[2]
+STEPS, CHECKPOINT_STEPS = 40, 6
+
+pytestmark = pytest.mark.slow
+
+
+def command(data_dir, model_dir, precision):
+    return [
+        sys.executable,
+        str(ROOT / "run.py"),
+        "--mode=train",
+        f"--data_dir={data_dir}",
+        f"--model_dir={model_dir}",
+        f"--mixed_precision={precision}",
+        "--resnet_depth=10",
+        "--width_multiplier=0.25",
+        "--train_batch_size=128",
+        "--warmup_epochs=0.5",
+        f"--train_steps={STEPS}",
+        f"--checkpoint_steps={CHECKPOINT_STEPS}",
+        "--log_steps=1",
+        "--keep_checkpoint_max=3",
+    ]
+
+
+def logged_step(model_dir):
+    path = model_dir / "metrics.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return json.loads(lines[-1])["step"] if lines else 0
+
+
+def run_until(arguments, model_dir, step, number, delay):
+    """Starts the run and signals it a while after it has logged `step`."""
+    process = subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    while process.poll() is None and logged_step(model_dir) < step:
+        time.sleep(0.02)
+    time.sleep(delay)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=120)
+    return process.returncode, out
+
+
+def state(model_dir):
+    reader = tf.train.load_checkpoint(str(model_dir / f"ckpt-{STEPS}"))
+    return {
+        key: reader.get_tensor(key)
+        for key in reader.get_variable_to_shape_map()
+        if key.startswith("state/")
+    }
+
+
+@pytest.mark.parametrize("precision", ["none", "bfloat16"])
+def test_killed_runs_end_bit_identical_to_a_straight_one(tmp_path, precision):
+    """SIGKILL three times at random, then SIGTERM, then to the end."""
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    data_dir = tmp_path / "tfds"
+    subprocess.run(command(data_dir, straight, precision), check=True)
+
+    moments = random.Random(precision)
+    arguments = command(data_dir, killed, precision)
+    reached = 0
+    for number in (signal.SIGKILL,) * 3 + (signal.SIGTERM,):
+        before = reached
+        target = min(reached + moments.randint(1, 9), STEPS - 8)
+        status, out = run_until(
+            arguments, killed, target, number, moments.random() * 0.5
+        )
+        reached = logged_step(killed)
+        # Nothing but the steps since the last checkpoint is ever lost.
+        if before:
+            (line,) = (x for x in out.splitlines() if "Continuing from" in x)
+            continued = int(line.rsplit(" ", 1)[1].rstrip("."))
+            assert continued > before - CHECKPOINT_STEPS - 1, out
+        if number == signal.SIGKILL:
+            assert status == -signal.SIGKILL, out
+        else:
+            assert status == 128 + signal.SIGTERM, out
+            assert f"Stopped by SIGTERM after step {reached}" in out
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"step {reached}" in done.stdout  # SIGTERM lost nothing
+
+    left, right = state(straight), state(killed)
+    assert left.keys() == right.keys()
+    assert any(":m:" in k or "velocity" in k or "momentum" in k for k in left)
+    for key in left:
+        np.testing.assert_array_equal(left[key], right[key], err_msg=key)
+
+    # The log, too, tells of every step once.
+    lines = (killed / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(x)["step"] for x in lines] == list(range(1, STEPS + 1))
