@@ -13,6 +13,8 @@ import tensorflow as tf
 
 from simclr_tf.data.corrupt import (
     CorruptLog,
+    map_picks,
+    read,
     read_or_blank,
     read_or_substitute,
 )
@@ -70,25 +72,31 @@ def training_batches(
     _check_sizes(global_batch_size, per_replica_batch_size, num_hosts)
     records = source.records
 
-    def sample(pick):
-        image, label, sample_id = read_or_substitute(
-            records, pick, seed=seed, log=corrupt
-        )
+    def sample(pick, image, label, sample_id):
         views = {}
         for number in range(num_views):
             drawn = view(image, pick["epoch"], sample_id, number)
             views |= {f"{key}_{number}": drawn[key] for key in drawn}
         return {**views, "label": label, "id": sample_id}
 
-    picks = records.training_picks(
-        seed=seed,
-        start_step=start_step,
-        global_batch_size=global_batch_size,
-        num_hosts=num_hosts,
-        host=host,
+    def careful(pick):
+        found = read_or_substitute(records, pick, seed=seed, log=corrupt)
+        return sample(pick, *found)
+
+    samples = map_picks(
+        records,
+        records.training_picks(
+            seed=seed,
+            start_step=start_step,
+            global_batch_size=global_batch_size,
+            num_hosts=num_hosts,
+            host=host,
+        ),
+        plain=lambda pick: sample(pick, *read(records, pick)),
+        careful=careful,
+        num_parallel_calls=num_parallel_calls,
     )
-    batches = picks.map(sample, num_parallel_calls)
-    batches = batches.batch(per_replica_batch_size, drop_remainder=True)
+    batches = samples.batch(per_replica_batch_size, drop_remainder=True)
     if on_batch is not None:
         batches = batches.map(on_batch, num_parallel_calls)
     return _finish(batches, threadpool_size)
@@ -148,21 +156,25 @@ def eval_batches(
             "mask": mask,
         }
 
-    def sample(pick):
+    def careful(pick):
         return example(*read_or_blank(records, pick, blank=blank, log=corrupt))
 
-    picks = records.eval_picks(
-        num_examples=num_examples,
-        global_batch_size=global_batch_size,
-        num_hosts=num_hosts,
-        host=host,
+    examples = map_picks(
+        records,
+        records.eval_picks(
+            num_examples=num_examples,
+            global_batch_size=global_batch_size,
+            num_hosts=num_hosts,
+            host=host,
+        ),
+        plain=lambda pick: example(*read(records, pick), tf.constant(True)),
+        careful=careful,
+        num_parallel_calls=num_parallel_calls,
     )
     padding = tf.data.Dataset.from_tensors(
         (blank, missing, missing, tf.constant(False))
     )
-    examples = picks.map(sample, num_parallel_calls).concatenate(
-        padding.map(example).repeat()
-    )
+    examples = examples.concatenate(padding.map(example).repeat())
     num_global_batches = -(-num_examples // global_batch_size)
     per_host = num_global_batches * (global_batch_size // num_hosts)
     batches = examples.take(per_host).batch(
@@ -190,15 +202,24 @@ def preflight_scan(
     Returns:
         How many were read.
     """
-    if not source.records.can_fail:
+    records = source.records
+    if not records.can_fail:
         return 0
     blank = tf.zeros([1, 1, 3], tf.uint8)
 
-    def read(pick):
-        return read_or_blank(source.records, pick, blank=blank, log=corrupt)[-1]
+    def plain(pick):
+        read(records, pick)
+        return tf.constant(True)
 
-    picks = source.records.scan_picks(limit=limit, seed=seed)
-    readable = picks.map(read, tf.data.AUTOTUNE)
+    readable = map_picks(
+        records,
+        records.scan_picks(limit=limit, seed=seed),
+        plain=plain,
+        careful=lambda pick: read_or_blank(
+            records, pick, blank=blank, log=corrupt
+        )[-1],
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
     return int(readable.reduce(0, lambda count, _: count + 1))
 
 

@@ -1,9 +1,11 @@
 """What a source of images is, and the kind with random access.
 
-A source hands out picks: small dicts of tensors that say which example comes
-next, made without reading it. `read` turns a pick into an image; it may raise
-inside the graph, and then another example of `choices` can take its place.
-`Records` and `shards.Shards` have the same methods.
+A source hands out picks, which say what example comes next without reading
+it: {"epoch": int64[], "index": int64[]}, and whatever else the source needs.
+They come in chunks, in which epoch and index are int64[k] and the rest is
+shared. `read` turns a pick into an image; it may raise inside the graph, and
+then another of the pick's `choices` can take its place. `Records` and
+`shards.Shards` have the same methods.
 """
 
 import dataclasses
@@ -16,6 +18,8 @@ from simclr_tf.data import order
 
 # tf.data counts in int64; "endless" is the last of them.
 ENDLESS = tf.int64.max
+# Picks that are handled together where reading can fail.
+CHUNK = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Records:
             return {"epoch": epoch, "index": index}
 
         steps = tf.data.Dataset.range(start_step, ENDLESS)
-        return steps.map(picks_of_step).unbatch()
+        return steps.map(picks_of_step).unbatch().batch(CHUNK)
 
     def eval_picks(
         self, *, num_examples, global_batch_size, num_hosts, host
@@ -106,14 +110,15 @@ class Records:
             return tf.boolean_mask(index, index < num_examples)
 
         starts = tf.data.Dataset.range(0, num_examples, global_batch_size)
-        return starts.map(indexes_of_batch).unbatch().map(_pick)
+        index = starts.map(indexes_of_batch).unbatch().batch(CHUNK)
+        return index.map(_picks)
 
     def scan_picks(self, *, limit, seed) -> tf.data.Dataset:
         """Up to `limit` different examples, drawn from the seed."""
         size, key = self.num_examples, (order.SCAN, seed)
-        places = tf.data.Dataset.range(min(limit, size))
+        places = tf.data.Dataset.range(min(limit, size)).batch(CHUNK)
         return places.map(
-            lambda place: _pick(order.permute(place, size=size, key=key))
+            lambda place: _picks(order.permute(place, size=size, key=key))
         )
 
     def choices(self, pick) -> tf.Tensor:
@@ -210,5 +215,5 @@ def _rows_of_host(global_batch_size, num_hosts, host) -> tf.Tensor:
     return tf.range(host * size, (host + 1) * size, dtype=tf.int64)
 
 
-def _pick(index):
-    return {"epoch": tf.zeros([], tf.int64), "index": index}
+def _picks(index):
+    return {"epoch": tf.zeros_like(index), "index": index}

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from simclr_tf.data import order
-from simclr_tf.data.records import ENDLESS, read_rgb
+from simclr_tf.data.records import CHUNK, ENDLESS, read_rgb
 
 # A window is what shuffling and substitutes cost in memory, two to three
 # times over (one in use, the next one filling).
@@ -148,15 +148,17 @@ class Shards:
         """This host's part of the first examples, in the source's order."""
         del global_batch_size
         pieces = self._of_host(num_examples, num_hosts, host)
-        return pieces.in_order().map(_lone_pick)
+        return pieces.in_order().batch(CHUNK).map(_picks_of_chunk)
 
     def scan_picks(self, *, limit, seed) -> tf.data.Dataset:
-        """Up to `limit` different examples, drawn from the seed."""
+        """Different examples, drawn from the seed: at least `limit`, if
+        there are as many, and less than a chunk more."""
         groups = _Groups(self.pieces, seed=seed, window=self.window)
         windows = tf.data.Dataset.range(groups.per_epoch).flat_map(
             lambda group: groups.windows(group, skip=tf.zeros([], tf.int64))
         )
-        return windows.flat_map(_picks_of_window).take(limit)
+        picks = windows.flat_map(_picks_of_window)
+        return picks.take(-(-limit // CHUNK))
 
     def choices(self, pick) -> tf.Tensor:
         """int64[], how many examples a substitute may come from."""
@@ -239,18 +241,24 @@ class _Groups:
 
 
 def _picks_of_window(window) -> tf.data.Dataset:
-    # Every pick carries the whole window, for substitutes: by reference.
-    index = window.pop("index")
+    # Every chunk carries the whole window, for substitutes: by reference.
+    index = tf.data.Dataset.from_tensor_slices(window.pop("index"))
+    epoch = window.pop("epoch")
     rest = tf.data.Dataset.from_tensors(window).repeat()
-    picks = tf.data.Dataset.zip(rest, tf.data.Dataset.from_tensor_slices(index))
-    return picks.map(lambda window, index: {**window, "index": index})
+    return tf.data.Dataset.zip(rest, index.batch(CHUNK)).map(
+        lambda window, index: {
+            **window,
+            "epoch": tf.fill(tf.shape(index), epoch),
+            "index": index,
+        }
+    )
 
 
-def _lone_pick(record_id, serialized):
-    zero = tf.zeros([], tf.int64)
+def _picks_of_chunk(ids, serialized):
+    index = tf.range(tf.size(ids, out_type=tf.int64))
     return {
-        "epoch": zero,
-        "index": zero,
-        "ids": record_id[tf.newaxis],
-        "records": serialized[tf.newaxis],
+        "epoch": tf.zeros_like(index),
+        "index": index,
+        "ids": ids,
+        "records": serialized,
     }

@@ -45,9 +45,10 @@ def _gpus_like_bfloat16() -> bool:
 
 
 def _cpu_likes_bfloat16() -> bool:
-    """Whether oneDNN has matrix units for it (AMX)."""
+    """Whether oneDNN finds instructions for it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return "amx_bf16" in file.read()
+            features = file.read()
     except OSError:
         return False
+    return "amx_bf16" in features or "avx512_bf16" in features
