@@ -62,7 +62,7 @@ class DataConfig:
     train_split: str = option("train", "TFDS split to train on.")
     eval_split: str | None = option(
         None,
-        "TFDS split to evaluate on. Unset: validation, else test, if there.",
+        "Split to evaluate on. Unset: validation, else test, if there.",
         official="validation",
         may_change=True,
     )

@@ -18,7 +18,7 @@ _NUM_NAMED = 10
 
 
 class CorruptLog:
-    """Counts the distinct images that could not be read, and names them."""
+    """Counts and names the images that this process could not read."""
 
     def __init__(self):
         with tf.device("CPU:0"):

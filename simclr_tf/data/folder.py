@@ -103,8 +103,12 @@ def _images(folder: str) -> tuple[list[str], int]:
             listed = list(pool.map(lambda path: _list(folder, path), level))
             files += [file for found, _ in listed for file in found]
             level = [path for _, folders in listed for path in folders]
-        is_image = pool.map(lambda file: _is_image(folder, file), files)
-        images = [f for f, good in zip(files, is_image, strict=True) if good]
+        unclear = [file for file in files if not _has_suffix(file)]
+        starts = pool.map(
+            lambda file: _starts_like_image(folder, file), unclear
+        )
+        other = {f for f, good in zip(unclear, starts, strict=True) if not good}
+    images = [file for file in files if file not in other]
     nested = [file for file in images if "/" in file]
     return sorted(nested or images), len(files) - len(nested or images)
 
@@ -132,15 +136,17 @@ def _has_suffix(path: str) -> bool:
     return path.lower().endswith(SUFFIXES)
 
 
-def _is_image(folder: str, file: str) -> bool:
-    """By its name, else by its first bytes."""
-    if _has_suffix(file):
-        return True
+def _starts_like_image(folder: str, file: str) -> bool:
     try:
         with tf.io.gfile.GFile(_join(folder, file), "rb") as opened:
             return bool(_HEAD.match(opened.read(12)))
     except tf.errors.OpError:
         return False
+
+
+def folder_splits(data_dir: str | None) -> list[str]:
+    """The split folders; "train" alone where there are none."""
+    return _split_folders(_existing_folder(data_dir)) or ["train"]
 
 
 def _existing_folder(data_dir: str | None) -> str:

@@ -207,20 +207,18 @@ def preflight_scan(
         return 0
     blank = tf.zeros([1, 1, 3], tf.uint8)
 
-    def plain(pick):
-        read(records, pick)
-        return tf.constant(True)
+    def careful(pick):
+        return read_or_blank(records, pick, blank=blank, log=corrupt)
 
-    readable = map_picks(
+    # The sizes, so that the images are needed and TensorFlow reads them.
+    sizes = map_picks(
         records,
         records.scan_picks(limit=limit, seed=seed),
-        plain=plain,
-        careful=lambda pick: read_or_blank(
-            records, pick, blank=blank, log=corrupt
-        )[-1],
+        plain=lambda pick: tf.size(read(records, pick)[0]),
+        careful=lambda pick: tf.size(careful(pick)[0]),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    return int(readable.reduce(0, lambda count, _: count + 1))
+    return int(sizes.reduce(0, lambda count, _: count + 1))
 
 
 def check_batch(*, num_examples: int, global_batch_size: int) -> None:

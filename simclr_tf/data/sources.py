@@ -1,9 +1,9 @@
 """Opening a data set by name: the one door to TFDS, folders and digits."""
 
-from simclr_tf.data.folder import open_folder
+from simclr_tf.data.folder import folder_splits, open_folder
 from simclr_tf.data.records import Source
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "open_source", "split_names"]
 
 
 def open_source(
@@ -63,3 +63,12 @@ def open_source(
         in_memory_limit_mb=in_memory_limit_mb,
         download=download,
     )
+
+
+def split_names(*, dataset: str, data_dir: str | None = None) -> list[str]:
+    """The splits that a data set has; arguments and errors as `open_source`."""
+    if dataset == "folder":
+        return folder_splits(data_dir)
+    from simclr_tf.data.tfds_source import tfds_splits
+
+    return tfds_splits(dataset, data_dir)

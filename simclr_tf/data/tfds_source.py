@@ -78,6 +78,11 @@ def open_tfds(
     )
 
 
+def tfds_splits(dataset: str, data_dir: str | None = None) -> list[str]:
+    """The splits of a prepared TFDS data set."""
+    return sorted(_builder(dataset, data_dir, download=False).info.splits)
+
+
 def _builder(dataset, data_dir, download):
     if data_dir is not None:
         data_dir = os.path.expanduser(data_dir)
@@ -165,7 +170,7 @@ def _pieces(builder, dataset: str, split: str) -> tuple[Pieces, float]:
     used = [split_of[str(one.filename)] for one in instructions]
     first_id_of = _first_ids(splits, used)
     num_bytes = sum(
-        splits[name].num_bytes * take / splits[name].num_examples
+        _num_bytes(splits[name]) * take / splits[name].num_examples
         for name, take in zip(used, takes, strict=True)
     )
     pieces = Pieces(
@@ -178,6 +183,13 @@ def _pieces(builder, dataset: str, split: str) -> tuple[Pieces, float]:
         ),
     )
     return pieces, num_bytes / takes.sum()
+
+
+def _num_bytes(split) -> int:
+    """What prepared data says of itself, or else, as old data, its files."""
+    return split.num_bytes or sum(
+        tf.io.gfile.stat(str(path)).length for path in split.filepaths
+    )
 
 
 def _first_ids(splits, used: list[str]) -> dict[str, int]:

@@ -17,6 +17,9 @@ NUM_VIEWS = 2
 # compile them: worth it where they cost something.
 _JIT_COLOR_FROM_PIXELS = 64
 
+# What --eval_split is where nobody says, in order of preference.
+_EVALUATION_SPLITS = ("validation", "val", "valid", "test")
+
 
 def open_split(config: Config, split: str) -> Source:
     """A split of the configured data set."""
@@ -40,7 +43,7 @@ def open_evaluation(config: Config) -> Source | None:
         there = sources.split_names(
             dataset=data.dataset, data_dir=data.data_dir
         )
-        split = next((s for s in ("validation", "test") if s in there), None)
+        split = next((s for s in _EVALUATION_SPLITS if s in there), None)
     source = None if split is None else open_split(config, split)
     return source if source is not None and source.has_labels else None
 

@@ -240,7 +240,33 @@ def test_what_is_skipped_is_not_decoded(sources, kind):
     options = {"num_parallel_calls": 1, "view": counted}
     batches = training(sources[kind], start_step=50, **options).take(1)
     assert len(list(batches)) == 1
-    assert 12 <= counter.numpy() <= 36, "one batch, and what is prefetched"
+    # One batch makes 12, and a few more are prefetched; 50 would make 600.
+    assert 12 <= counter.numpy() <= 150
+
+
+def test_files_of_skipped_groups_are_not_opened(tmp_path):
+    """5 files in groups of 2, 2 and 1: the last record needs one file."""
+    write_tfds("five", tmp_path, splits={"train": 20}, num_shards=5)
+    source = open_source(
+        dataset="five",
+        split="train",
+        data_dir=str(tmp_path),
+        in_memory_limit_mb=0,
+    )
+
+    def last_id():
+        batches = training(source, batch=1, start_step=19)
+        return take(batches, 1)["id"]
+
+    expected, needed = last_id(), 0
+    for path in sorted(tmp_path.rglob("*.tfrecord-*")):
+        path.rename(tmp_path / "away")
+        try:
+            np.testing.assert_array_equal(last_id(), expected)
+        except tf.errors.NotFoundError:
+            needed += 1
+        (tmp_path / "away").rename(path)
+    assert needed == 1
 
 
 def test_on_batch_sees_whole_batches(sources):

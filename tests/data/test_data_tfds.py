@@ -249,6 +249,21 @@ def test_an_empty_data_dir_says_how_to_prepare(tmp_path):
         )
 
 
+def test_data_that_does_not_tell_its_size_is_still_not_swallowed(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (600, 600, 3))
+    write_tfds(
+        "silent", tmp_path, splits={"train": 2}, image_shape=(None, None, 3),
+        edit=lambda _, example: example | {"image": noise.astype(np.uint8)},
+    )  # fmt: skip
+    (path,) = tmp_path.rglob("dataset_info.json")
+    info = json.loads(path.read_text())
+    del info["splits"][0]["numBytes"]
+    path.write_text(json.dumps(info))
+    options = {"dataset": "silent", "split": "train", "in_memory_limit_mb": 1}
+    source = open_source(**options, data_dir=str(tmp_path))
+    assert source.records.storage == "stream"
+
+
 @pytest.mark.parametrize("limit", [0, 100])
 def test_a_missing_file_is_named(tmp_path, limit):
     write_tfds(
@@ -359,6 +374,23 @@ def test_two_processes_prepare_the_digits_at_once(tmp_path):
     info = json.loads((tmp_path / "digits/1.0.0/dataset_info.json").read_text())
     sizes = {s["name"]: s["shardLengths"] for s in info["splits"]}
     assert sizes == {"train": ["1437"], "test": ["360"]}
+
+
+def test_nothing_is_downloaded_unless_asked(tmp_path, monkeypatch):
+    class Builder:
+        def __init__(self, name, *, data_dir):
+            self._made = name, data_dir
+
+        def download_and_prepare(self):
+            name, data_dir = self._made
+            write_tfds(name, data_dir, splits={"train": 3})
+
+    monkeypatch.setattr(tfds_source.tfds, "builder", Builder)
+    options = {"dataset": "mnist", "split": "train", "data_dir": str(tmp_path)}
+    with pytest.raises(ValueError, match="--dataset=mnist is not prepared"):
+        open_source(**options)
+    assert not list(tmp_path.iterdir())
+    assert open_source(**options, download=True).num_examples == 3
 
 
 def test_opening_asks_no_registered_code(data_dir, monkeypatch):

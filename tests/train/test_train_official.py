@@ -1,0 +1,82 @@
+"""The official READMEs' pretraining commands, typed unchanged, start.
+
+Each runs on a tiny data set of the real name and features; what stands after
+the command only makes it short.
+"""
+
+import json
+import shlex
+
+import pytest
+
+import run
+from tests.test_flags import OFFICIAL_PRETRAINING
+from tests.tiny_datasets import write_tfds
+
+
+def words(name, **places):
+    command = OFFICIAL_PRETRAINING[name]
+    for place, path in places.items():
+        command = command.replace(place, str(path))
+    return shlex.split(command)
+
+
+@pytest.mark.slow
+def test_cifar10_command_trains(tmp_path):
+    write_tfds(
+        "cifar10", str(tmp_path / "tfds"), splits={"train": 520, "test": 20}
+    )
+    arguments = words("cifar10", DIR=tmp_path / "run")
+    short = (f"--data_dir={tmp_path}/tfds", "--train_steps=2")
+    status = run.main(["run.py", *arguments, *short, "--warmup_epochs=0"])
+    assert status == 0
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert saved["config"]["model"]["resnet_depth"] == 18
+    assert saved["config"]["optim"]["temperature"] == 0.5
+    assert saved["config"]["augment"]["use_blur"] is False
+    assert (tmp_path / "run" / "ckpt-2.index").exists()
+
+
+def imagenet(tmp_path, *more):
+    write_tfds(
+        "imagenet2012",
+        str(tmp_path / "tfds"),
+        splits={"train": 8, "validation": 4},
+        image_shape=(None, None, 3),
+        sizes=[(60, 80), (75, 50)],
+        num_classes=1000,
+        encoding_format="jpeg",
+    )
+    arguments = words(
+        "imagenet", DIR=tmp_path / "run", DATA=tmp_path / "tfds"
+    )
+    return run.main(["run.py", *arguments, *more])
+
+
+def test_imagenet_command_gets_as_far_as_the_missing_tpu(tmp_path, capsys):
+    assert imagenet(tmp_path) == 2
+    out = capsys.readouterr()
+    assert "--train_summary_steps belongs to the TF1 code" in out.out
+    assert "TPU" in out.err and "--tpu_name" in out.err
+    assert len(out.err.strip().splitlines()) == 1
+
+
+def test_imagenet_command_trains_without_the_tpu(tmp_path, capsys):
+    """The same command, shrunk: ResNet-10 at 64 px, batch 4."""
+    status = imagenet(
+        tmp_path,
+        "--use_tpu=False",
+        "--tpu_name=",
+        "--resnet_depth=10",
+        "--width_multiplier=0.125",
+        "--image_size=64",
+        "--train_batch_size=4",
+        "--eval_batch_size=4",
+        "--train_steps=2",
+        "--warmup_epochs=0",
+        "--mode=train_then_eval",
+    )
+    assert status == 0, capsys.readouterr().err
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["eval/num_examples"] == 4
+    assert result["eval_split"] == "validation"
