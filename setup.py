@@ -5,7 +5,7 @@ from setuptools import find_packages, setup
 setup(
     name="simclr_tf",
     version="0.1.0",
-    description="SimCLR in TensorFlow, TPU first: right, fast, pleasant to read",
+    description="SimCLR in TensorFlow, TPU first",
     license="Apache-2.0",
     packages=find_packages(include=["simclr_tf", "simclr_tf.*"]),
     python_requires=">=3.10,<3.13",

@@ -1,6 +1,7 @@
 """One process, several virtual CPUs: replicas can be tested anywhere."""
 
 import os
+import pathlib
 
 import simclr_tf  # noqa: F401  sets TF_USE_LEGACY_KERAS before TF is imported
 
@@ -32,3 +33,13 @@ def mesh():
     return tf.distribute.MirroredStrategy(
         [f"CPU:{i}" for i in range(NUM_VIRTUAL_CPUS)]
     )
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist_dir():
+    """Where Fashion-MNIST is prepared for TFDS; skips where it is not."""
+    beside = pathlib.Path(__file__).parents[2] / "shared" / "tfds"
+    place = os.environ.get("SIMCLR_TF_TFDS", str(beside))
+    if not os.path.isdir(os.path.join(place, "fashion_mnist")):
+        pytest.skip(f"no fashion_mnist in {place}; set SIMCLR_TF_TFDS")
+    return place

@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from simclr_tf.data.sources import open_source
-from tests.data import image_files
+from tests import image_files
 
 
 def open_folder(path, split="train", **options):

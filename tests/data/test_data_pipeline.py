@@ -13,7 +13,7 @@ import tensorflow as tf
 from simclr_tf.data import pipeline, shards
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.data.sources import open_source
-from tests.data import image_files
+from tests import image_files
 from tests.tiny_datasets import write_tfds
 
 KINDS = ("pixels", "images", "files", "stream")

@@ -1,7 +1,6 @@
 """TFDS data sets: opened from their files, of any shape, key and size."""
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -408,12 +407,9 @@ def test_opening_asks_no_registered_code(data_dir, monkeypatch):
     assert source.num_examples == 4
 
 
-def test_fashion_mnist():
+def test_fashion_mnist(fashion_mnist_dir):
     """Real data, prepared by TFDS, where it lies at hand."""
-    beside = pathlib.Path(__file__).parents[3] / "shared" / "tfds"
-    place = os.environ.get("SIMCLR_TF_TFDS", str(beside))
-    if not os.path.isdir(os.path.join(place, "fashion_mnist")):
-        pytest.skip(f"no fashion_mnist in {place}; set SIMCLR_TF_TFDS")
+    place = fashion_mnist_dir
     options = {"dataset": "fashion_mnist", "data_dir": place}
     source = open_source(**options, split="test")
     assert source.records.payload.shape == (10_000, 28, 28, 1)

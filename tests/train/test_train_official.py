@@ -37,6 +37,15 @@ def test_cifar10_command_trains(tmp_path):
     assert (tmp_path / "run" / "ckpt-2.index").exists()
 
 
+@pytest.mark.slow
+def test_cifar10_command_trains_on_fashion_mnist(tmp_path, fashion_mnist_dir):
+    arguments = words("cifar10", DIR=tmp_path / "run")
+    more = ("--dataset=fashion_mnist", f"--data_dir={fashion_mnist_dir}")
+    short = ("--train_steps=2", "--warmup_epochs=0")
+    assert run.main(["run.py", *arguments, *more, *short]) == 0
+    assert (tmp_path / "run" / "ckpt-2.index").exists()
+
+
 def imagenet(tmp_path, *more):
     write_tfds(
         "imagenet2012",
@@ -47,9 +56,7 @@ def imagenet(tmp_path, *more):
         num_classes=1000,
         encoding_format="jpeg",
     )
-    arguments = words(
-        "imagenet", DIR=tmp_path / "run", DATA=tmp_path / "tfds"
-    )
+    arguments = words("imagenet", DIR=tmp_path / "run", DATA=tmp_path / "tfds")
     return run.main(["run.py", *arguments, *more])
 
 
