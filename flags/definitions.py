@@ -142,13 +142,14 @@ def _describe(field: dataclasses.Field) -> list[str]:
     value = kinds.get(_value_type(field), "TEXT")
     if rule["choices"]:
         value = "|".join(map(str, rule["choices"]))
-    default = "unset" if field.default is None else field.default
-    default = "none" if default == () else default
-    text = f"{rule['help']} Default: {default}"
+    notes = []
+    if field.default not in (None, ()):
+        notes.append(f"default {field.default}")
     if rule["official"] != field.default:
-        text += f" (official code: {rule['official']})"
+        notes.append(f"official code {rule['official']}")
+    text = rule["help"] + (f" [{'; '.join(notes)}]" if notes else "")
     wrapped = textwrap.wrap(
-        text + ".", 78, initial_indent=" " * 6, subsequent_indent=" " * 6
+        text, 78, initial_indent=" " * 6, subsequent_indent=" " * 6
     )
     return [f"  --{field.name}={value}", *wrapped]
 
