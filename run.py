@@ -29,8 +29,10 @@ def main(argv: list[str]) -> int:
     except ValueError as error:
         if os.environ.get("SIMCLR_TF_TRACEBACK"):
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
         return _USAGE_ERROR
+    except KeyboardInterrupt:
+        return _interrupted()
 
     from simclr_tf.train import loop, stopping
 
@@ -46,13 +48,23 @@ def main(argv: list[str]) -> int:
     except loop.Halted as halted:
         print(f"error: {halted}", file=sys.stderr)
         return _HALTED
+    except KeyboardInterrupt:
+        return _interrupted()
     return 0
+
+
+def _interrupted() -> int:
+    print("\nInterrupted; what was saved stays.", file=sys.stderr)
+    return 128 + signal.SIGINT
 
 
 def _prepare(resolved, parsed):
     """Everything that can be wrong is found here, before any work."""
     for name in parsed.ignored:
         print(f"--{name} belongs to the TF1 code: known, and without effect.")
+    for name in ("zero_init_logits_layer", "fine_tune_after_block"):
+        if name in parsed.given:
+            print(f"--{name} is for finetune: without effect in pretraining.")
     follows = resolved.config.job.mode == "eval"
     if not follows:
         print(resolved.table())
@@ -85,13 +97,16 @@ def _prepare(resolved, parsed):
     print(placement.describe())
     experiment = Experiment(
         config,
+        origins=resolved.origins,
         strategy=placement.strategy,
         device_type=placement.device_type,
     )
     print(experiment.describe(), flush=True)
     if not follows:
-        experiment.claim_folder(origins=resolved.origins, given=parsed.given)
+        experiment.claim_folder(parsed.given)
     experiment.build()
+    if not follows:
+        experiment.restore()
     return experiment
 
 
@@ -106,7 +121,7 @@ def _work(experiment) -> None:
         experiment.train(stop)
     experiment.export()
     if mode == "train_then_eval":
-        result = experiment.folder.result(experiment.step)
+        result = experiment.known_result()
         if result is None:
             result = experiment.evaluate()
         else:

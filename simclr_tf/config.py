@@ -73,7 +73,6 @@ class DataConfig:
         None,
         "Feature that holds the class. Unset: the supervised key, or the only "
         "class feature.",
-        may_change=True,
     )
     image_size: int = option(
         224,
@@ -390,6 +389,12 @@ def _check_together(config: Config) -> None:
             "--train_mode=finetune is not available yet. Use --train_mode="
             "pretrain; its online probe and --linear_eval_labels score the "
             "encoder."
+        )
+    if job.checkpoint:
+        raise ValueError(
+            f"--checkpoint={job.checkpoint} is for --train_mode=finetune: "
+            "pretraining starts from the seed, or continues its model_dir. "
+            "Leave it out."
         )
     if data.dataset == "folder" and not data.data_dir:
         raise ValueError(

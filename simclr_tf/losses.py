@@ -114,7 +114,22 @@ def softmax_cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
     Args:
         logits: float32[N, K].
-        labels: int[N], in 0..K-1.
+        labels: int[N], in 0..K-1; negative where there is none.
     """
-    each = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-    return tf.reduce_mean(each) / distributed.num_replicas()
+    each = tf.nn.sparse_softmax_cross_entropy_with_logits(
+        tf.maximum(labels, 0), logits
+    )
+    return _share_of_mean(each, labels)
+
+
+def accuracy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """This replica's share of the top-1 accuracy; arguments as above."""
+    hits = tf.argmax(logits, axis=1) == tf.cast(labels, tf.int64)
+    return _share_of_mean(tf.cast(hits, tf.float32), labels)
+
+
+def _share_of_mean(values, labels):
+    """Over the labelled rows of all replicas; 0 where there is none."""
+    labelled = tf.cast(labels >= 0, tf.float32)
+    count = distributed.all_reduce_sum(tf.reduce_sum(labelled))
+    return tf.math.divide_no_nan(tf.reduce_sum(values * labelled), count)

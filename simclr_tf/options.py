@@ -1,6 +1,7 @@
 """How an option of a run is declared, and checked when it is set."""
 
 import dataclasses
+import math
 from typing import Any
 
 _UNSET = object()
@@ -60,6 +61,8 @@ def _check_option(field: dataclasses.Field, value: Any) -> None:
         return
     rule = field.metadata
     allowed = None
+    if isinstance(value, float) and not math.isfinite(value):
+        allowed = "a finite number"
     if rule["choices"] and value not in rule["choices"]:
         allowed = "one of " + ", ".join(map(str, rule["choices"]))
     if rule["at_least"] is not None and not value >= rule["at_least"]:

@@ -169,6 +169,9 @@ def test_config_is_frozen():
         ({"dataset": "folder"}, "--data_dir"),
         ({"train_mode": "finetune"}, "--train_mode"),
         ({"nonsense": 1}, "nonsense"),
+        ({"checkpoint": "somewhere"}, "--checkpoint"),
+        ({"learning_rate": float("inf")}, "--learning_rate"),
+        ({"train_epochs": float("nan")}, "--train_epochs"),
     ],
     ids=str,
 )

@@ -210,3 +210,36 @@ def test_cross_entropy_closed_form():
     loss = losses.softmax_cross_entropy(logits, tf.constant([0, 2]))
     expected = -(math.log(0.7) + math.log(0.8)) / 2
     np.testing.assert_allclose(loss, expected, rtol=1e-6)
+
+
+def test_unlabelled_rows_count_for_nothing():
+    """As on STL-10, where the unlabelled split says -1."""
+    logits = tf.math.log([[0.7, 0.3], [0.5, 0.5], [0.1, 0.9]])
+    labels = tf.constant([0, -1, 0])
+    loss = losses.softmax_cross_entropy(logits, labels)
+    expected = -(math.log(0.7) + math.log(0.1)) / 2
+    np.testing.assert_allclose(loss, expected, rtol=1e-6)
+    assert losses.accuracy(logits, labels) == 0.5
+    none = tf.constant([-1, -1, -1])
+    assert losses.softmax_cross_entropy(logits, none) == 0.0
+    assert losses.accuracy(logits, none) == 0.0
+
+
+def test_cross_entropy_shares_add_up_over_replicas(mesh):
+    """Labelled rows spread unevenly: the mean is still over all of them."""
+    logits = tf.math.log([[0.7, 0.3], [0.2, 0.8], [0.5, 0.5], [0.6, 0.4]])
+    labels = tf.constant([0, 0, -1, 1])
+
+    def own(x):
+        return mesh.experimental_distribute_values_from_function(
+            lambda c: x[c.replica_id_in_sync_group :][:1]
+        )
+
+    shares = tf.function(
+        lambda a, b: mesh.run(losses.softmax_cross_entropy, args=(a, b))
+    )(own(logits), own(labels))
+    np.testing.assert_allclose(
+        sum(mesh.experimental_local_results(shares)),
+        losses.softmax_cross_entropy(logits, labels),
+        rtol=1e-6,
+    )

@@ -63,6 +63,11 @@ def make_placement(
             "--use_tpu=False contradicts --strategy=tpu. Leave one out."
         )
     wants_tpu = use_tpu or strategy == "tpu" or tpu_name or master
+    if (tpu_name or master) and strategy not in ("auto", "tpu"):
+        raise ValueError(
+            f"--tpu_name={tpu_name or master} contradicts --strategy="
+            f"{strategy}. Leave one out."
+        )
     if strategy == "auto" and use_tpu is None and not wants_tpu:
         wants_tpu = bool(tf.config.list_physical_devices("TPU")) or bool(
             address
@@ -115,13 +120,18 @@ def _tpu(
     from official.common import distribute_utils
 
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
-            tpu=address or "local", zone=zone, project=project
-        )
-        if not address and not tf.config.list_physical_devices("TPU"):
+        if address:
+            # Turns a name, with its zone and project, into an address.
+            resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
+                tpu=address, zone=zone, project=project
+            )
+            target = resolver.get_master() or "local"
+        elif tf.config.list_physical_devices("TPU"):
+            target = "local"
+        else:
             raise ValueError("this machine has none")
         strategy = distribute_utils.get_distribution_strategy(
-            "tpu", tpu_address=address or "local"
+            "tpu", tpu_address=target
         )
     except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0] if str(error) else repr(error)
@@ -130,5 +140,4 @@ def _tpu(
             f"--tpu_name={address or ''}) and none was reached: {reason}. Name "
             "one with --tpu_name, or pass --use_tpu=False to run without."
         ) from error
-    del resolver
     return Placement(strategy, "TPU", f"TPU {address or 'of this machine'}")

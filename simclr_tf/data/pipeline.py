@@ -128,7 +128,8 @@ def eval_batches(
         view: image uint8[h, w, 3] -> uint8[S, S, 3].
         num_hosts: H, processes that each read their part.
         host: this one, 0..H-1.
-        max_examples: only the first so many.
+        max_examples: only so many, spread over the source in a fixed
+            arbitrary order; of a stream, the first.
         corrupt: told of every image that could not be read.
         num_parallel_calls: images prepared side by side.
         threadpool_size: threads of a pool for this pipeline only.

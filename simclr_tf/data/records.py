@@ -102,12 +102,18 @@ class Records:
     def eval_picks(
         self, *, num_examples, global_batch_size, num_hosts, host
     ) -> tf.data.Dataset:
-        """This host's part of the first examples, in the source's order."""
+        """This host's part of the examples, in the source's order; fewer than
+        all are spread over the source, since folders lie class by class."""
         rows = _rows_of_host(global_batch_size, num_hosts, host)
 
         def indexes_of_batch(start):
             index = start + rows
-            return tf.boolean_mask(index, index < num_examples)
+            index = tf.boolean_mask(index, index < num_examples)
+            if num_examples < self.num_examples:
+                index = order.permute(
+                    index, size=self.num_examples, key=(order.SCAN, 0)
+                )
+            return index
 
         starts = tf.data.Dataset.range(0, num_examples, global_batch_size)
         index = starts.map(indexes_of_batch).unbatch().batch(CHUNK)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from simclr_tf.evaluation.features import Features
@@ -35,7 +34,7 @@ def labels_per_class(num_labels: int, num_classes: int) -> int:
             share them evenly.
     """
     per_class, rest = divmod(num_labels, num_classes)
-    if rest or not per_class:
+    if rest or per_class < 1:
         raise ValueError(
             f"--linear_eval_labels must be multiples of the {num_classes} "
             f"classes. Received: {num_labels}."
@@ -44,31 +43,37 @@ def labels_per_class(num_labels: int, num_classes: int) -> int:
 
 
 def balanced_draw(
-    labels: np.ndarray, *, num_labels: int, seed: int, draw: int
+    labels: np.ndarray,
+    *,
+    num_labels: int,
+    num_classes: int,
+    seed: int,
+    draw: int,
 ) -> np.ndarray:
     """Indices of a class-balanced subset, a function of (seed, draw).
 
     Args:
         labels: int[M]; negative means unlabelled.
         num_labels: size of the subset, a multiple of the number of classes.
+        num_classes: K; every class must be there.
         seed, draw: which subset.
 
     Raises:
         ValueError: naming --linear_eval_labels, where the classes cannot
             share num_labels evenly or one has too few examples.
     """
-    classes, counts = np.unique(labels[labels >= 0], return_counts=True)
-    per_class = labels_per_class(num_labels, len(classes))
+    counts = np.bincount(labels[labels >= 0], minlength=num_classes)
+    per_class = labels_per_class(num_labels, num_classes)
     if counts.min() < per_class:
         raise ValueError(
             f"--linear_eval_labels={num_labels} needs {per_class} examples of "
-            f"each class; class {classes[counts.argmin()]} has {counts.min()}."
+            f"each class; class {counts.argmin()} has {counts.min()}."
         )
     rng = np.random.default_rng([seed, num_labels, draw])
     return np.concatenate(
         [
             rng.choice(np.flatnonzero(labels == c), per_class, replace=False)
-            for c in classes
+            for c in range(num_classes)
         ]
     )
 
@@ -78,6 +83,7 @@ def score(
     test: Features,
     *,
     num_labels: int,
+    num_classes: int,
     num_draws: int,
     seed: int,
 ) -> Score:
@@ -89,6 +95,7 @@ def score(
     Args:
         train, test: features of the two splits.
         num_labels: labels per draw, the same number of each class.
+        num_classes: K.
         num_draws: how many draws.
         seed: decides the draws; equal seeds compare encoders on equal labels.
     """
@@ -97,9 +104,13 @@ def score(
     accuracies = []
     for draw in range(num_draws):
         chosen = balanced_draw(
-            train.labels, num_labels=num_labels, seed=seed, draw=draw
+            train.labels,
+            num_labels=num_labels,
+            num_classes=num_classes,
+            seed=seed,
+            draw=draw,
         )
-        model = make_pipeline(LogisticRegression(max_iter=1000))
+        model = LogisticRegression(max_iter=1000)
         model.fit(values[chosen], train.labels[chosen])
         accuracies.append(model.score(test_values, test.labels))
     deviation = np.std(accuracies, ddof=1) if num_draws > 1 else 0.0

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 _KEY = "state/{}/.ATTRIBUTES/VARIABLE_VALUE"
+_SHOWN_FAULTS = 4  # of each kind
 
 
 class UnreadableCheckpoint(Exception):
@@ -99,9 +100,12 @@ def checkpoint_paths(directory: str) -> list[str]:
     crash can leave behind the times.
     """
     found = []
-    for path in tf.io.gfile.glob(f"{directory}/ckpt-*.index"):
-        if match := re.fullmatch(r"(.*/ckpt-(\d+))\.index", path):
-            found.append((int(match[2]), match[1]))
+    names = []
+    if tf.io.gfile.isdir(directory):
+        names = tf.io.gfile.listdir(directory)
+    for name in names:
+        if match := re.fullmatch(r"(ckpt-(\d+))\.index", name):
+            found.append((int(match[2]), f"{directory}/{match[1]}"))
     return [path for _, path in sorted(found)]
 
 
@@ -147,19 +151,20 @@ def _check_fit(path, variables, shapes) -> None:
         if (match := re.fullmatch(_KEY.format("(.*)"), key))
     }
     expected = {name: tuple(v.shape) for name, v in variables.items()}
-    faults = [f"{n} is not in it" for n in sorted(set(expected) - set(stored))]
-    faults += [
-        f"{n} has shape {stored[n]}, not {expected[n]}"
-        for n in sorted(set(expected) & set(stored))
-        if stored[n] != expected[n]
+    both = sorted(set(expected) & set(stored))
+    kinds = [
+        [
+            f"{n} has shape {stored[n]}, not {expected[n]}"
+            for n in both
+            if stored[n] != expected[n]
+        ],
+        [f"{n} is not in it" for n in sorted(set(expected) - set(stored))],
+        [f"{n} is in it only" for n in sorted(set(stored) - set(expected))],
     ]
-    faults += [
-        f"{n} is in it only" for n in sorted(set(stored) - set(expected))
-    ]
-    if faults:
-        shown = "; ".join(faults[:8])
-        more = f"; and {len(faults) - 8} more" if len(faults) > 8 else ""
+    if any(kinds):
+        shown = [fault for faults in kinds for fault in faults[:_SHOWN_FAULTS]]
+        rest = sum(map(len, kinds)) - len(shown)
         raise ValueError(
             f"Checkpoint {path} does not fit the model of --model_dir: "
-            f"{shown}{more}."
+            f"{'; '.join(shown)}{f'; and {rest} more' if rest else ''}."
         )

@@ -51,7 +51,7 @@ class Evaluator(orbit.StandardEvaluator):
     def _replica_step(self, batch):
         images = tf.image.convert_image_dtype(batch["images"], tf.float32)
         logits = self._model(images, training=False).logits
-        mask = batch["mask"]
+        mask = batch["mask"] & (batch["label"] >= 0)
         for name, k in (("top_1", 1), ("top_5", 5)):
             self._sums[name].update_state(
                 metrics.top_k_correct(logits, batch["label"], mask, k=k)

@@ -12,12 +12,11 @@ from typing import Any
 import tensorflow as tf
 
 import simclr_tf
-from simclr_tf import export, schedules
-from simclr_tf.augment.policy import Policy
+from simclr_tf import export, resolve, schedules
 from simclr_tf.config import Config
 from simclr_tf.data import pipeline, sources
 from simclr_tf.data.corrupt import CorruptLog
-from simclr_tf.evaluation import features, few_labels
+from simclr_tf.evaluation import features
 from simclr_tf.models.simclr import SimClr, build_simclr
 from simclr_tf.optim import policy as optim_policy
 from simclr_tf.train import checkpoints, inputs, loop, precision, scoring
@@ -35,6 +34,7 @@ class Experiment:
 
     Args:
         config: what to do.
+        origins: where its values came from.
         strategy: where the replicas run.
         device_type: "TPU", "GPU" or "CPU".
 
@@ -46,15 +46,19 @@ class Experiment:
         self,
         config: Config,
         *,
+        origins: Mapping[str, str],
         strategy: tf.distribute.Strategy,
         device_type: str,
     ):
         self.config = config
+        self.origins = origins
         self.strategy = strategy
         self.folder = RunFolder(config.model_dir)
         self.corrupt = CorruptLog()
         self.train_source = inputs.open_split(config, config.data.train_split)
-        self.eval_source = inputs.open_evaluation(config)
+        self.eval_source = inputs.open_evaluation(
+            config, required=origins["eval_split"] == "flag"
+        )
         self.plan = make_plan(
             config,
             num_examples=self.train_source.num_examples,
@@ -67,10 +71,9 @@ class Experiment:
             config.augment.augment_on == "auto" and device_type == "CPU"
         )
         if self.eval_source is not None:
-            for budget in config.eval.linear_eval_labels:
-                few_labels.labels_per_class(
-                    budget, self.train_source.num_classes
-                )
+            scoring.check_budgets(
+                config.eval.linear_eval_labels, self.train_source
+            )
         self._check_images()
 
     def describe(self) -> str:
@@ -87,9 +90,7 @@ class Experiment:
             f"Run folder: {self.folder.path}"
         )
 
-    def claim_folder(
-        self, *, origins: Mapping[str, str], given: Mapping[str, Any]
-    ) -> None:
+    def claim_folder(self, given: Mapping[str, Any]) -> None:
         """Writes config.json, or checks that the folder holds this run."""
         facts = {
             "fingerprint": self.train_source.fingerprint,
@@ -97,15 +98,11 @@ class Experiment:
             "num_classes": self.train_source.num_classes,
         }
         self.folder.claim(
-            self.config, origins=origins, given=given, facts=facts
+            self.config, origins=self.origins, given=given, facts=facts
         )
 
     def build(self) -> None:
-        """Makes model and optimizer, and restores the newest checkpoint.
-
-        Raises:
-            ValueError: there are checkpoints, and none fits.
-        """
+        """Makes model, optimizer and what reads and writes checkpoints."""
         plan, optim = self.plan, self.config.optim
         with self.strategy.scope():
             self.model = self.build_model()
@@ -132,6 +129,16 @@ class Experiment:
             ),
             max_to_keep=self.config.output.keep_checkpoint_max,
         )
+
+    def restore(self) -> None:
+        """Sets the weights to the newest checkpoint's, if there is one.
+
+        Raises:
+            ValueError: there are checkpoints, and none can be used.
+        """
+        path = self.checkpoints.restore_newest()
+        if path:
+            print(f"Continuing from {path}, step {self.step}.", flush=True)
 
     def build_model(self) -> SimClr:
         """A new model with the weights that the seed gives it."""
@@ -160,22 +167,18 @@ class Experiment:
         return int(self.optimizer.iterations.numpy())
 
     def train(self, stop: StopRequest) -> None:
-        """Trains to the last step, from the newest checkpoint if any.
+        """Trains from the step in hand to the last.
 
         Raises:
             loop.Halted: the loss is not finite, or too many images are
                 unreadable.
             stopping.Stopped: a signal arrived; everything is saved.
-            ValueError: there are checkpoints, and none can be used.
         """
-        restored = self.checkpoints.restore_newest()
-        if restored:
-            print(f"Continuing from {restored}, step {self.step}.")
         if self.step >= self.plan.train_steps:
             print(f"Training is finished: step {self.step}.")
             return
         reporter = Reporter(self.folder, self.optimizer, from_step=self.step)
-        if not restored:
+        if not self.step:
             reporter.picture_views(self.config, self.train_source)
         progress = Progress(
             total_steps=self.plan.train_steps,
@@ -213,11 +216,13 @@ class Experiment:
         scalars = {k: v for k, v in result.items() if isinstance(v, float)}
         result |= {
             "linear_eval_draws": self.config.eval.linear_eval_draws,
+            "eval/num_unreadable": self.corrupt.count(),
             "dataset": self.train_source.name,
             "train_split": self.train_source.split,
             "eval_split": getattr(self.eval_source, "split", None),
             "fingerprint": self.train_source.fingerprint,
-            "seed": self.config.job.seed,
+            "eval_fingerprint": getattr(self.eval_source, "fingerprint", None),
+            "config": self.config.to_dict(),
             "simclr_tf": simclr_tf.__version__,
             "tensorflow": tf.__version__,
         }
@@ -228,6 +233,15 @@ class Experiment:
             scalars,
         )
         return result
+
+    def known_result(self) -> dict[str, Any] | None:
+        """What was written for this step, if it was scored in the same way."""
+        result = self.folder.result(self.step)
+        same = result is not None and (
+            resolve.from_dict(result["config"]).eval == self.config.eval
+            and result["eval_split"] == getattr(self.eval_source, "split", None)
+        )
+        return result if same else None
 
     def _probe_result(self) -> dict[str, Any]:
         evaluator = Evaluator(
@@ -255,6 +269,7 @@ class Experiment:
             test=lambda: self._examples(self.eval_source),
             strategy=self.strategy,
             budgets=options.linear_eval_labels,
+            num_classes=self.train_source.num_classes,
             num_draws=options.linear_eval_draws,
             seed=self.config.job.seed,
         )
@@ -294,7 +309,7 @@ class Experiment:
         print(f"SavedModel: {path}")
 
     def follow(self) -> None:
-        """Evaluates every checkpoint of the run as it appears.
+        """Evaluates the newest checkpoint, again and again.
 
         Ends after the last step's, or when none has appeared for
         --eval_timeout_seconds.
@@ -306,7 +321,11 @@ class Experiment:
         for path in tf.train.checkpoints_iterator(
             self.folder.path, timeout=timeout, timeout_fn=lambda: True
         ):
-            self.checkpoints.restore(path)
+            try:
+                self.checkpoints.restore(path)
+            except checkpoints.UnreadableCheckpoint as error:
+                print(error)  # the trainer may have deleted it by now
+                continue
             print(scoring.report(self.evaluate()), flush=True)
             if self.step >= self.plan.train_steps:
                 return
@@ -326,7 +345,7 @@ class Experiment:
             color_on_host=self._color_on_host,
             corrupt=self.corrupt,
         )
-        policy: Policy = inputs.augmentation(self.config)
+        policy = inputs.augmentation(self.config)
         return PretrainTrainer(
             strategy=self.strategy,
             model=self.model,
@@ -341,11 +360,15 @@ class Experiment:
         )
 
     def _check_images(self) -> None:
-        pipeline.preflight_scan(self.train_source, corrupt=self.corrupt)
-        self.corrupt.check(
-            self.config.data.max_corrupt_fraction,
-            self.train_source.num_examples,
+        scanned = pipeline.preflight_scan(
+            self.train_source, corrupt=self.corrupt
         )
+        # A sample tells of the whole with some doubt: it ends the run before
+        # it begins only where it is far over the limit.
+        limit = self.config.data.max_corrupt_fraction
+        seen_whole = scanned >= self.train_source.num_examples
+        if seen_whole or self.corrupt.count() > (2 * limit + 0.01) * scanned:
+            self.corrupt.check(limit, scanned)
 
     def _check_corrupt(self) -> None:
         try:

@@ -35,15 +35,22 @@ def open_split(config: Config, split: str) -> Source:
     )
 
 
-def open_evaluation(config: Config) -> Source | None:
-    """The labelled split to evaluate on, or None where there is none."""
+def open_evaluation(config: Config, *, required: bool) -> Source | None:
+    """The labelled split to evaluate on, or None where there is none.
+
+    Args:
+        config: of the run.
+        required: whether the user named the split, so that it must exist;
+            pretraining needs none, so that a recipe's may be missing.
+    """
     data = config.data
     split = data.eval_split
-    if split is None:
+    if not required:
         there = sources.split_names(
             dataset=data.dataset, data_dir=data.data_dir
         )
-        split = next((s for s in _EVALUATION_SPLITS if s in there), None)
+        wanted = [split] if split else _EVALUATION_SPLITS
+        split = next((s for s in wanted if s in there), None)
     source = None if split is None else open_split(config, split)
     return source if source is not None and source.has_labels else None
 
@@ -170,8 +177,7 @@ def _drawn_view(policy: Policy, seed: int) -> Callable:
 
 def _central_view(config: Config) -> Callable:
     size = config.data.image_size
-    # Ref: small images are not cropped in evaluation (tf2/data.py).
-    return lambda image: geometry.eval_view(image, size=size, crop=size > 32)
+    return lambda image: geometry.eval_view(image, size=size)
 
 
 def _color_on_host(policy: Policy) -> Callable:

@@ -74,16 +74,15 @@ class PretrainTrainer(orbit.StandardTrainer):
         self._color_view = color_view
         with strategy.scope():
             self._means = {n: keras.metrics.Mean(name=n) for n in METRICS}
-        with tf.device("CPU"):
-            self._wait_seconds = tf.Variable(
-                0.0, trainable=False, dtype=tf.float64
-            )
-        with strategy.scope():
             self._first_bad_step = tf.Variable(
                 -1,
                 dtype=tf.int64,
                 trainable=False,
                 aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+        with tf.device("CPU"):
+            self._wait_seconds = tf.Variable(
+                0.0, trainable=False, dtype=tf.float64
             )
 
     @property
@@ -93,9 +92,9 @@ class PretrainTrainer(orbit.StandardTrainer):
 
     @property
     def first_bad_step(self) -> int | None:
-        """The first step with a NaN or infinity in loss or gradient."""
+        """The first step, from 1, with a NaN or infinity."""
         step = int(self._first_bad_step.numpy())
-        return None if step < 0 else step
+        return None if step < 0 else step + 1
 
     def train_loop_begin(self):
         self._wait_seconds.assign(0.0)
@@ -160,11 +159,9 @@ class PretrainTrainer(orbit.StandardTrainer):
             labels = tf.tile(batch["label"], [2])
             probe = losses.softmax_cross_entropy(out.logits, labels)
             total += probe
-            hits = tf.argmax(out.logits, axis=1) == tf.cast(labels, tf.int64)
+            accuracy = losses.accuracy(out.logits, labels)
             scalars["supervised_loss"] = probe * replicas
-            scalars["supervised_acc"] = tf.reduce_mean(
-                tf.cast(hits, tf.float32)
-            )
+            scalars["supervised_acc"] = accuracy * replicas
         scalars["total_loss"] = total * replicas
         return scalars, total
 

@@ -1,6 +1,7 @@
 """model_dir: what run it holds, and what came of it."""
 
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from simclr_tf.train import artifacts, checkpoints
 
 gfile = tf.io.gfile
 
+_POLL_SECONDS = 5.0
+
 
 class RunFolder:
     """The files of a run but its checkpoints' contents.
@@ -21,16 +24,28 @@ class RunFolder:
     """
 
     def __init__(self, path: str):
-        self.path = path.rstrip("/")
+        self.path = os.path.expanduser(path).rstrip("/")
 
     def file(self, *names: str) -> str:
         """A path inside."""
         return os.path.join(self.path, *names)
 
     def saved(self) -> dict[str, Any] | None:
-        """What config.json holds, or None."""
+        """What config.json holds, or None.
+
+        Raises:
+            ValueError: it is damaged, or not one of ours.
+        """
         path = self.file("config.json")
-        return artifacts.read_json(path) if gfile.exists(path) else None
+        if not gfile.exists(path):
+            return None
+        saved = artifacts.read_json(path)
+        if not {"config", "data"} <= set(saved):
+            raise ValueError(
+                f"--model_dir={self.path} has a config.json that is not of a "
+                "run of ours. Choose another --model_dir."
+            )
+        return saved
 
     def claim(
         self,
@@ -52,9 +67,11 @@ class RunFolder:
         """
         artifacts.require_writable(self.path)
         saved = self.saved()
-        if saved is not None:
+        started = checkpoints.checkpoint_paths(self.path)
+        # A run that has saved nothing yet leaves nothing to protect.
+        if saved is not None and started:
             self._require_same(saved, config, facts)
-        elif checkpoints.checkpoint_paths(self.path):
+        elif started:
             raise ValueError(
                 f"--model_dir={self.path} has checkpoints and no config.json, "
                 "so nobody knows of what. Choose another --model_dir."
@@ -99,6 +116,8 @@ class RunFolder:
 def inherit(config: Config, given: Mapping[str, Any]) -> Config:
     """For jobs on a finished or running model_dir: its own configuration.
 
+    Waits for the run to begin, --eval_timeout_seconds at most.
+
     Args:
         config: what the command line resolved to; names the model_dir.
         given: the flags that were set; they go before what was saved.
@@ -107,12 +126,16 @@ def inherit(config: Config, given: Mapping[str, Any]) -> Config:
         ValueError: the model_dir holds no run, or a flag contradicts it.
     """
     folder = RunFolder(config.model_dir)
-    saved = folder.saved()
-    if saved is None:
-        raise ValueError(
-            f"--model_dir={folder.path} holds no run (no config.json). Start "
-            "one with --mode=train."
-        )
+    patience = config.eval.eval_timeout_seconds
+    deadline = time.monotonic() + patience
+    while (saved := folder.saved()) is None:
+        if time.monotonic() > deadline:
+            raise ValueError(
+                f"--model_dir={folder.path} holds no run (no config.json), "
+                f"after {patience:g} s (--eval_timeout_seconds). Start one "
+                "with --mode=train."
+            )
+        time.sleep(min(_POLL_SECONDS, patience))
     old = resolve.from_dict(saved["config"])
     new = resolve.overlay(old, {**given, "model_dir": folder.path})
     changes = resolve.fixed_differences(old, new)

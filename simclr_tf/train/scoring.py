@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from simclr_tf.data.sources import Source
 from simclr_tf.evaluation import features, few_labels
 
 # Result keys are linear_<n>_labels/top_1<suffix>.
@@ -25,6 +26,28 @@ def pool_size(budgets: Sequence[int]) -> int:
     return max(_LEAST_POOL, _POOL_FACTOR * max(budgets))
 
 
+def check_budgets(budgets: Sequence[int], source: Source) -> None:
+    """Finds before training what would keep labels from being drawn after it.
+
+    Raises:
+        ValueError: naming --linear_eval_labels.
+    """
+    if budgets and not source.has_labels:
+        raise ValueError(
+            "--linear_eval_labels needs labels, and "
+            f"--train_split={source.split} has none. Leave it out "
+            "(--linear_eval_labels=)."
+        )
+    for budget in budgets:
+        few_labels.labels_per_class(budget, source.num_classes)
+        if budget > source.num_examples:
+            raise ValueError(
+                f"--linear_eval_labels={budget} is more than the "
+                f"{source.num_examples} images of "
+                f"--train_split={source.split}."
+            )
+
+
 def few_label_results(
     encoders: Sequence[Callable[[tf.Tensor], tf.Tensor]],
     *,
@@ -32,6 +55,7 @@ def few_label_results(
     test: Callable[[], Iterable],
     strategy: tf.distribute.Strategy,
     budgets: Sequence[int],
+    num_classes: int,
     num_draws: int,
     seed: int,
 ) -> dict[str, float]:
@@ -43,6 +67,7 @@ def few_label_results(
         train, test: give a distributed dataset of the split's examples.
         strategy: where the replicas run.
         budgets: numbers of labels.
+        num_classes: K.
         num_draws: class-balanced draws of labels that are averaged over, the
             same ones for every encoder.
         seed: decides the draws.
@@ -61,6 +86,7 @@ def few_label_results(
                 train_features,
                 test_features,
                 num_labels=budget,
+                num_classes=num_classes,
                 num_draws=num_draws,
                 seed=seed,
             )

@@ -16,7 +16,7 @@ def labels(rng):
 def test_draws_are_balanced_distinct_and_a_function_of_the_seed(labels):
     def draw(seed, index):
         return few_labels.balanced_draw(
-            labels, num_labels=50, seed=seed, draw=index
+            labels, num_labels=50, num_classes=5, seed=seed, draw=index
         )
 
     chosen = draw(0, 0)
@@ -30,14 +30,25 @@ def test_draws_are_balanced_distinct_and_a_function_of_the_seed(labels):
 def test_unlabelled_examples_are_never_drawn(labels):
     labels = labels.copy()
     labels[:100] = -1
-    chosen = few_labels.balanced_draw(labels, num_labels=25, seed=0, draw=0)
+    chosen = few_labels.balanced_draw(
+        labels, num_labels=25, num_classes=5, seed=0, draw=0
+    )
     assert (labels[chosen] >= 0).all()
 
 
-@pytest.mark.parametrize("num_labels", [7, 0, 500])
+@pytest.mark.parametrize("num_labels", [7, 0, -10, 500])
 def test_impossible_draws_name_the_flag(labels, num_labels):
     with pytest.raises(ValueError, match="--linear_eval_labels"):
-        few_labels.balanced_draw(labels, num_labels=num_labels, seed=0, draw=0)
+        few_labels.balanced_draw(
+            labels, num_labels=num_labels, num_classes=5, seed=0, draw=0
+        )
+
+
+def test_a_class_nobody_has_names_the_flag(labels):
+    with pytest.raises(ValueError, match="--linear_eval_labels=6 needs 1"):
+        few_labels.balanced_draw(
+            labels, num_labels=6, num_classes=6, seed=0, draw=0
+        )
 
 
 def clusters(rng, labels, spread):
@@ -52,13 +63,15 @@ def features(values, labels):
 
 def test_score_is_the_mean_over_draws_of_scikit_learns_accuracy(rng, labels):
     train, test = (features(clusters(rng, labels, 1.0), labels) for _ in "ab")
-    found = few_labels.score(train, test, num_labels=25, num_draws=3, seed=4)
+    found = few_labels.score(
+        train, test, num_labels=25, num_classes=5, num_draws=3, seed=4
+    )
     mean, deviation = train.values.mean(0), train.values.std(0)
     scaled = [(f.values - mean) / deviation for f in (train, test)]
     accuracies = []
     for draw in range(3):
         chosen = few_labels.balanced_draw(
-            labels, num_labels=25, seed=4, draw=draw
+            labels, num_labels=25, num_classes=5, seed=4, draw=draw
         )
         model = LogisticRegression(max_iter=1000)
         model.fit(scaled[0][chosen], labels[chosen])
@@ -71,12 +84,16 @@ def test_score_is_the_mean_over_draws_of_scikit_learns_accuracy(rng, labels):
 
 def test_separable_is_perfect_and_noise_is_chance(rng, labels):
     easy = features(clusters(rng, labels, 1e-3), labels)
-    assert few_labels.score(easy, easy, num_labels=25, num_draws=2, seed=0) == (
+    assert few_labels.score(
+        easy, easy, num_labels=25, num_classes=5, num_draws=2, seed=0
+    ) == (
         1.0,
         0.0,
     )
     noise = features(
         rng.normal(size=(200, 8)).astype(np.float32), rng.permutation(labels)
     )
-    score = few_labels.score(noise, noise, num_labels=5, num_draws=4, seed=0)
+    score = few_labels.score(
+        noise, noise, num_labels=5, num_classes=5, num_draws=4, seed=0
+    )
     assert 0.1 < score.mean < 0.35

@@ -86,14 +86,33 @@ def test_same_run_again_is_welcome_elsewhere_too(tmp_path):
 )
 def test_another_run_is_refused_and_nothing_harmed(tmp_path, change, names):
     claim(tmp_path, temperature=0.3)
+    (tmp_path / "ckpt-5.index").write_text("x")
     before = (tmp_path / "config.json").read_bytes()
     with pytest.raises(ValueError, match=names):
         claim(tmp_path, **change)
     assert (tmp_path / "config.json").read_bytes() == before
 
 
+def test_a_run_that_saved_nothing_may_be_started_otherwise(tmp_path):
+    claim(tmp_path, temperature=0.3)
+    claim(tmp_path, temperature=0.4)
+    saved = RunFolder(str(tmp_path)).saved()
+    assert saved["config"]["optim"]["temperature"] == 0.4
+
+
+def test_a_config_of_somebody_else_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"hidden_size": 768}')
+    with pytest.raises(ValueError, match="not of a run of ours"):
+        claim(tmp_path)
+
+
+def test_home_is_understood():
+    assert "~" not in RunFolder("~/runs").path
+
+
 def test_other_data_is_refused(tmp_path):
     claim(tmp_path)
+    (tmp_path / "ckpt-5.index").write_text("x")
     with pytest.raises(ValueError, match="other data"):
         claim(tmp_path, facts={**FACTS, "fingerprint": "def"})
 
@@ -122,6 +141,6 @@ def test_eval_contradicting_the_run_is_refused(tmp_path):
 
 
 def test_eval_of_nothing_names_the_flag(tmp_path):
-    given = {"model_dir": str(tmp_path)}
+    given = {"model_dir": str(tmp_path), "eval_timeout_seconds": 0.1}
     with pytest.raises(ValueError, match="--model_dir"):
         inherit(resolve.resolve(given).config, given)

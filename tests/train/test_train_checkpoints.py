@@ -65,6 +65,12 @@ def test_newest_by_number_not_by_name(folder):
     assert [checkpoints.step_of(p) for p in paths] == [8, 9, 10, 100]
 
 
+def test_a_folder_with_brackets_is_a_folder(tmp_path):
+    folder = str(tmp_path / "a[1]*")
+    path = save(folder, 3, seed=1)
+    assert checkpoints.checkpoint_paths(folder) == [path]
+
+
 def test_only_so_many_are_kept(folder):
     made = checkpoints.Checkpoints(folder, make_variables(), max_to_keep=2)
     for step in (1, 2, 3):

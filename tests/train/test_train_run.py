@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import run
 from simclr_tf.train import checkpoints
+from tests.tiny_datasets import write_tfds
 
 TINY = (
     "--resnet_depth=10",
@@ -369,7 +370,12 @@ def test_four_virtual_replicas_would_be_asked_for_too_late(go):
         (("--model_dir=/proc/nope",), "--model_dir"),
         (("--dataset=folder", "--data_dir=/nowhere"), "--data_dir"),
         (("--linear_eval_labels=15",), "--linear_eval_labels"),
+        (("--linear_eval_labels=2000",), "--linear_eval_labels"),
+        (("--train_batch_size=30", "--strategy=mirrored"), "4 replicas"),
+        (("--train_epochs=inf",), "--train_epochs"),
+        (("--checkpoint=elsewhere",), "--checkpoint"),
         (("--use_tpu=True",), "--use_tpu"),
+        (("--tpu_name=x", "--strategy=mirrored"), "--tpu_name"),
         (("--use_tpu=True", "--strategy=mirrored"), "--strategy"),
     ],
     ids=lambda x: " ".join(x) if isinstance(x, tuple) else "",
@@ -381,6 +387,102 @@ def test_bad_input_is_one_line_naming_the_flag(go, tmp_path, options, names):
     assert len(go.err.strip().splitlines()) == 1
     assert names in go.err
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+def test_checkpoints_that_cannot_be_used_are_named(go, tmp_path):
+    options = ("--train_steps=1", "--keep_hub_module_max=0")
+    assert go(*options) == 0
+    folder = tmp_path / "run"
+    before = weights(folder, 1)
+    strange = {"w": tf.Variable(tf.zeros([1000]))}
+    checkpoints.Checkpoints(str(folder), strange, max_to_keep=5).save(2)
+    assert go(*options) == 2
+    assert len(go.err.strip().splitlines()) == 1
+    assert "ckpt-2 does not fit" in go.err and "w is in it only" in go.err
+
+    # A copy of what fits, cut short.
+    for suffix in (".index", ".data-00000-of-00001"):
+        whole = (folder / f"ckpt-1{suffix}").read_bytes()
+        cut = len(whole) if suffix == ".index" else 1000
+        (folder / f"ckpt-2{suffix}").write_bytes(whole[:cut])
+    assert go(*options) == 0
+    assert "ckpt-2 cannot be read" in go.out
+    assert "Training is finished: step 1" in go.out
+    assert_same_weights(weights(folder, 1), before)
+
+
+def test_another_question_to_a_finished_run_is_answered(go, tmp_path):
+    options = ("--mode=train_then_eval", "--train_steps=1", "--eval_steps=1")
+    options += ("--keep_hub_module_max=0",)
+    assert go(*options, "--linear_eval_labels=") == 0
+    path = tmp_path / "run" / "result.json"
+    assert "linear_10_labels/top_1" not in json.loads(path.read_text())
+    more = ("--linear_eval_labels=10", "--linear_eval_draws=1")
+    assert go(*options, *more) == 0
+    assert "linear_10_labels/top_1" in json.loads(path.read_text())
+
+
+def test_eval_without_a_probe_and_pretraining_without_an_eval_split(
+    go, tmp_path, data_dir
+):
+    """Defects 2.7 and 2.14 of the official code, on TFDS data."""
+    write_tfds("plain_things", data_dir, splits={"train": 40}, num_classes=None)
+    write_tfds("things", data_dir, splits={"train": 40, "test": 8})
+    short = ("--train_steps=1", "--image_size=16", "--keep_hub_module_max=0")
+    for name, more in (
+        ("plain_things", ()),
+        ("things", ("--nolineareval_while_pretraining",)),
+    ):
+        options = (f"--dataset={name}", *short, *more)
+        assert go(*options, model_dir=name) == 0, go.err
+        assert go("--mode=eval", tiny=(), model_dir=name) == 0, go.err
+        result = json.loads((tmp_path / name / "result.json").read_text())
+        assert "eval/label_top_1_accuracy" not in result
+        assert result["global_step"] == 1
+
+
+@pytest.mark.slow
+def test_replicas_train_and_resume_as_one_device_does(
+    go, tmp_path, monkeypatch
+):
+    """Four mirrored CPUs: the weights of one, and the same bits when cut."""
+    # LARS would hide the scale of a gradient; SGD shows it.
+    options = (
+        "--train_steps=4",
+        "--checkpoint_steps=2",
+        "--keep_hub_module_max=0",
+        "--optimizer=momentum",
+        "--learning_rate=0.05",
+        "--learning_rate_scaling=linear",
+        "--mixed_precision=none",
+    )
+    assert go(*options, "--strategy=one_device", model_dir="one") == 0
+    mirrored = (*options, "--strategy=mirrored")
+    assert go(*mirrored, model_dir="four") == 0
+    assert "4 CPU replicas" in go.out
+
+    class PowerCut(BaseException):
+        pass
+
+    save = checkpoints.Checkpoints.save
+
+    def save_and_die(self, step):
+        save(self, step)
+        raise PowerCut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.Checkpoints, "save", save_and_die)
+        with pytest.raises(PowerCut):
+            go(*mirrored, model_dir="cut")
+    assert go(*mirrored, model_dir="cut") == 0
+    one, four, cut = (
+        weights(tmp_path / name, 4) for name in ("one", "four", "cut")
+    )
+    assert_same_weights(four, cut)
+    for key in one:
+        np.testing.assert_allclose(
+            one[key], four[key], rtol=2e-3, atol=2e-4, err_msg=key
+        )
 
 
 def test_changing_the_model_on_resume_is_refused(go, tmp_path):
