@@ -222,19 +222,6 @@ def preflight_scan(
     return int(sizes.reduce(0, lambda count, _: count + 1))
 
 
-def check_batch(*, num_examples: int, global_batch_size: int) -> None:
-    """Raises where the data set cannot fill one batch.
-
-    Raises:
-        ValueError: num_examples < global_batch_size.
-    """
-    if num_examples < global_batch_size:
-        raise ValueError(
-            f"--train_batch_size={global_batch_size} is more than the data"
-            f" set's {num_examples} examples. Lower it, or take more data."
-        )
-
-
 def _check_sizes(global_batch_size, per_replica_batch_size, num_hosts):
     per_host, left = divmod(global_batch_size, num_hosts)
     if left or per_host % per_replica_batch_size:

@@ -362,9 +362,6 @@ def test_a_log_that_nobody_else_holds_stays_alive(sources):
 
 
 def test_sizes_that_cannot_work_are_refused(sources):
-    with pytest.raises(ValueError, match="--train_batch_size=24 is more than"):
-        pipeline.check_batch(num_examples=23, global_batch_size=24)
-    pipeline.check_batch(num_examples=24, global_batch_size=24)
     for batch, size, hosts in ((8, 3, 1), (9, 3, 2)):
         with pytest.raises(ValueError, match="multiple of the number of repl"):
             pipeline.training_batches(
@@ -381,3 +378,25 @@ def test_sizes_that_cannot_work_are_refused(sources):
 def test_a_view_of_unknown_shape_is_refused(sources):
     with pytest.raises(ValueError, match="view gives 'images_0' of shape"):
         training(sources["images"], view=lambda image, *_: {"images": image})
+
+
+def test_part_of_a_source_is_spread_over_it(sources):
+    """Folders lie class by class: their first examples are of one class."""
+    source = sources["files"]
+    whole, part = (
+        [
+            int(i)
+            for batch in pipeline.eval_batches(
+                source,
+                global_batch_size=4,
+                per_replica_batch_size=4,
+                view=lambda image: tf.image.resize(image, [4, 4]),
+                max_examples=limit,
+            )
+            for i in batch["id"].numpy()[batch["mask"].numpy()]
+        ]
+        for limit in (None, 10)
+    )
+    assert len(set(part)) == 10
+    assert set(part) < set(whole)
+    assert part != whole[:10]
