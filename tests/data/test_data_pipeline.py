@@ -319,9 +319,11 @@ def test_eval_shows_every_example_once(sources, kind, num_hosts):
         assert ids == source.records.ids.numpy().tolist()
 
 
-@pytest.mark.parametrize("kind", ["images", "stream"])
-def test_eval_of_the_first_examples(sources, kind):
-    def first(count):
+@pytest.mark.parametrize("kind", ["images", "files", "stream"])
+def test_eval_of_a_part(sources, kind):
+    """Spread over the source where it can be: folders lie class by class."""
+
+    def part(count):
         dataset = pipeline.eval_batches(
             sources[kind],
             global_batch_size=4,
@@ -333,8 +335,12 @@ def test_eval_of_the_first_examples(sources, kind):
         ids = np.concatenate([b["id"][b["mask"]] for b in batches])
         return len(batches), ids.tolist()
 
-    assert first(10**6) == first(NUM_EXAMPLES)
-    assert first(9) == (3, first(NUM_EXAMPLES)[1][:9])
+    assert part(10**6) == part(NUM_EXAMPLES)
+    whole = part(NUM_EXAMPLES)[1]
+    num_batches, ids = part(9)
+    assert (num_batches, len(set(ids))) == (3, 9)
+    assert set(ids) < set(whole)
+    assert (ids == whole[:9]) == (kind == "stream")
 
 
 def test_batches_under_a_strategy(sources, mesh):
@@ -378,25 +384,3 @@ def test_sizes_that_cannot_work_are_refused(sources):
 def test_a_view_of_unknown_shape_is_refused(sources):
     with pytest.raises(ValueError, match="view gives 'images_0' of shape"):
         training(sources["images"], view=lambda image, *_: {"images": image})
-
-
-def test_part_of_a_source_is_spread_over_it(sources):
-    """Folders lie class by class: their first examples are of one class."""
-    source = sources["files"]
-    whole, part = (
-        [
-            int(i)
-            for batch in pipeline.eval_batches(
-                source,
-                global_batch_size=4,
-                per_replica_batch_size=4,
-                view=lambda image: tf.image.resize(image, [4, 4]),
-                max_examples=limit,
-            )
-            for i in batch["id"].numpy()[batch["mask"].numpy()]
-        ]
-        for limit in (None, 10)
-    )
-    assert len(set(part)) == 10
-    assert set(part) < set(whole)
-    assert part != whole[:10]
