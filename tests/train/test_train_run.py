@@ -243,7 +243,6 @@ KINDS = [
         "--use_blur",
         "--blur_sigma_per=batch",
         "--random_flip",
-        "--strategy=mirrored",
     ),
     (
         "--lineareval_while_pretraining=false",
@@ -439,50 +438,6 @@ def test_eval_without_a_probe_and_pretraining_without_an_eval_split(
         result = json.loads((tmp_path / name / "result.json").read_text())
         assert "eval/label_top_1_accuracy" not in result
         assert result["global_step"] == 1
-
-
-@pytest.mark.slow
-def test_replicas_train_and_resume_as_one_device_does(
-    go, tmp_path, monkeypatch
-):
-    """Four mirrored CPUs: the weights of one, and the same bits when cut."""
-    # LARS would hide the scale of a gradient; SGD shows it.
-    options = (
-        "--train_steps=4",
-        "--checkpoint_steps=2",
-        "--keep_hub_module_max=0",
-        "--optimizer=momentum",
-        "--learning_rate=0.05",
-        "--learning_rate_scaling=linear",
-        "--mixed_precision=none",
-    )
-    assert go(*options, "--strategy=one_device", model_dir="one") == 0
-    mirrored = (*options, "--strategy=mirrored")
-    assert go(*mirrored, model_dir="four") == 0
-    assert "4 CPU replicas" in go.out
-
-    class PowerCut(BaseException):
-        pass
-
-    save = checkpoints.Checkpoints.save
-
-    def save_and_die(self, step):
-        save(self, step)
-        raise PowerCut
-
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.Checkpoints, "save", save_and_die)
-        with pytest.raises(PowerCut):
-            go(*mirrored, model_dir="cut")
-    assert go(*mirrored, model_dir="cut") == 0
-    one, four, cut = (
-        weights(tmp_path / name, 4) for name in ("one", "four", "cut")
-    )
-    assert_same_weights(four, cut)
-    for key in one:
-        np.testing.assert_allclose(
-            one[key], four[key], rtol=2e-3, atol=2e-4, err_msg=key
-        )
 
 
 def test_changing_the_model_on_resume_is_refused(go, tmp_path):
