@@ -216,7 +216,7 @@ class Experiment:
         scalars = {k: v for k, v in result.items() if isinstance(v, float)}
         result |= {
             "linear_eval_draws": self.config.eval.linear_eval_draws,
-            "eval/num_unreadable": self.corrupt.count(),
+            "num_unreadable_images": self.corrupt.count(),
             "dataset": self.train_source.name,
             "train_split": self.train_source.split,
             "eval_split": getattr(self.eval_source, "split", None),
