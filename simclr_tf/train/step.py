@@ -1,0 +1,129 @@
+"""The training step that all objectives share, in orbit's inner loop."""
+
+from collections.abc import Mapping, Sequence
+
+import orbit
+import tensorflow as tf
+import tf_keras as keras
+
+from simclr_tf import distributed
+from simclr_tf.models.simclr import SimClr
+
+
+class StepTrainer(orbit.StandardTrainer):
+    """One update after another; what is minimised is the subclass's.
+
+        repeat:                                    on the host, in a tf.while
+            batch = next                           timed: the input wait
+            on every replica:
+                scalars, loss = losses(batch)      this replica's share
+                gradients summed over replicas; update
+
+    Args:
+        strategy: where the replicas run.
+        model: built in the strategy's scope.
+        optimizer: built on the model's trainable variables; its iterations
+            are the global step.
+        dataset: distributed dataset of batches (see `data.pipeline`).
+        metrics: names of the scalars that `losses` gives, some of which may
+            be missing.
+        loss_scale: multiplies the loss and divides the gradients, so that
+            float16 gradients do not underflow.
+    """
+
+    def __init__(
+        self,
+        *,
+        strategy: tf.distribute.Strategy,
+        model: SimClr,
+        optimizer: keras.optimizers.Optimizer,
+        dataset,
+        metrics: Sequence[str],
+        loss_scale: float = 1.0,
+    ):
+        super().__init__(dataset)
+        self._strategy = strategy
+        self._model = model
+        self._optimizer = optimizer
+        self._loss_scale = loss_scale
+        with strategy.scope():
+            self._means = {n: keras.metrics.Mean(name=n) for n in metrics}
+            self._first_bad_step = tf.Variable(
+                -1,
+                dtype=tf.int64,
+                trainable=False,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+        with tf.device("CPU"):
+            self._wait_seconds = tf.Variable(
+                0.0, trainable=False, dtype=tf.float64
+            )
+
+    def losses(self, batch) -> tuple[Mapping[str, tf.Tensor], tf.Tensor]:
+        """What to report of a replica's batch, and what to minimise.
+
+        Returns:
+            Scalars, float32[] each, whose mean over replicas is the global
+            value; and float32[], this replica's share of the loss: the sum
+            over replicas is the loss of the global batch.
+        """
+        raise NotImplementedError
+
+    @property
+    def global_step(self) -> int:
+        """Updates done so far."""
+        return int(self._optimizer.iterations.numpy())
+
+    @property
+    def first_bad_step(self) -> int | None:
+        """The first step, from 1, with a NaN or infinity."""
+        step = int(self._first_bad_step.numpy())
+        return None if step < 0 else step + 1
+
+    def train_loop_begin(self):
+        self._wait_seconds.assign(0.0)
+
+    def train_step(self, iterator):
+        asked = tf.timestamp()
+        batch = next(iterator)
+        with tf.control_dependencies(tf.nest.flatten(batch, True)):
+            self._wait_seconds.assign_add(tf.timestamp() - asked)
+        self._strategy.run(self._replica_step, args=(batch,))
+
+    def train_loop_end(self):
+        return {"wait_seconds": float(self._wait_seconds.numpy())}
+
+    def take_means(self) -> dict[str, float]:
+        """Means of the scalars since the last call; forgets them."""
+        means = {
+            f"train/{name}": float(mean.result())
+            for name, mean in self._means.items()
+            if self._model.linear_head is not None
+            or not name.startswith("supervised")
+        }
+        for mean in self._means.values():
+            mean.reset_state()
+        return means
+
+    def _replica_step(self, batch):
+        with tf.GradientTape() as tape:
+            scalars, total = self.losses(batch)
+            scaled = total * self._loss_scale
+        variables = self._model.trainable_variables
+        gradients = [
+            gradient / self._loss_scale
+            for gradient in tape.gradient(scaled, variables)
+        ]
+        self._note_bad_step(total, gradients)
+        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        for name, value in scalars.items():
+            self._means[name].update_state(value)
+
+    def _note_bad_step(self, total, gradients):
+        """Remembers the first step after which the weights are of no use."""
+        finite = tf.math.is_finite(total + tf.linalg.global_norm(gradients))
+        bad = distributed.all_reduce_sum(tf.cast(~finite, tf.float32)) > 0
+        seen = self._first_bad_step
+        step = tf.cast(self._optimizer.iterations, tf.int64)
+        first = tf.logical_and(bad, seen < 0)
+        seen.assign(tf.where(first, step, tf.identity(seen)))
