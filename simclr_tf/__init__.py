@@ -9,6 +9,7 @@ everything here can be used from a notebook:
     losses         NT-Xent over the embeddings of all replicas
     schedules      learning-rate scaling, warm-up and cosine decay
     metrics        top-k, means over a masked split
+    files          written whole or not at all, on any file system
     data           sources (TFDS, folders, embedded digits), order, batches
     augment        the paper's operators: what is drawn, what is applied
     models         ResNet, batch normalisation, heads, SimCLR

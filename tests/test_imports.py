@@ -21,6 +21,7 @@ _LIBRARY = {
     "metrics",
     "export",
     "distributed",
+    "files",
 }
 # Part -> the parts of simclr_tf that it may import.
 ALLOWED = {
@@ -29,6 +30,7 @@ ALLOWED = {
     "config": {"options"},
     "resolve": {"config", "recipes"},
     "distributed": set(),
+    "files": set(),
     "losses": {"distributed"},
     "schedules": set(),
     "metrics": set(),

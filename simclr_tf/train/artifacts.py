@@ -1,4 +1,4 @@
-"""Files of a run, written whole or not at all, on any file system.
+"""What a run writes as it goes, and whether it can.
 
 Everything goes through tf.io.gfile, so that model_dir may be gs://.
 """
@@ -6,42 +6,12 @@ Everything goes through tf.io.gfile, so that model_dir may be gs://.
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import tensorflow as tf
 
+from simclr_tf import files
+
 gfile = tf.io.gfile
-
-
-def write_bytes(path: str, content: bytes) -> None:
-    """Writes aside, then renames: a reader never sees half a file."""
-    aside = f"{path}.tmp-{os.getpid()}"
-    with gfile.GFile(aside, "wb") as file:
-        file.write(content)
-    gfile.rename(aside, path, overwrite=True)
-
-
-def write_json(path: str, content: Mapping[str, Any]) -> None:
-    """`write_bytes` of indented JSON."""
-    text = json.dumps(content, indent=2) + "\n"
-    write_bytes(path, text.encode())
-
-
-def read_json(path: str) -> dict[str, Any]:
-    """Reads what `write_json` wrote.
-
-    Raises:
-        ValueError: the file is not JSON; the message names it.
-    """
-    with gfile.GFile(path, "r") as file:
-        text = file.read()
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"{path} is damaged ({error}). Restore it, or choose another "
-            "--model_dir."
-        ) from error
 
 
 def require_writable(folder: str) -> None:
@@ -81,7 +51,7 @@ class MetricsFile:
                     for line in file.read().splitlines()
                     if _step_of(line) <= from_step
                 ]
-            write_bytes(path, "".join(f"{k}\n" for k in kept).encode())
+            files.write_bytes(path, "".join(f"{k}\n" for k in kept).encode())
 
     def append(self, step: int, scalars: Mapping[str, float]) -> None:
         """Adds one line."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from simclr_tf import files
 from simclr_tf.train import artifacts, inputs, pictures
 from simclr_tf.train.run_folder import RunFolder
 
@@ -41,7 +42,7 @@ class Reporter:
         """views.png, and the same picture for TensorBoard."""
         views = inputs.sample_views(config, source, _PICTURED_IMAGES)
         picture = pictures.grid(views)
-        artifacts.write_bytes(
+        files.write_bytes(
             self._folder.file("views.png"),
             tf.io.encode_png(picture).numpy(),
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf import resolve
+from simclr_tf import files, resolve
 from simclr_tf.config import Config
 from simclr_tf.train import artifacts, checkpoints
 
@@ -39,7 +39,7 @@ class RunFolder:
         path = self.file("config.json")
         if not gfile.exists(path):
             return None
-        saved = artifacts.read_json(path)
+        saved = files.read_json(path)
         if not {"config", "data"} <= set(saved):
             raise ValueError(
                 f"--model_dir={self.path} has a config.json that is not of a "
@@ -76,7 +76,7 @@ class RunFolder:
                 f"--model_dir={self.path} has checkpoints and no config.json, "
                 "so nobody knows of what. Choose another --model_dir."
             )
-        artifacts.write_json(
+        files.write_json(
             self.file("config.json"),
             {
                 "config": config.to_dict(),
@@ -84,17 +84,17 @@ class RunFolder:
                 "data": dict(facts),
             },
         )
-        artifacts.write_json(self.file("flags.json"), dict(given))
+        files.write_json(self.file("flags.json"), dict(given))
 
     def result(self, step: int) -> dict[str, Any] | None:
         """What was written for a step, or None."""
         path = self.file(f"result_{step}.json")
-        return artifacts.read_json(path) if gfile.exists(path) else None
+        return files.read_json(path) if gfile.exists(path) else None
 
     def write_result(self, step: int, result: Mapping[str, Any]) -> None:
         """result_<step>.json, and result.json for the newest."""
         for name in (f"result_{step}.json", "result.json"):
-            artifacts.write_json(self.file(name), result)
+            files.write_json(self.file(name), result)
 
     def _require_same(self, saved, config, facts) -> None:
         old = resolve.from_dict(saved["config"])

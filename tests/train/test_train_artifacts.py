@@ -1,28 +1,12 @@
-"""Files: whole or not at all, and truthful after a kill."""
+"""What a run writes, truthful after a kill."""
 
 import json
-import os
 
 import pytest
 
 from simclr_tf import resolve
 from simclr_tf.train import artifacts
 from simclr_tf.train.run_folder import RunFolder, inherit
-
-
-def test_json_round_trip_leaves_nothing_aside(tmp_path):
-    path = str(tmp_path / "a.json")
-    artifacts.write_json(path, {"x": 1})
-    artifacts.write_json(path, {"x": 2})
-    assert artifacts.read_json(path) == {"x": 2}
-    assert os.listdir(tmp_path) == ["a.json"]
-
-
-def test_damaged_json_is_named(tmp_path):
-    path = tmp_path / "config.json"
-    path.write_text('{"x": ')
-    with pytest.raises(ValueError, match=r"config\.json is damaged"):
-        artifacts.read_json(str(path))
 
 
 def test_folder_that_cannot_be_written_names_the_flag(tmp_path):

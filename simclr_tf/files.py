@@ -1,0 +1,43 @@
+"""Files written whole or not at all, on any file system.
+
+Everything goes through tf.io.gfile, so that paths may be gs://.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+gfile = tf.io.gfile
+
+
+def write_bytes(path: str, content: bytes) -> None:
+    """Writes aside, then renames: a reader never sees half a file."""
+    aside = f"{path}.tmp-{os.getpid()}"
+    with gfile.GFile(aside, "wb") as file:
+        file.write(content)
+    gfile.rename(aside, path, overwrite=True)
+
+
+def write_json(path: str, content: Mapping[str, Any]) -> None:
+    """`write_bytes` of indented JSON."""
+    text = json.dumps(content, indent=2) + "\n"
+    write_bytes(path, text.encode())
+
+
+def read_json(path: str) -> dict[str, Any]:
+    """Reads what `write_json` wrote.
+
+    Raises:
+        ValueError: the file is not JSON; the message names it.
+    """
+    with gfile.GFile(path, "r") as file:
+        text = file.read()
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}). Restore it, or remove it."
+        ) from error
