@@ -10,11 +10,15 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from simclr_tf import distributed
+from simclr_tf import distributed, nt_xent_tiles
 
 # Subtracted from an anchor's similarity to itself. Finite, so that
 # p * log(p) is 0 there and not NaN.
 _MASKED = 1e9
+
+# Of one view on one replica; 64 MB a copy, and the tape keeps several. From
+# here on tiles are the faster way, too.
+_MAX_LOGITS = 2**24
 
 
 class NtXent(NamedTuple):
@@ -40,6 +44,7 @@ def nt_xent(
     *,
     temperature: float,
     hidden_norm: bool = True,
+    max_logits: int = _MAX_LOGITS,
 ) -> NtXent:
     """Normalised temperature-scaled cross entropy (Chen et al. 2020, Eq. 1).
 
@@ -58,22 +63,19 @@ def nt_xent(
         z_b: float[N, d], projections of the second views, in the same order.
         temperature: tau > 0.
         hidden_norm: l2-normalise the rows first; without, s is a dot product.
+        max_logits: where a view's N * 2*R*N logits are more, they are made in
+            tiles of rows, again for the gradient, and never exist at once.
+            Same results, O((N + R*N) * d + max_logits) memory. Needs a
+            batch size known when the graph is made.
 
     Returns:
         `NtXent`.
 
     Raises:
-        ValueError: the temperature is not positive, or the shapes differ.
+        ValueError: the temperature or max_logits is not positive, or the
+            shapes differ.
     """
-    if temperature <= 0:
-        raise ValueError(
-            f"--temperature must be greater than 0. Received: {temperature}."
-        )
-    if z_a.shape.rank != 2 or not z_a.shape.is_compatible_with(z_b.shape):
-        raise ValueError(
-            "z_a and z_b must both be [N, d]. Received: "
-            f"{z_a.shape} and {z_b.shape}."
-        )
+    _check(z_a, z_b, temperature, max_logits)
     z_a, z_b = (tf.cast(z, tf.float32) for z in (z_a, z_b))
     if hidden_norm:
         z_a, z_b = (tf.math.l2_normalize(z, axis=1) for z in (z_a, z_b))
@@ -84,14 +86,56 @@ def nt_xent(
     all_a, all_b = tf.split(everyone, 2, axis=1)  # [R*N, d] each
     own = distributed.replica_index() * rows + tf.range(rows)  # [N]
 
-    from_a = _anchors(z_a, all_b, all_a, own, temperature)
-    from_b = _anchors(z_b, all_a, all_b, own, temperature)
+    views = [(z_a, z_b, all_b, all_a), (z_b, z_a, all_a, all_b)]
+    tile_rows = _tile_rows(z_a.shape[0], max_logits)
+    if tile_rows is None:
+        from_a, from_b = (
+            _anchors(anchors, other, same, own, temperature)
+            for anchors, _, other, same in views
+        )
+    else:
+        from_a, from_b = (
+            nt_xent_tiles.anchors(
+                anchors / temperature,
+                positives,
+                tf.concat([other, same], axis=0),
+                own,
+                tile_rows=tile_rows,
+            )
+            for anchors, positives, other, same in views
+        )
     loss = tf.reduce_mean(from_a[0] + from_b[0]) / distributed.num_replicas()
     accuracy, entropy = (
         tf.reduce_mean(tf.concat(pair, axis=0))
         for pair in zip(from_a[1:], from_b[1:], strict=True)
     )
     return NtXent(loss, accuracy, entropy)
+
+
+def _check(z_a, z_b, temperature, max_logits):
+    if temperature <= 0:
+        raise ValueError(
+            f"--temperature must be greater than 0. Received: {temperature}."
+        )
+    if max_logits < 1:
+        raise ValueError(
+            f"max_logits must be at least 1. Received: {max_logits}."
+        )
+    if z_a.shape.rank != 2 or not z_a.shape.is_compatible_with(z_b.shape):
+        raise ValueError(
+            "z_a and z_b must both be [N, d]. Received: "
+            f"{z_a.shape} and {z_b.shape}."
+        )
+
+
+def _tile_rows(rows, max_logits):
+    """Rows of a tile, or None where all logits may exist at once."""
+    if rows is None:
+        return None
+    columns = 2 * rows * distributed.num_replicas()
+    if rows * columns <= max_logits:
+        return None
+    return max(1, max_logits // columns)
 
 
 def _anchors(anchors, other_view, same_view, own, temperature):

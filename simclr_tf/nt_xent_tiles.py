@@ -1,0 +1,129 @@
+"""NT-Xent's anchors a tile at a time: any batch, in little memory.
+
+The logits of N anchors against 2*R*N candidates need not exist at once. Each
+row's log-sum-exp is kept, and the gradient makes the logits of a tile of rows
+again from it: memory is O((N + R*N) * d + tile). Nothing here crosses
+replicas: under MirroredStrategy on a CPU a collective in a loop fails.
+
+Legend: N anchors, C = 2*R*N candidates of which the first R*N are the other
+view, t rows of a tile, T tiles.
+"""
+
+import tensorflow as tf
+
+# Stands for an anchor's similarity to itself, as in `losses`.
+_MASKED = -1e9
+
+
+def anchors(rows, positives, columns, own, *, tile_rows: int):
+    """What `losses.nt_xent` asks of each anchor.
+
+    Differentiable, once, in rows, positives and columns.
+
+    Args:
+        rows: float32[N, d], the anchors, divided by the temperature.
+        positives: float32[N, d], the same examples' other views.
+        columns: float32[C, d], other view first, then the anchors' own view.
+        own: int32[N], each anchor's place in a view; its positive is
+            columns[own] and columns[C/2 + own] is itself.
+        tile_rows: rows of a tile at most; C times that many logits exist at
+            once, in a handful of copies.
+
+    Returns:
+        float32[N] each: the loss l, whether the positive won, and the entropy.
+        Only l has a gradient.
+    """
+    tiles = -(-rows.shape[0] // tile_rows)
+
+    @tf.custom_gradient
+    def over_candidates(rows, columns):
+        lse, won, entropy = _forward(rows, columns, own, tiles)
+
+        def gradient(upstream, *_):
+            return _backward(rows, columns, own, lse, upstream, tiles)
+
+        return (lse, won, entropy), gradient
+
+    lse, won, entropy = over_candidates(rows, columns)
+    return lse - tf.reduce_sum(rows * positives, axis=1), won, entropy
+
+
+def _forward(rows, columns, own, tiles):
+    """float32[N] each: log-sum-exp, whether the positive won, the entropy."""
+
+    def tile(mine):
+        rows, own = mine
+        logits = tf.where(
+            _itself(own, columns),
+            _MASKED,
+            tf.matmul(rows, columns, transpose_b=True),
+        )  # [t, C]
+        won = tf.argmax(logits, axis=1, output_type=tf.int32) == own
+        top = tf.reduce_max(logits, axis=1, keepdims=True)
+        logits -= top
+        weights = tf.exp(logits)
+        total = tf.reduce_sum(weights, axis=1)
+        log_total = tf.math.log(total)
+        mean = tf.reduce_sum(weights * logits, axis=1) / total
+        return (
+            top[:, 0] + log_total,
+            tf.cast(won, tf.float32),
+            log_total - mean,
+        )
+
+    each = tf.map_fn(
+        tile,
+        (_cut(rows, tiles), _cut(own, tiles)),
+        fn_output_signature=(tf.float32,) * 3,
+        parallel_iterations=1,  # one tile in memory
+    )
+    return tuple(_joined(part, rows) for part in each)
+
+
+def _backward(rows, columns, own, lse, upstream, tiles):
+    """The gradient of the log-sum-exp with respect to rows and columns."""
+    cut = [_cut(part, tiles) for part in (rows, own, lse, upstream)]
+    results = tf.TensorArray(tf.float32, tiles, element_shape=cut[0].shape[1:])
+
+    def tile(i, d_columns, d_rows):
+        rows, own, lse, upstream = (part[i] for part in cut)
+        logits = tf.matmul(rows, columns, transpose_b=True)
+        p = tf.exp(logits - lse[:, tf.newaxis])
+        p = tf.where(_itself(own, columns), 0.0, p)  # [t, C]
+        upstream = upstream[:, tf.newaxis]
+        d_columns += tf.matmul(p, rows * upstream, transpose_a=True)
+        d_rows = d_rows.write(i, tf.matmul(p, columns) * upstream)
+        return i + 1, d_columns, d_rows
+
+    _, d_columns, d_rows = tf.while_loop(
+        lambda i, *_: i < tiles,
+        tile,
+        (0, tf.zeros_like(columns), results),
+        parallel_iterations=1,
+        maximum_iterations=tiles,
+    )
+    return _joined(d_rows.stack(), rows), d_columns
+
+
+def _itself(own, columns):
+    """bool[t, C], where an anchor meets itself."""
+    places = tf.range(tf.shape(columns)[0])
+    return places == (own + tf.shape(columns)[0] // 2)[:, tf.newaxis]
+
+
+def _cut(values, tiles):
+    """[N, ...] as [T, t, ...], filled up with zeros.
+
+    TPU: all tiles have one shape. A row of zeros is an anchor like any other,
+    whose results `_joined` drops and whose upstream gradient is 0.
+    """
+    rows = -(-values.shape[0] // tiles)
+    missing = rows * tiles - values.shape[0]
+    padding = [[0, missing]] + [[0, 0]] * (values.shape.rank - 1)
+    return tf.reshape(tf.pad(values, padding), [tiles, rows, *values.shape[1:]])
+
+
+def _joined(parts, like):
+    """The inverse of `_cut`."""
+    whole = tf.reshape(parts, [-1, *parts.shape[2:]])
+    return whole[: like.shape[0]]
