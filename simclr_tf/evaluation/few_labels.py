@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from simclr_tf.evaluation import label_subsets
 from simclr_tf.evaluation.features import Features
 
 
@@ -62,20 +63,21 @@ def balanced_draw(
         ValueError: naming --linear_eval_labels, where the classes cannot
             share num_labels evenly or one has too few examples.
     """
-    counts = np.bincount(labels[labels >= 0], minlength=num_classes)
-    per_class = labels_per_class(num_labels, num_classes)
-    if counts.min() < per_class:
-        raise ValueError(
-            f"--linear_eval_labels={num_labels} needs {per_class} examples of "
-            f"each class; class {counts.argmin()} has {counts.min()}."
+    number = labels_per_class(num_labels, num_classes)
+    try:
+        subset = label_subsets.per_class(
+            labels,
+            np.arange(len(labels)),
+            number=number,
+            num_classes=num_classes,
+            seed=seed,
+            draw=draw,
         )
-    rng = np.random.default_rng([seed, num_labels, draw])
-    return np.concatenate(
-        [
-            rng.choice(np.flatnonzero(labels == c), per_class, replace=False)
-            for c in range(num_classes)
-        ]
-    )
+    except ValueError as error:
+        raise ValueError(f"--linear_eval_labels={num_labels}: {error}") from (
+            error
+        )
+    return subset.indices
 
 
 def score(

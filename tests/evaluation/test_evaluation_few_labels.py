@@ -45,7 +45,7 @@ def test_impossible_draws_name_the_flag(labels, num_labels):
 
 
 def test_a_class_nobody_has_names_the_flag(labels):
-    with pytest.raises(ValueError, match="--linear_eval_labels=6 needs 1"):
+    with pytest.raises(ValueError, match="labels=6: Class 5 has 0"):
         few_labels.balanced_draw(
             labels, num_labels=6, num_classes=6, seed=0, draw=0
         )
