@@ -24,7 +24,11 @@ def main(argv: list[str]) -> int:
         if parsed.wants_help:
             print(definitions.help_text())
             return 0
-        resolved = resolve.resolve(parsed.given, defaults=parsed.defaults)
+        resolved = resolve.resolve(
+            parsed.given,
+            defaults=parsed.defaults,
+            inherited=_inherited(parsed.given),
+        )
         experiment = _prepare(resolved, parsed)
     except ValueError as error:
         if os.environ.get("SIMCLR_TF_TRACEBACK"):
@@ -58,13 +62,26 @@ def _interrupted() -> int:
     return 128 + signal.SIGINT
 
 
+def _inherited(given):
+    """What a checkpoint that is built upon decides."""
+    follows = given.get("mode") == "eval"  # its folder says everything
+    if follows or not given.get("checkpoint"):
+        return {}
+    from simclr_tf.train import loading
+
+    return loading.inheritance(given)
+
+
 def _prepare(resolved, parsed):
     """Everything that can be wrong is found here, before any work."""
     for name in parsed.ignored:
         print(f"--{name} belongs to the TF1 code: known, and without effect.")
-    for name in ("zero_init_logits_layer", "fine_tune_after_block"):
-        if name in parsed.given:
-            print(f"--{name} is for finetune: without effect in pretraining.")
+    if resolved.config.job.train_mode == "pretrain":
+        for name in ("zero_init_logits_layer", "fine_tune_after_block"):
+            if name in parsed.given:
+                print(
+                    f"--{name} is for finetune: without effect in pretraining."
+                )
     follows = resolved.config.job.mode == "eval"
     if not follows:
         print(resolved.table())

@@ -18,19 +18,24 @@ class JobConfig:
 
     mode: str = option(
         "train",
-        "The job: train, then evaluate, both, or follow a model_dir and "
-        "evaluate its checkpoints as they appear.",
-        choices=("train", "eval", "train_then_eval"),
+        "The job: train, or train and then evaluate; follow a model_dir and "
+        "evaluate its checkpoints as they appear (eval); score an encoder by "
+        "a --protocol (evaluate); write its features (embed).",
+        choices=("train", "eval", "train_then_eval", "evaluate", "embed"),
         may_change=True,
     )
     train_mode: str = option(
         "pretrain",
-        "What is trained: pretrain is contrastive learning, without labels.",
-        choices=("pretrain", "finetune"),
+        "pretrain: contrastive learning, without labels. finetune: a "
+        "classifier on --checkpoint's encoder. supervised: a classifier from "
+        "scratch.",
+        choices=("pretrain", "finetune", "supervised"),
     )
     model_dir: str | None = option(
         None,
-        "Folder of the run, local or gs://. Unset: runs/<dataset>.",
+        "Folder of the run, local or gs://. Unset: runs/<dataset>, with the "
+        "train_mode if it is not pretrain; of evaluate and embed, a folder in "
+        "the checkpoint's run.",
         may_change=True,
     )
     seed: int = option(
@@ -40,7 +45,9 @@ class JobConfig:
         at_most=2**31 - 1,
     )
     checkpoint: str | None = option(
-        None, "Start weights for finetune when model_dir has none."
+        None,
+        "The encoder to finetune, evaluate or embed with: a model_dir, one of "
+        "its checkpoints (RUN/ckpt-100), or a SavedModel of ours.",
     )
 
 
@@ -65,6 +72,20 @@ class DataConfig:
         "Split to evaluate on. Unset: validation, else test, if there.",
         official="validation",
         may_change=True,
+    )
+    labels_per_class: int = option(
+        0,
+        "Train a classifier on so many labels of each class only; 0: on all.",
+        at_least=0,
+    )
+    label_fraction: float = option(
+        0.0,
+        "Train a classifier on this share of each class only; 0: on all.",
+        at_least=0,
+        at_most=1,
+    )
+    label_seed: int = option(
+        0, "Which labels those are, apart from --seed.", at_least=0
     )
     image_key: str | None = option(
         None, "Feature that holds the image. Unset: the only one that can be."
@@ -195,7 +216,12 @@ class ModelConfig:
         "the data has labels.",
     )
     zero_init_logits_layer: bool = option(
-        False, "Start the supervised head of finetune from zero."
+        False, "Start the head of finetune and supervised from zero."
+    )
+    restore_linear_head: bool = option(
+        False,
+        "finetune: start from the checkpoint's linear head, which must be of "
+        "the same classes, instead of a new one.",
     )
     fine_tune_after_block: int = option(
         -1,
@@ -270,6 +296,41 @@ class EvalConfig:
         (),
         "After training, fit logistic regressions on this many labels, over "
         "the features, a random encoder's and the raw pixels; a list.",
+        may_change=True,
+    )
+    protocol: str = option(
+        "logistic",
+        "What --mode=evaluate does with the encoder: probe (linear head by "
+        "SGD on augmented images), logistic (regression on features), knn, "
+        "transfer_linear and transfer_finetune (the paper's 12 data sets).",
+        choices=(
+            "probe",
+            "logistic",
+            "knn",
+            "transfer_linear",
+            "transfer_finetune",
+        ),
+        may_change=True,
+    )
+    encoder: str = option(
+        "checkpoint",
+        "What --mode=evaluate scores: the checkpoint's encoder, the random "
+        "one of the same shape that --seed gives, or the raw pixels.",
+        choices=("checkpoint", "random", "pixels"),
+        may_change=True,
+    )
+    holdout_fraction: float = option(
+        0.1,
+        "Share of the training split that strengths of regularisation are "
+        "chosen on, where a data set has no validation split.",
+        above=0,
+        below=1,
+        may_change=True,
+    )
+    knn_eval: bool = option(
+        False,
+        "While pretraining, score the encoder at every checkpoint by its "
+        "nearest neighbours.",
         may_change=True,
     )
     linear_eval_draws: int = option(
@@ -369,8 +430,11 @@ class Config:
 
     @property
     def model_dir(self) -> str:
-        """`--model_dir`, or runs/<dataset>."""
-        return self.job.model_dir or f"runs/{self.data.dataset}"
+        """`--model_dir`, or runs/<dataset>[_<train_mode>]."""
+        suffix = f"_{self.job.train_mode}"
+        if self.job.train_mode == "pretrain":
+            suffix = ""
+        return self.job.model_dir or f"runs/{self.data.dataset}{suffix}"
 
 
 def _check_together(config: Config) -> None:
@@ -384,23 +448,45 @@ def _check_together(config: Config) -> None:
             f"--ft_proj_selector must be 0 to {layers}, the layers of a "
             f"{model.proj_head_mode} head. Received: {model.ft_proj_selector}."
         )
-    if job.train_mode == "finetune":
+    uses = job.train_mode == "finetune" or job.mode in ("evaluate", "embed")
+    if job.checkpoint and not uses:
         raise ValueError(
-            "--train_mode=finetune is not available yet. Use --train_mode="
-            "pretrain; its online probe and --linear_eval_labels score the "
-            "encoder."
+            f"--checkpoint={job.checkpoint} is for --train_mode=finetune, "
+            "--mode=evaluate and --mode=embed: other training starts from the "
+            "seed, or continues its model_dir. Leave it out."
         )
-    if job.checkpoint:
+    if uses and not job.checkpoint:
+        name = "--train_mode=finetune"
+        if job.mode in ("evaluate", "embed"):
+            name = f"--mode={job.mode}"
         raise ValueError(
-            f"--checkpoint={job.checkpoint} is for --train_mode=finetune: "
-            "pretraining starts from the seed, or continues its model_dir. "
-            "Leave it out."
+            f"{name} needs --checkpoint: a model_dir, one of its checkpoints, "
+            "or a SavedModel. Received: none. (To train a classifier from "
+            "scratch: --train_mode=supervised.)"
         )
+    if data.labels_per_class and data.label_fraction:
+        raise ValueError(
+            f"--labels_per_class={data.labels_per_class} and "
+            f"--label_fraction={data.label_fraction:g} say the same in two "
+            "ways. Leave one out."
+        )
+    if job.train_mode == "pretrain" and job.mode not in ("evaluate", "embed"):
+        _refuse_labels(data)
     if data.dataset == "folder" and not data.data_dir:
         raise ValueError(
             "--dataset=folder needs --data_dir, the folder of images. "
             "Received: no --data_dir."
         )
+
+
+def _refuse_labels(data: DataConfig) -> None:
+    for name in ("labels_per_class", "label_fraction"):
+        if getattr(data, name):
+            raise ValueError(
+                f"--{name}={getattr(data, name)} is for training on labels: "
+                "--train_mode=finetune or supervised, or --mode=evaluate. "
+                "Pretraining uses none."
+            )
 
 
 def sections() -> dict[str, type]:

@@ -82,17 +82,99 @@ RECIPES: dict[str, Mapping[str, Any]] = {
     "folder": _SMALL_BATCH,
 }
 
+# Of a data set's recipe, what holds for its images whatever is trained.
+_OF_THE_IMAGES = (
+    "image_size",
+    "eval_split",
+    "min_crop_area",
+    "random_flip",
+    "color_jitter_strength",
+    "use_blur",
+    "resnet_depth",
+    "width_multiplier",
+    "train_batch_size",
+)
 
-def recipe_for(dataset: str) -> tuple[str, Mapping[str, Any]]:
-    """The recipe of a data set, and its name.
+# Paper: B.5, B.6. Both decay nothing; Nesterov momentum, no warm-up.
+_ON_AN_ENCODER = {
+    "optimizer": "momentum",
+    "weight_decay": 0.0,
+    "warmup_epochs": 0.0,
+    "zero_init_logits_layer": True,
+}
+
+TASKS: dict[str, Mapping[str, Any]] = {
+    # B.6: linear evaluation.
+    "linear": {
+        **_ON_AN_ENCODER,
+        "learning_rate": 0.1,
+        "train_epochs": 90.0,
+        "fine_tune_after_block": 4,
+    },
+    # B.5: fine-tuning the whole network.
+    "finetune": {
+        **_ON_AN_ENCODER,
+        "learning_rate": 0.05,
+        "train_epochs": 30.0,
+    },
+    "supervised": {
+        "optimizer": "momentum",
+        "learning_rate": 0.1,
+        "weight_decay": 1e-4,
+        "warmup_epochs": 5.0,
+        "train_epochs": 100.0,
+    },
+}
+
+# B.5: 60 epochs on 1 % of the labels, 30 on 10 %.
+_EPOCHS_ON_FEW_LABELS = 60.0
+_FEW_LABELS_FRACTION = 0.05
+# Of classifiers on data sets that fit one machine.
+_SMALL_FINETUNE_BATCH = 64
+
+
+def recipe_for(
+    dataset: str, given: Mapping[str, Any] | None = None
+) -> tuple[str, Mapping[str, Any]]:
+    """The recipe of a data set for a task, and its name.
 
     Args:
         dataset: as in `--dataset`; a /config or :version is ignored.
+        given: the options that the user set; they say what the task is.
 
     Returns:
         Its own recipe, or the one called "other" for data nobody has tuned.
     """
+    given = given or {}
     name = dataset.split("/")[0].split(":")[0]
-    if name in RECIPES:
-        return name, RECIPES[name]
-    return "other", _SMALL_BATCH
+    recipe = RECIPES.get(name, _SMALL_BATCH)
+    name = name if name in RECIPES else "other"
+    task = task_of(given)
+    if task == "pretrain":
+        return name, recipe
+    images = {k: v for k, v in recipe.items() if k in _OF_THE_IMAGES}
+    if task == "finetune" and "train_batch_size" in images:
+        images["train_batch_size"] = _SMALL_FINETUNE_BATCH
+    combined = {**images, **TASKS[task]}
+    if task == "finetune" and _few_labels(dataset, given):
+        combined["train_epochs"] = _EPOCHS_ON_FEW_LABELS
+    return f"{name}, {task}", combined
+
+
+def task_of(given: Mapping[str, Any]) -> str:
+    """ "pretrain", "linear", "finetune" or "supervised"."""
+    if given.get("mode") == "evaluate":
+        return "linear" if given.get("protocol") == "probe" else "pretrain"
+    task = given.get("train_mode", "pretrain")
+    if task == "finetune" and given.get("fine_tune_after_block") == 4:
+        return "linear"
+    return task if task in TASKS else "pretrain"
+
+
+def _few_labels(dataset: str, given: Mapping[str, Any]) -> bool:
+    fraction = given.get("label_fraction") or 1.0
+    return (
+        dataset.endswith("1pct")
+        or bool(given.get("labels_per_class"))
+        or fraction <= _FEW_LABELS_FRACTION
+    )

@@ -1,6 +1,7 @@
 """From what a user sets to a whole configuration, and back from a saved one.
 
-A value given wins over the data set's recipe, which wins over the default.
+A value given wins over what a checkpoint says, that over the data set's recipe,
+and that over the default.
 """
 
 import dataclasses
@@ -17,8 +18,8 @@ class Resolved:
 
     Attributes:
         config: the configuration.
-        origins: option name -> "flag", "recipe <name>", "default" (the paper's)
-            or "official".
+        origins: option name -> "flag", "checkpoint", "recipe <name>", "default"
+            (the paper's), "official", or "protocol", which decides it.
     """
 
     config: Config
@@ -51,21 +52,27 @@ class Resolved:
         ]
 
 
-def resolve(given: Mapping[str, Any], *, defaults: str = "paper") -> Resolved:
+def resolve(
+    given: Mapping[str, Any],
+    *,
+    defaults: str = "paper",
+    inherited: Mapping[str, Any] | None = None,
+) -> Resolved:
     """Fills in what was not given.
 
-    A value given wins over the data set's recipe, which wins over the paper's
-    default. `defaults="official"` takes the official code's values and no
-    recipe.
+    A value given wins over a checkpoint's, which wins over the data set's
+    recipe, which wins over the paper's default. `defaults="official"` takes
+    the official code's values and no recipe.
 
     Args:
         given: option name -> value, for those that the user set.
         defaults: "paper" or "official".
+        inherited: what the checkpoint that is built upon decides.
 
     Raises:
         ValueError: an unknown option, or a value out of its range.
     """
-    known = options()
+    known, inherited = options(), inherited or {}
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise ValueError(f"Unknown options: {', '.join(unknown)}.")
@@ -75,15 +82,21 @@ def resolve(given: Mapping[str, Any], *, defaults: str = "paper") -> Resolved:
         values[name] = field.metadata["official"] if official else field.default
         origins[name] = "official" if official else "default"
     if defaults == "paper":
-        dataset = given.get("dataset", values["dataset"])
-        recipe_name, recipe = recipes.recipe_for(dataset)
+        dataset = {"dataset": values["dataset"], **inherited, **given}[
+            "dataset"
+        ]
+        recipe_name, recipe = recipes.recipe_for(dataset, given)
         for name, value in recipe.items():
             values[name], origins[name] = value, f"recipe {recipe_name}"
     if "train_epochs" in given and "train_steps" not in given:
         # A recipe's length gives way to the user's, in either unit.
         values["train_steps"], origins["train_steps"] = 0, "flag train_epochs"
+    for name, value in inherited.items():
+        values[name], origins[name] = value, "checkpoint"
     for name, value in given.items():
         values[name], origins[name] = value, "flag"
+    if given.get("mode") == "evaluate" and given.get("protocol") == "probe":
+        values["train_mode"], origins["train_mode"] = "finetune", "protocol"
     return Resolved(_build(values), origins)
 
 

@@ -22,6 +22,7 @@ _LIBRARY = {
     "export",
     "distributed",
     "files",
+    "hashing",
 }
 # Part -> the parts of simclr_tf that it may import.
 ALLOWED = {
@@ -31,6 +32,7 @@ ALLOWED = {
     "resolve": {"config", "recipes"},
     "distributed": set(),
     "files": set(),
+    "hashing": set(),
     "losses": {"distributed", "nt_xent_tiles"},
     "nt_xent_tiles": set(),
     "schedules": set(),

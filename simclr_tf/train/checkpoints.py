@@ -8,6 +8,7 @@ so that a checkpoint is restored whole or not at all.
 import re
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 
 _KEY = "state/{}/.ATTRIBUTES/VARIABLE_VALUE"
@@ -114,6 +115,30 @@ def step_of(path: str) -> int:
     return int(path.rsplit("-", 1)[1])
 
 
+def read(path: str) -> dict[str, np.ndarray]:
+    """Every tensor of a checkpoint, by the name of its variable.
+
+    Args:
+        path: checkpoint prefix, without suffix.
+
+    Raises:
+        UnreadableCheckpoint: it is truncated or corrupt.
+    """
+    try:
+        reader = tf.train.load_checkpoint(path)
+        # TensorFlow checks a tensor's checksum when it is read.
+        return {
+            match[1]: reader.get_tensor(key)
+            for key in reader.get_variable_to_shape_map()
+            if (match := re.fullmatch(_KEY.format("(.*)"), key))
+        }
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
+        reason = str(error).splitlines()[0]
+        raise UnreadableCheckpoint(
+            f"Checkpoint {path} cannot be read ({reason})."
+        ) from error
+
+
 def restore(path: str, variables: Mapping[str, tf.Variable]) -> None:
     """Sets every variable to the checkpoint's value, or changes nothing.
 
@@ -125,38 +150,37 @@ def restore(path: str, variables: Mapping[str, tf.Variable]) -> None:
         UnreadableCheckpoint: it is truncated or corrupt.
         ValueError: names or shapes differ; the message lists them.
     """
-    try:
-        reader = tf.train.load_checkpoint(path)
-        shapes = reader.get_variable_to_shape_map()
-        # TensorFlow checks a tensor's checksum when it is read.
-        values = {
-            name: reader.get_tensor(_KEY.format(name))
-            for name in variables
-            if _KEY.format(name) in shapes
-        }
-    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
-        reason = str(error).splitlines()[0]
-        raise UnreadableCheckpoint(
-            f"Checkpoint {path} cannot be read ({reason})."
-        ) from error
-    _check_fit(path, variables, shapes)
+    values = read(path)
+    require_fit(
+        f"Checkpoint {path}",
+        {name: tuple(v.shape) for name, v in variables.items()},
+        {name: value.shape for name, value in values.items()},
+    )
     for name, variable in variables.items():
         variable.assign(values[name])
 
 
-def _check_fit(path, variables, shapes) -> None:
-    stored = {
-        match[1]: tuple(shape)
-        for key, shape in shapes.items()
-        if (match := re.fullmatch(_KEY.format("(.*)"), key))
-    }
-    expected = {name: tuple(v.shape) for name, v in variables.items()}
+def require_fit(
+    what: str,
+    expected: Mapping[str, tuple[int, ...]],
+    stored: Mapping[str, tuple[int, ...]],
+) -> None:
+    """Checks that a checkpoint holds just the variables of a model.
+
+    Args:
+        what: the checkpoint, for the message.
+        expected: name -> shape in the model.
+        stored: name -> shape in the checkpoint.
+
+    Raises:
+        ValueError: names or shapes differ; the message lists them.
+    """
     both = sorted(set(expected) & set(stored))
     kinds = [
         [
-            f"{n} has shape {stored[n]}, not {expected[n]}"
+            f"{n} has shape {tuple(stored[n])}, not {tuple(expected[n])}"
             for n in both
-            if stored[n] != expected[n]
+            if tuple(stored[n]) != tuple(expected[n])
         ],
         [f"{n} is not in it" for n in sorted(set(expected) - set(stored))],
         [f"{n} is in it only" for n in sorted(set(stored) - set(expected))],
@@ -165,6 +189,6 @@ def _check_fit(path, variables, shapes) -> None:
         shown = [fault for faults in kinds for fault in faults[:_SHOWN_FAULTS]]
         rest = sum(map(len, kinds)) - len(shown)
         raise ValueError(
-            f"Checkpoint {path} does not fit the model of --model_dir: "
+            f"{what} does not fit the model: "
             f"{'; '.join(shown)}{f'; and {rest} more' if rest else ''}."
         )

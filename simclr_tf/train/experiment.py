@@ -6,27 +6,40 @@ Experiment   every check that needs no training, then the parts
 .follow      evaluates the checkpoints of another process as they appear
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
 import simclr_tf
-from simclr_tf import export, resolve, schedules
+from simclr_tf import export, files, hashing, resolve, schedules
 from simclr_tf.config import Config
 from simclr_tf.data import pipeline, sources
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.evaluation import features
-from simclr_tf.models.simclr import SimClr, build_simclr
+from simclr_tf.models.simclr import SimClr
 from simclr_tf.optim import policy as optim_policy
-from simclr_tf.train import checkpoints, inputs, loop, precision, scoring
+from simclr_tf.train import (
+    assembly,
+    checkpoints,
+    inputs,
+    loading,
+    loop,
+    precision,
+    scoring,
+)
 from simclr_tf.train.evaluator import Evaluator
 from simclr_tf.train.plan import make_plan
 from simclr_tf.train.pretrain import PretrainTrainer
 from simclr_tf.train.progress import Progress
 from simclr_tf.train.reporting import Reporter, write_scalars
 from simclr_tf.train.run_folder import RunFolder
+from simclr_tf.train.step import StepTrainer
 from simclr_tf.train.stopping import StopRequest
+from simclr_tf.train.supervised import SupervisedTrainer
+
+_START = "start_weights.json"
 
 
 class Experiment:
@@ -55,7 +68,7 @@ class Experiment:
         self.strategy = strategy
         self.folder = RunFolder(config.model_dir)
         self.corrupt = CorruptLog()
-        self.train_source = inputs.open_split(config, config.data.train_split)
+        self.train_source, self.label_subset = inputs.open_training(config)
         self.eval_source = inputs.open_evaluation(
             config, required=origins["eval_split"] == "flag"
         )
@@ -70,7 +83,7 @@ class Experiment:
         self._color_on_host = config.augment.augment_on == "host" or (
             config.augment.augment_on == "auto" and device_type == "CPU"
         )
-        if self.eval_source is not None:
+        if self.eval_source is not None and self._pretrains:
             scoring.check_budgets(
                 config.eval.linear_eval_labels, self.train_source
             )
@@ -133,33 +146,35 @@ class Experiment:
     def restore(self) -> None:
         """Sets the weights to the newest checkpoint's, if there is one.
 
+        Fine-tuning that has none starts from --checkpoint.
+
         Raises:
             ValueError: there are checkpoints, and none can be used.
         """
         path = self.checkpoints.restore_newest()
         if path:
             print(f"Continuing from {path}, step {self.step}.", flush=True)
+        elif self.config.job.checkpoint:
+            weights = loading.open_weights(self.config.job.checkpoint)
+            loaded = loading.load(
+                weights,
+                self.model,
+                with_linear_head=self.config.model.restore_linear_head,
+            )
+            print(loaded.describe(), flush=True)
+            self._note_start(loaded)
 
     def build_model(self) -> SimClr:
         """A new model with the weights that the seed gives it."""
-        model, data = self.config.model, self.config.data
-        probe = model.lineareval_while_pretraining
-        return build_simclr(
-            depth=model.resnet_depth,
-            width=model.width_multiplier,
-            image_size=data.image_size,
-            sk_ratio=model.sk_ratio,
-            se_ratio=model.se_ratio,
-            bn_momentum=model.batch_norm_decay,
-            bn_groups="global" if model.global_bn else "replica",
-            proj_head_mode=model.proj_head_mode,
-            proj_out_dim=model.proj_out_dim,
-            num_proj_layers=model.num_proj_layers,
-            num_classes=self.train_source.num_classes if probe else None,
-            selector=model.ft_proj_selector,
+        return assembly.build_model(
+            self.config,
+            num_classes=self.train_source.num_classes,
             dtype=self._policy_name,
-            seed=self.config.job.seed,
         )
+
+    @property
+    def _pretrains(self) -> bool:
+        return self.config.job.train_mode == "pretrain"
 
     @property
     def step(self) -> int:
@@ -197,6 +212,7 @@ class Experiment:
         finally:
             progress.close()
             reporter.close()
+        self._check_frozen()
         if self.corrupt.count():
             print(
                 f"{self.corrupt.count()} unreadable images were replaced: "
@@ -209,12 +225,13 @@ class Experiment:
         if self.eval_source is not None:
             if self.model.linear_head is not None:
                 result |= self._probe_result()
-            if self.config.eval.linear_eval_labels:
+            if self.config.eval.linear_eval_labels and self._pretrains:
                 result |= self._few_label_results()
         else:
             print("Nothing to evaluate on: no labelled evaluation split.")
         scalars = {k: v for k, v in result.items() if isinstance(v, float)}
         result |= {
+            "label_subset": self.label_subset and self.label_subset.to_record(),
             "linear_eval_draws": self.config.eval.linear_eval_draws,
             "num_unreadable_images": self.corrupt.count(),
             "dataset": self.train_source.name,
@@ -335,8 +352,7 @@ class Experiment:
             "still running? --eval_timeout_seconds sets the patience."
         )
 
-    def _trainer(self) -> PretrainTrainer:
-        optim = self.config.optim
+    def _trainer(self) -> StepTrainer:
         dataset = inputs.training_dataset(
             self.config,
             self.train_source,
@@ -346,13 +362,18 @@ class Experiment:
             corrupt=self.corrupt,
         )
         policy = inputs.augmentation(self.config)
-        return PretrainTrainer(
+        make, optim = SupervisedTrainer, self.config.optim
+        if self._pretrains:
+            make = functools.partial(
+                PretrainTrainer,
+                temperature=optim.temperature,
+                hidden_norm=optim.hidden_norm,
+            )
+        return make(
             strategy=self.strategy,
             model=self.model,
             optimizer=self.optimizer,
             dataset=dataset,
-            temperature=optim.temperature,
-            hidden_norm=optim.hidden_norm,
             weight_decay=optim.weight_decay,
             decayed=self.decayed,
             loss_scale=precision.loss_scale(self._policy_name),
@@ -378,3 +399,39 @@ class Experiment:
             )
         except ValueError as error:
             raise loop.Halted(str(error)) from error
+
+    def _note_start(self, loaded: loading.Loaded) -> None:
+        """start_weights.json: what the run was built upon."""
+        frozen = assembly.frozen_variables(self.model, self.config)
+        files.write_json(
+            self.folder.file(_START),
+            {
+                "checkpoint": loaded.path,
+                "step": loaded.step,
+                "restored": list(loaded.matched),
+                "left_out": dict(loaded.left_out),
+                "new": dict(loaded.new),
+                "frozen_sha256": hashing.variables_sha256(frozen),
+            },
+        )
+
+    def _check_frozen(self) -> None:
+        """Frozen means frozen: the same bits as the checkpoint's.
+
+        Raises:
+            loop.Halted: they are not.
+        """
+        path = self.folder.file(_START)
+        if not tf.io.gfile.exists(path):
+            return
+        frozen = assembly.frozen_variables(self.model, self.config)
+        before = files.read_json(path)["frozen_sha256"]
+        if hashing.variables_sha256(frozen) != before:
+            raise loop.Halted(
+                "The frozen part of the encoder is not what it was when "
+                f"training began ({path}). The result would not be that of "
+                "the checkpoint's features; this is a fault of simclr_tf's, "
+                "or the checkpoints of --model_dir have been exchanged."
+            )
+        if frozen:
+            print(f"Frozen and unchanged: {len(frozen)} variables.")

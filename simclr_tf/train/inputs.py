@@ -7,10 +7,13 @@ import tensorflow as tf
 from simclr_tf.augment import draw, geometry
 from simclr_tf.augment.policy import Policy
 from simclr_tf.config import Config
-from simclr_tf.data import pipeline, sources
+from simclr_tf.data import pipeline, sources, subset
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.data.sources import Source
+from simclr_tf.evaluation import label_subsets
+from simclr_tf.evaluation.label_subsets import LabelSubset
 
+# Of which a batch of supervised training has the first only.
 NUM_VIEWS = 2
 
 # XLA halves the time of the colour operators on a CPU, and takes a second to
@@ -35,6 +38,62 @@ def open_split(config: Config, split: str) -> Source:
     )
 
 
+def open_training(config: Config) -> tuple[Source, LabelSubset | None]:
+    """The split to train on: all of it, or the part that keeps its labels.
+
+    Returns:
+        The examples that are trained on, and how they were chosen; None where
+        all are.
+
+    Raises:
+        ValueError: a classifier is asked for and there are no labels, or too
+            few.
+    """
+    data = config.data
+    source = open_split(config, data.train_split)
+    if config.job.train_mode != "pretrain" and not source.has_labels:
+        raise ValueError(
+            f"--train_mode={config.job.train_mode} needs labels, and "
+            f"--train_split={data.train_split} of {source.name} has none. "
+            "Subfolders are classes; --label_key names a feature."
+        )
+    chosen = choose_labels(config, source)
+    if chosen is None:
+        return source, None
+    name = f"{len(chosen.indices)} labels"
+    return subset.take(source, chosen.indices, name=name), chosen
+
+
+def choose_labels(config: Config, source: Source) -> LabelSubset | None:
+    """What --labels_per_class or --label_fraction keep; None: everything.
+
+    Raises:
+        ValueError: a class has too few examples, or the source is a stream.
+    """
+    data = config.data
+    if not (data.labels_per_class or data.label_fraction):
+        return None
+    shared = {
+        "num_classes": source.num_classes,
+        "seed": data.label_seed,
+    }
+    labels, ids = subset.labels_of(source), subset.ids_of(source)
+    try:
+        if data.labels_per_class:
+            return label_subsets.per_class(
+                labels, ids, number=data.labels_per_class, **shared
+            )
+        return label_subsets.balanced_fraction(
+            labels, ids, fraction=data.label_fraction, **shared
+        )
+    except ValueError as error:
+        name = "labels_per_class" if data.labels_per_class else "label_fraction"
+        raise ValueError(
+            f"--{name}={getattr(data, name)} of --train_split="
+            f"{data.train_split}: {error}"
+        ) from error
+
+
 def open_evaluation(config: Config, *, required: bool) -> Source | None:
     """The labelled split to evaluate on, or None where there is none.
 
@@ -56,8 +115,15 @@ def open_evaluation(config: Config, *, required: bool) -> Source | None:
 
 
 def augmentation(config: Config) -> Policy:
-    """The two views' policy."""
+    """The views' policy; of classifiers on an encoder, crop and flip only."""
     augment = config.augment
+    if config.job.train_mode == "finetune":
+        return Policy.supervised(
+            config.data.image_size,
+            min_crop_area=augment.min_crop_area,
+            min_object_covered=augment.min_object_covered,
+            flip=augment.random_flip,
+        )
     return Policy(
         image_size=config.data.image_size,
         min_crop_area=augment.min_crop_area,
@@ -71,6 +137,11 @@ def augmentation(config: Config) -> Policy:
     )
 
 
+def num_views(config: Config) -> int:
+    """Views of an image in a training batch."""
+    return NUM_VIEWS if config.job.train_mode == "pretrain" else 1
+
+
 def training_dataset(
     config: Config,
     source: Source,
@@ -80,7 +151,7 @@ def training_dataset(
     color_on_host: bool,
     corrupt: CorruptLog,
 ):
-    """Distributed, endless dataset of two-view batches from `start_step` on."""
+    """Distributed, endless dataset of batches of views from `start_step` on."""
     policy = augmentation(config)
 
     def batches(context: tf.distribute.InputContext):
@@ -95,8 +166,10 @@ def training_dataset(
             num_hosts=context.num_input_pipelines,
             host=context.input_pipeline_id,
             view=_drawn_view(policy, config.job.seed),
-            num_views=NUM_VIEWS,
-            on_batch=_color_on_host(policy) if color_on_host else None,
+            num_views=num_views(config),
+            on_batch=_color_on_host(policy, num_views(config))
+            if color_on_host
+            else None,
             corrupt=corrupt,
         )
 
@@ -156,7 +229,7 @@ def sample_views(config: Config, source: Source, count: int) -> tf.Tensor:
         per_replica_batch_size=count,
         view=view,
         num_views=NUM_VIEWS,
-        on_batch=_color_on_host(policy),
+        on_batch=_color_on_host(policy, NUM_VIEWS),
     )
     batch = next(iter(batches))
     views = [
@@ -180,13 +253,13 @@ def _central_view(config: Config) -> Callable:
     return lambda image: geometry.eval_view(image, size=size)
 
 
-def _color_on_host(policy: Policy) -> Callable:
+def _color_on_host(policy: Policy, count: int) -> Callable:
     color_view = policy.color_view
     if policy.image_size >= _JIT_COLOR_FROM_PIXELS:
         color_view = tf.function(color_view, jit_compile=True)
 
     def on_batch(batch):
-        for i in range(NUM_VIEWS):
+        for i in range(count):
             parameters = batch.pop(f"parameters_{i}")
             batch[f"images_{i}"] = color_view(batch[f"images_{i}"], parameters)
         return batch

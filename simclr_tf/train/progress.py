@@ -47,12 +47,9 @@ class Progress:
         """Draws the line for what `take_rates` and the trainer gave."""
         images = (self._total_steps - step) * self._global_batch_size
         left = images / max(scalars["images_per_second"], 1e-9)
-        probe = scalars.get("train/supervised_acc")
         parts = [
             f"step {step}/{self._total_steps}",
-            f"loss {scalars['train/contrast_loss']:.3f}",
-            f"contrast {scalars['train/contrast_acc']:.1%}",
-            *([] if probe is None else [f"probe {probe:.1%}"]),
+            *_objective(scalars),
             f"{scalars['images_per_second']:.0f} images/s",
             f"input wait {scalars['input_wait_share']:.0%}",
             f"left {_duration(left)}",
@@ -77,6 +74,19 @@ class Progress:
             self._stream.write("\n")
             self._stream.flush()
             self._drawn = 0
+
+
+def _objective(scalars: Mapping[str, float]) -> list[str]:
+    """Loss and accuracies, of pretraining or of training on labels."""
+    labelled = scalars.get("train/supervised_acc")
+    if "train/contrast_loss" not in scalars:
+        loss = scalars["train/supervised_loss"]
+        return [f"loss {loss:.3f}", f"top-1 {labelled:.1%}"]
+    return [
+        f"loss {scalars['train/contrast_loss']:.3f}",
+        f"contrast {scalars['train/contrast_acc']:.1%}",
+        *([] if labelled is None else [f"probe {labelled:.1%}"]),
+    ]
 
 
 def _duration(seconds: float) -> str:

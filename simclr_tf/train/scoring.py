@@ -14,6 +14,11 @@ _ENCODER_SUFFIXES = {
     "_random_encoder": "random encoder",
     "_raw_pixels": "raw pixels",
 }
+_HEADS = {
+    "pretrain": "linear probe trained along",
+    "finetune": "fine-tuned classifier",
+    "supervised": "classifier from scratch",
+}
 _POOL_FACTOR = 4
 _LEAST_POOL = 10_000
 
@@ -101,7 +106,7 @@ def report(result: Mapping[str, Any]) -> str:
     lines = [f"Result at step {result['global_step']}:"]
     if "eval/label_top_1_accuracy" in result:
         lines.append(
-            "  linear probe trained along: top-1 "
+            f"  {_HEADS[result['config']['job']['train_mode']]}: top-1 "
             f"{result['eval/label_top_1_accuracy']:.1%}, top-5 "
             f"{result['eval/label_top_5_accuracy']:.1%} of "
             f"{result['eval/num_examples']} images"

@@ -1,0 +1,66 @@
+"""Some of a source's examples, as a source of its own."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+import tensorflow as tf
+
+from simclr_tf.data.records import Records, Source
+
+
+def labels_of(source: Source) -> np.ndarray:
+    """int64[n], the label of every example, -1 where there is none.
+
+    Raises:
+        ValueError: the source is a stream, whose labels nobody knows yet.
+    """
+    return _records(source).labels.numpy()
+
+
+def ids_of(source: Source) -> np.ndarray:
+    """int64[n], the sample id of every example; raises as `labels_of`."""
+    return _records(source).ids.numpy()
+
+
+def take(source: Source, indices: np.ndarray, *, name: str) -> Source:
+    """The examples at `indices`, in the source's order.
+
+    Args:
+        source: with random access.
+        indices: int[m] of examples, each once.
+        name: of the part, appended to the split's.
+
+    Raises:
+        ValueError: the source is a stream.
+    """
+    records = _records(source)
+    kept = tf.constant(np.sort(indices), tf.int64)
+    whole = records.name_of
+    with tf.device("CPU:0"):
+        part = dataclasses.replace(
+            records,
+            payload=tf.gather(records.payload, kept),
+            labels=tf.gather(records.labels, kept),
+            ids=tf.gather(records.ids, kept),
+            name_of=lambda index: whole(tf.gather(kept, index)),
+        )
+    digest = hashlib.sha256(part.ids.numpy().tobytes()).hexdigest()[:16]
+    return dataclasses.replace(
+        source,
+        split=f"{source.split}, {name}",
+        num_examples=part.num_examples,
+        fingerprint=f"{source.fingerprint}-{digest}",
+        records=part,
+    )
+
+
+def _records(source: Source) -> Records:
+    if not source.random_access:
+        raise ValueError(
+            f"--train_split={source.split} of {source.name} is read as a "
+            "stream, so that a part of its labels cannot be chosen. Raise "
+            "--in_memory_limit_mb, or use a data set that is such a part "
+            "(imagenet2012_subset/1pct)."
+        )
+    return source.records
