@@ -17,10 +17,12 @@ setup(
         "importlib_resources",  # imported, not declared, by TFDS 4.9.10
         "numpy",
         "scikit-learn>=1.5",
+        "scipy",
         "tensorflow==2.20.*",
         "tensorflow-datasets>=4.9.10,<4.10",
         "tf-keras==2.20.*",
         "tf-models-official==2.20.*",
+        "threadpoolctl>=3",
     ],
     extras_require={
         "test": [
@@ -28,7 +30,6 @@ setup(
             "pytest>=8",
             "ruff==0.17.6",
             "scikit-image",
-            "scipy",
         ],
         # The TPU compiler, as PyPI has it: libtpu, and the client that
         # opens it without a TPU. Needs Python 3.11.
