@@ -3,14 +3,20 @@
 Everything goes through tf.io.gfile, so that paths may be gs://.
 """
 
+import io
 import json
 import os
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 gfile = tf.io.gfile
+
+# What NumPy raises for half a file.
+_DAMAGES = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile)
 
 
 def write_bytes(path: str, content: bytes) -> None:
@@ -38,6 +44,30 @@ def read_json(path: str) -> dict[str, Any]:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}). Restore it, or remove it."
+        ) from error
+
+
+def write_npz(path: str, arrays: Mapping[str, np.ndarray]) -> None:
+    """`write_bytes` of NumPy arrays by name."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_bytes(path, buffer.getvalue())
+
+
+def read_npz(path: str) -> dict[str, np.ndarray]:
+    """Reads what `write_npz` wrote.
+
+    Raises:
+        ValueError: the file is damaged; the message names it.
+    """
+    with gfile.GFile(path, "rb") as file:
+        content = file.read()
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except _DAMAGES as error:
         raise ValueError(
             f"{path} is damaged ({error}). Restore it, or remove it."
         ) from error
