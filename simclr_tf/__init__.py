@@ -15,7 +15,7 @@ everything here can be used from a notebook:
     models         ResNet, batch normalisation, heads, SimCLR
     optim          LARS, and which variables adapt and decay
     train          pretraining, checkpoints, the experiment
-    evaluation     features and the classifiers fitted on them
+    evaluation     what the encoder is for: protocols, metrics, records
     export         SavedModels
 """
 

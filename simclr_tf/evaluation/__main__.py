@@ -1,0 +1,69 @@
+"""Records side by side: `python -m simclr_tf.evaluation RECORD...`."""
+
+import argparse
+import sys
+
+from simclr_tf.evaluation import records, tables
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prints a table, or a comparison; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m simclr_tf.evaluation",
+        description="Prints the records of evaluations side by side, with the "
+        "paper's number where there is one.",
+    )
+    parser.add_argument(
+        "records", nargs="+", help="<name>.json, or a folder of records"
+    )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="permutation test between the predictions of two records",
+    )
+    parser.add_argument(
+        "--average",
+        action="store_true",
+        help="mean and deviation over records that differ only in their seed "
+        "or draw of labels",
+    )
+    parser.add_argument(
+        "--all_metrics",
+        action="store_true",
+        help="a line for every metric, not only the protocol's own",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        if options.compare:
+            print(_comparison(options.records))
+        else:
+            found = records.read_all(options.records)
+            print(
+                tables.table(
+                    found,
+                    average=options.average,
+                    all_metrics=options.all_metrics,
+                )
+            )
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _comparison(paths: list[str]) -> str:
+    if len(paths) != 2:
+        raise ValueError(
+            f"--compare takes two records. Received: {len(paths)}."
+        )
+    found = records.compare(*paths)
+    verdict = "differ" if found.p_value <= 0.05 else "may be equally good"
+    return (
+        f"{paths[0]} less {paths[1]}: {found.difference:+.2%}; "
+        f"p = {found.p_value:.5f} ({found.num_samples} permutations, "
+        f"{found.num_different} examples differ): the two {verdict}."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,283 @@
+"""The record of an evaluation: a number with everything that it depends on.
+
+<name>.json holds the record, <name>.npz the predictions beside it (ids,
+labels, predictions), from which two models can be compared example by
+example. A record that lacks something cannot be made, and a frozen encoder
+that changed is an error, not a record.
+"""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import simclr_tf
+from simclr_tf import files
+from simclr_tf.evaluation import permutation
+from simclr_tf.evaluation.intervals import Estimate
+from simclr_tf.evaluation.permutation import Comparison
+
+PROTOCOLS = (
+    "probe",
+    "logistic",
+    "knn",
+    "transfer_linear",
+    "transfer_finetune",
+    "finetune",
+    "supervised",
+)
+ENCODERS = ("checkpoint", "random", "pixels")
+_SPLIT_FIELDS = {"split", "num_examples", "fingerprint"}
+_PACKAGES = ("tensorflow", "numpy", "scipy", "scikit-learn")
+
+
+def split_facts(
+    split: str, num_examples: int, fingerprint: str
+) -> dict[str, Any]:
+    """What `Record.splits` holds of each split."""
+    return {
+        "split": split,
+        "num_examples": num_examples,
+        "fingerprint": fingerprint,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of this library, and of what computes."""
+    return {
+        "simclr_tf": simclr_tf.__version__,
+        **{name: importlib.metadata.version(name) for name in _PACKAGES},
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """An evaluation. Every field must be given; most are checked.
+
+    Attributes:
+        protocol: one of PROTOCOLS.
+        choices: what the protocol leaves open, and what was chosen.
+        encoder: where it came from, in words.
+        encoder_kind: one of ENCODERS; "random" for a network from scratch.
+        encoder_frozen: whether the protocol leaves the encoder alone.
+        encoder_sha256_before, encoder_sha256_after: of all its variables;
+            the same where it is frozen.
+        dataset: its name.
+        splits: {"train": `split_facts`, ..., "test": ...}.
+        label_subset: `LabelSubset.to_record()`, None where all labels count.
+        num_unreadable: images that could not be read and were left out.
+        config: the whole configuration, as a dict.
+        seed: of the evaluation.
+        metric: the name in metrics that the protocol is about.
+        metrics: {name: Estimate}; several scorings of one protocol have a
+            prefix: "k20/top_1".
+        versions: `versions()`.
+        created: ISO 8601, UTC.
+    """
+
+    protocol: str
+    choices: Mapping[str, Any]
+    encoder: str
+    encoder_kind: str
+    encoder_frozen: bool
+    encoder_sha256_before: str
+    encoder_sha256_after: str
+    dataset: str
+    splits: Mapping[str, Mapping[str, Any]]
+    label_subset: Mapping[str, Any] | None
+    num_unreadable: int
+    config: Mapping[str, Any]
+    seed: int
+    metric: str
+    metrics: Mapping[str, Estimate]
+    versions: Mapping[str, str] = dataclasses.field(default_factory=versions)
+    created: str = dataclasses.field(
+        default_factory=lambda: (
+            datetime.datetime.now(datetime.timezone.utc)
+            .replace(microsecond=0)
+            .isoformat()
+        )
+    )
+
+    def __post_init__(self):
+        _require(self.protocol in PROTOCOLS, "protocol", self.protocol)
+        _require(
+            self.encoder_kind in ENCODERS, "encoder_kind", self.encoder_kind
+        )
+        for name in ("encoder", "dataset", "encoder_sha256_before"):
+            _require(getattr(self, name), name, getattr(self, name))
+        _require({"train", "test"} <= set(self.splits), "splits", self.splits)
+        for name, facts in self.splits.items():
+            _require(set(facts) == _SPLIT_FIELDS, f"splits[{name}]", facts)
+        if self.label_subset is not None:
+            _require("ids" in self.label_subset, "label_subset", "no ids")
+        _require(self.metric in self.metrics, "metric", self.metric)
+        for name, estimate in self.metrics.items():
+            fine = len(estimate) == 3 and all(map(math.isfinite, estimate))
+            _require(fine, f"metrics[{name}]", estimate)
+        if self.encoder_frozen and (
+            self.encoder_sha256_before != self.encoder_sha256_after
+        ):
+            raise ValueError(
+                f"The encoder of protocol {self.protocol} is frozen, and its "
+                "variables changed: sha256 "
+                f"{self.encoder_sha256_before[:12]} before, "
+                f"{self.encoder_sha256_after[:12]} after. This is a bug; the "
+                "result is void."
+            )
+
+    @property
+    def estimate(self) -> Estimate:
+        """Of the metric that the protocol is about."""
+        return self.metrics[self.metric]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        record = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+        }
+        return {
+            **record,
+            "metrics": {
+                name: Estimate(*estimate)._asdict()
+                for name, estimate in self.metrics.items()
+            },
+        }
+
+
+def write(
+    path: str,
+    record: Record,
+    *,
+    ids: np.ndarray,
+    labels: np.ndarray,
+    predictions: np.ndarray,
+) -> None:
+    """Writes <path>.npz, and then <path>.json.
+
+    Args:
+        path: without a suffix; any file system.
+        record: the record.
+        ids: int64[M], of the test examples.
+        labels: int64[M], or int64[M, K] for several labels.
+        predictions: of the same shape: classes, or 0 and 1.
+
+    Raises:
+        ValueError: arrays that do not fit each other or the record.
+    """
+    if labels.shape != predictions.shape or len(ids) != len(labels):
+        raise ValueError(
+            "Ids, labels and predictions must be of the same examples. "
+            f"Received: {ids.shape}, {labels.shape}, {predictions.shape}."
+        )
+    text = json.dumps(record.to_dict(), allow_nan=False)
+    files.write_npz(
+        f"{path}.npz",
+        {"ids": ids, "labels": labels, "predictions": predictions},
+    )
+    files.write_json(f"{path}.json", json.loads(text))
+
+
+def read(path: str) -> Record:
+    """Reads <path>.json, with or without its suffix.
+
+    Raises:
+        ValueError: it is damaged, or not a record.
+    """
+    path = _without_suffix(path) + ".json"
+    if not files.gfile.exists(path):
+        raise ValueError(f"{path} does not exist.")
+    content = files.read_json(path)
+    names = {field.name for field in dataclasses.fields(Record)}
+    if not isinstance(content, dict) or set(content) != names:
+        found = set(content) if isinstance(content, dict) else set()
+        raise ValueError(
+            f"{path} is not the record of an evaluation: it lacks "
+            f"{', '.join(sorted(names - found)) or 'nothing'}, and has "
+            f"{', '.join(sorted(found - names)) or 'nothing'} too many."
+        )
+    content["metrics"] = {
+        name: Estimate(**estimate)
+        for name, estimate in content["metrics"].items()
+    }
+    return Record(**content)
+
+
+def read_all(paths: list[str]) -> dict[str, Record]:
+    """{path: record} of files, and of every record in folders, sorted.
+
+    Raises:
+        ValueError: there is none, or one is damaged.
+    """
+    found = {}
+    for path in paths:
+        expanded = os.path.expanduser(path)
+        if files.gfile.isdir(expanded):
+            inside = sorted(files.gfile.listdir(expanded))
+            expanded = [
+                os.path.join(expanded, name)
+                for name in inside
+                if name.endswith(".json")
+                and name.removesuffix(".json") + ".npz" in inside
+            ]
+        else:
+            expanded = [expanded]
+        if not expanded:
+            raise ValueError(f"{path} holds no record of an evaluation.")
+        found |= {one: read(one) for one in expanded}
+    return found
+
+
+def compare(first: str, second: str, *, seed: int = 0) -> Comparison:
+    """The permutation test between the predictions of two records.
+
+    Args:
+        first, second: paths of records on the same test examples.
+        seed: of the permutations.
+
+    Raises:
+        ValueError: they are not on the same examples, or of other metrics.
+    """
+    records = [read(path) for path in (first, second)]
+    metrics = [record.metric.split("/")[-1] for record in records]
+    if metrics[0] != metrics[1]:
+        raise ValueError(
+            f"{first} is about {metrics[0]} and {second} about {metrics[1]}."
+        )
+    sides = []
+    for path in (first, second):
+        arrays = files.read_npz(_without_suffix(path) + ".npz")
+        order = np.argsort(arrays["ids"], kind="stable")
+        sides.append({name: array[order] for name, array in arrays.items()})
+    for name in ("ids", "labels"):
+        if not np.array_equal(sides[0][name], sides[1][name]):
+            raise ValueError(
+                f"{first} and {second} are not of the same test examples: "
+                f"their {name} differ."
+            )
+    return permutation.compare(
+        *(
+            permutation.outcomes(metrics[0], s["predictions"], s["labels"])
+            for s in sides
+        ),
+        seed=seed,
+    )
+
+
+def _without_suffix(path: str) -> str:
+    return os.path.expanduser(path).removesuffix(".json").removesuffix(".npz")
+
+
+def _require(condition: Any, name: str, received: Any) -> None:
+    if not condition:
+        raise ValueError(
+            f"A record cannot be made without a valid {name}. Received: "
+            f"{received!r}."
+        )
