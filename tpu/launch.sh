@@ -18,10 +18,15 @@ copy_code() {
     fail "$code is not a git checkout; launch.sh copies what git knows."
   # Changes that are not committed go along; files that git does not know don't.
   revision=$(git -C "$code" -c user.name=launch -c user.email=launch@localhost \
-    stash create)
+    stash create) || true
+  [ -n "$revision" ] || git -C "$code" diff --quiet HEAD ||
+    give_up "git could not collect the changes in $code. Commit them first."
   say "code: $(git -C "$code" describe --always --dirty)"
-  mkdir -p "$code/build"
-  git -C "$code" archive --format=tar.gz --output="$archive" "${revision:-HEAD}"
+  if [ "$DRY_RUN" = 0 ]; then
+    mkdir -p "$code/build"
+    git -C "$code" archive --format=tar.gz --output="$archive" \
+      "${revision:-HEAD}"
+  fi
   run gcloud compute tpus tpu-vm scp "$archive" "$TPU_NAME:code.tar.gz" \
     "${place[@]}" --worker=all ${more_ssh[@]+"${more_ssh[@]}"} ||
     give_up "the code could not be copied to $TPU_NAME; gcloud says why above."
@@ -30,8 +35,9 @@ copy_code() {
 on_code() { # WORKER WHAT FLAGS...
   local worker=$1
   shift
+  quote "$@"
   on_vm "$worker" "cd simclr_tf && GENERATION=$GENERATION HOSTS=$HOSTS\
- bash tpu/vm.sh $(quoted "$@")"
+ bash tpu/vm.sh $QUOTED"
 }
 
 prepare() {

@@ -35,23 +35,22 @@ only_dry_run() {
   esac
 }
 
-# As a shell reads it back: words between spaces, each quoted where needed.
-quoted() {
-  local word line=
+# Sets QUOTED to the words as a shell reads them back, quoted where needed.
+quote() {
+  local word mark="'" inside="'\\''"
+  QUOTED=
   for word in "$@"; do
     case $word in
-      "" | *[!A-Za-z0-9_./:=,@%+-]*)
-        word="'$(printf '%s' "$word" | sed "s/'/'\\\\''/g")'"
-        ;;
+      "" | *[!A-Za-z0-9_./:=,@%+-]*) word="'${word//$mark/$inside}'" ;;
     esac
-    line="$line $word"
+    QUOTED="$QUOTED${QUOTED:+ }$word"
   done
-  printf '%s' "${line# }"
 }
 
 # Prints a command, and runs it unless --dry_run.
 run() {
-  printf '%s\n' "$(quoted "$@")"
+  quote "$@"
+  printf '%s\n' "$QUOTED"
   [ "$DRY_RUN" = 1 ] || "$@"
 }
 
@@ -62,7 +61,8 @@ knob() {
     printf -v "$1" '%s' "$2"
     origin=default
   fi
-  say "$1=$(quoted "${!1}")  ($origin) $3"
+  quote "${!1}"
+  say "$1=$QUOTED  ($origin) $3"
 }
 
 switch() {
@@ -174,7 +174,8 @@ wait_in_queue() {
   local ask=(gcloud compute tpus queued-resources describe "$TPU_NAME"
     "${place[@]}" "--format=value(state.state)")
   say "until it says ACTIVE:"
-  printf '%s\n' "$(quoted "${ask[@]}")"
+  quote "${ask[@]}"
+  printf '%s\n' "$QUOTED"
   [ "$DRY_RUN" = 0 ] || return 0
   for ((look = 0; look < looks; look++)); do
     state=$("${ask[@]}") || state=UNKNOWN
@@ -205,7 +206,8 @@ look_at_vm() {
   local answer type
   local ask=(gcloud compute tpus tpu-vm describe "$TPU_NAME" "${place[@]}"
     "--format=value(state,acceleratorType)")
-  printf '%s\n' "$(quoted "${ask[@]}")"
+  quote "${ask[@]}"
+  printf '%s\n' "$QUOTED"
   STATE=READY
   [ "$DRY_RUN" = 0 ] || return 0
   if ! answer=$("${ask[@]}" 2>&1); then
@@ -226,7 +228,8 @@ look_at_vm() {
 }
 
 # on_vm WORKER COMMAND: runs a shell command line there; its exit status is ours.
+# A connection that died is noticed, instead of waited on.
 on_vm() {
   run gcloud compute tpus tpu-vm ssh "$TPU_NAME" "${place[@]}" --worker="$1" \
-    ${more_ssh[@]+"${more_ssh[@]}"} --command="$2"
+    --ssh-flag=-oServerAliveInterval=30 ${more_ssh[@]+"${more_ssh[@]}"} --command="$2"
 }

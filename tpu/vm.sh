@@ -98,13 +98,14 @@ run() {
 }
 
 stop() {
+  local from=$(($(log_size run) + 1))
   if ! alive run; then
     echo "# nothing runs here"
     return
   fi
   # The group: keeper and run.py. The keeper waits.
   kill -TERM -- "-$(cat "$JOBS/run/pid")"
-  follow run "$(($(log_size run) + 1))" || true
+  follow run "$from" || true
 }
 
 serve() {
