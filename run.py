@@ -1,5 +1,7 @@
 """SimCLR on whatever hardware is there: `python run.py --help`."""
 
+import dataclasses
+import functools
 import os
 import signal
 import sys
@@ -29,7 +31,7 @@ def main(argv: list[str]) -> int:
             defaults=parsed.defaults,
             inherited=_inherited(parsed.given),
         )
-        experiment = _prepare(resolved, parsed)
+        work = _prepare(resolved, parsed)
     except ValueError as error:
         if os.environ.get("SIMCLR_TF_TRACEBACK"):
             raise
@@ -41,7 +43,7 @@ def main(argv: list[str]) -> int:
     from simclr_tf.train import loop, stopping
 
     try:
-        _work(experiment)
+        work()
     except stopping.Stopped as stopped:
         print(
             f"Stopped by {signal.Signals(stopped.signal_number).name} after "
@@ -73,17 +75,21 @@ def _inherited(given):
 
 
 def _prepare(resolved, parsed):
-    """Everything that can be wrong is found here, before any work."""
+    """Everything that can be wrong is found here, before any work.
+
+    Returns:
+        The work, to be called.
+    """
     for name in parsed.ignored:
         print(f"--{name} belongs to the TF1 code: known, and without effect.")
-    if resolved.config.job.train_mode == "pretrain":
+    job = resolved.config.job
+    if job.train_mode == "pretrain":
         for name in ("zero_init_logits_layer", "fine_tune_after_block"):
             if name in parsed.given:
                 print(
                     f"--{name} is for finetune: without effect in pretraining."
                 )
-    follows = resolved.config.job.mode == "eval"
-    if not follows:
+    if job.mode != "eval":
         print(resolved.table())
         if departures := resolved.departures():
             print(
@@ -95,12 +101,20 @@ def _prepare(resolved, parsed):
     # TensorFlow takes seconds to import; what is wrong with the flags has been
     # said by now.
     from simclr_tf.train import run_folder
-    from simclr_tf.train.experiment import Experiment
+
+    if job.mode == "eval":
+        config = run_folder.inherit(resolved.config, parsed.given)
+        return _prepare_follow(config, resolved)
+    if job.mode == "embed":
+        return _prepare_embedding(resolved.config)
+    if job.mode == "evaluate":
+        return _prepare_evaluation(resolved, parsed)
+    return _prepare_training(resolved, parsed)
+
+
+def _place(config):
     from tpu.strategy import make_placement
 
-    config = resolved.config
-    if follows:
-        config = run_folder.inherit(config, parsed.given)
     device = config.device
     placement = make_placement(
         strategy=device.strategy,
@@ -112,32 +126,63 @@ def _prepare(resolved, parsed):
         virtual_devices=device.virtual_devices,
     )
     print(placement.describe())
-    experiment = Experiment(
-        config,
-        origins=resolved.origins,
-        strategy=placement.strategy,
-        device_type=placement.device_type,
-    )
+    return {
+        "strategy": placement.strategy,
+        "device_type": placement.device_type,
+    }
+
+
+def _experiment(config, resolved):
+    from simclr_tf.train.experiment import Experiment
+
+    experiment = Experiment(config, origins=resolved.origins, **_place(config))
     print(experiment.describe(), flush=True)
-    if not follows:
-        experiment.claim_folder(parsed.given)
-    experiment.build()
-    if not follows:
-        experiment.restore()
     return experiment
 
 
-def _work(experiment) -> None:
+def _prepare_training(resolved, parsed):
+    experiment = _experiment(resolved.config, resolved)
+    experiment.claim_folder(parsed.given)
+    experiment.build()
+    experiment.restore()
+    return functools.partial(_train, experiment)
+
+
+def _prepare_follow(config, resolved):
+    experiment = _experiment(config, resolved)
+    experiment.build()
+    return experiment.follow
+
+
+def _prepare_embedding(config):
+    from simclr_tf.train.embedding import Embedding
+
+    job = Embedding(config, **_place(config))
+    print(job.describe(), flush=True)
+    return job.run
+
+
+def _prepare_evaluation(resolved, parsed):
+    from simclr_tf.train import evaluations
+
+    config = resolved.config
+    if config.eval.protocol == "probe":
+        config = evaluations.as_training(config)
+        return _prepare_training(
+            dataclasses.replace(resolved, config=config), parsed
+        )
+    job = evaluations.Evaluation(config, **_place(config))
+    print(job.describe(), flush=True)
+    return job.run
+
+
+def _train(experiment) -> None:
     from simclr_tf.train import scoring, stopping
 
-    mode = experiment.config.job.mode
-    if mode == "eval":
-        experiment.follow()
-        return
     with stopping.StopRequest() as stop:
         experiment.train(stop)
     experiment.export()
-    if mode == "train_then_eval":
+    if experiment.config.job.mode != "train":
         result = experiment.known_result()
         if result is None:
             result = experiment.evaluate()

@@ -327,6 +327,12 @@ class EvalConfig:
         below=1,
         may_change=True,
     )
+    embed_queries: int = option(
+        8,
+        "Of how many images --mode=embed pictures the nearest neighbours.",
+        at_least=1,
+        may_change=True,
+    )
     knn_eval: bool = option(
         False,
         "While pretraining, score the encoder at every checkpoint by its "

@@ -27,6 +27,35 @@ OFFICIAL_PRETRAINING = {
         --train_summary_steps=0""",
 }
 
+_CIFAR10_HEAD = """--mode=train_then_eval --train_mode=finetune
+    --fine_tune_after_block=4 --zero_init_logits_layer=True
+    --variable_schema='(?!global_step|(?:.*/|^)Momentum|head)'
+    --global_bn=False --optimizer=momentum --learning_rate=0.1
+    --weight_decay=0.0 --train_epochs=100 --train_batch_size=512
+    --warmup_epochs=0 --dataset=cifar10 --image_size=32 --eval_split=test
+    --resnet_depth=18 --checkpoint=DIR --model_dir=DIR2 --use_tpu=False"""
+_IMAGENET_HEAD = """--mode=train_then_eval --train_mode=finetune
+    --fine_tune_after_block=4 --zero_init_logits_layer=True
+    --variable_schema='(?!global_step|(?:.*/|^)Momentum|head)'
+    --global_bn=False --optimizer=momentum --learning_rate=0.1
+    --weight_decay=1e-6 --train_epochs=90 --train_batch_size=4096
+    --warmup_epochs=0 --dataset=imagenet2012 --image_size=224
+    --eval_split=validation --data_dir=DATA --checkpoint=DIR --model_dir=DIR2
+    --use_tpu=True --tpu_name=NAME --train_summary_steps=0"""
+_IMAGENET_1PCT = """--mode=train_then_eval --train_mode=finetune
+    --fine_tune_after_block=-1 --zero_init_logits_layer=True
+    --global_bn=True --optimizer=lars --learning_rate=0.005
+    --learning_rate_scaling=sqrt --weight_decay=0 --train_epochs=60
+    --train_batch_size=1024 --warmup_epochs=0
+    --dataset=imagenet2012_subset/1pct --image_size=224 --eval_split=validation
+    --data_dir=DATA --checkpoint=DIR --model_dir=DIR2 --use_tpu=True
+    --tpu_name=NAME --num_proj_layers=3 --ft_proj_selector=1"""
+OFFICIAL_FINE_TUNING = {
+    "cifar10 head": _CIFAR10_HEAD,
+    "imagenet head": _IMAGENET_HEAD,
+    "imagenet 1 %": _IMAGENET_1PCT,
+}
+
 
 def parse(*arguments):
     return definitions.parse(["run.py", *arguments])
@@ -63,10 +92,12 @@ def test_booleans_take_the_no_form():
     assert parse("--use_blur").given == {"use_blur": True}
 
 
-@pytest.mark.parametrize("name", OFFICIAL_PRETRAINING)
-def test_official_pretraining_commands_parse_unchanged(name):
-    command = OFFICIAL_PRETRAINING[name]
-    arguments = shlex.split(command)
+OFFICIAL = {**OFFICIAL_PRETRAINING, **OFFICIAL_FINE_TUNING}
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_official_commands_parse_unchanged(name):
+    arguments = shlex.split(OFFICIAL[name])
     made = resolved(*arguments)
     given = dict(a.removeprefix("--").split("=") for a in arguments)
     ignored = parse(*arguments).ignored
@@ -75,7 +106,7 @@ def test_official_pretraining_commands_parse_unchanged(name):
             continue
         section, _ = config.options()[flag]
         value = getattr(getattr(made.config, section), flag)
-        assert str(value) == text or float(value) == float(text)
+        assert str(value) == text or float(value) == float(text), flag
         assert made.origins[flag] == "flag"
 
 

@@ -30,9 +30,22 @@ def extract(
     """Encodes every example of `data.pipeline.eval_batches` once.
 
     Args:
+        encode, strategy: as in `extractor`.
+        dataset: distributed dataset of images uint8, label, id and mask.
+    """
+    return extractor(encode, strategy=strategy)(dataset)
+
+
+def extractor(
+    encode: Callable[[tf.Tensor], tf.Tensor],
+    *,
+    strategy: tf.distribute.Strategy,
+) -> Callable[[Iterable], Features]:
+    """`extract` to call again and again: it is traced once.
+
+    Args:
         encode: float32[N, S, S, 3] in [0, 1] -> float[N, D], run on every
             replica.
-        dataset: distributed dataset of images uint8, label, id and mask.
         strategy: where the replicas run.
     """
 
@@ -42,14 +55,24 @@ def extract(
         return values, batch["label"], batch["id"], batch["mask"]
 
     step = tf.function(lambda batch: strategy.run(on_replica, args=(batch,)))
-    columns = ([], [], [])
-    for batch in dataset:
-        # Replicas hold consecutive slices, so their order is the source's.
-        parts = [strategy.experimental_local_results(x) for x in step(batch)]
-        for *kept, mask in zip(*parts, strict=True):
-            for column, part in zip(columns, kept, strict=True):
-                column.append(part.numpy()[mask.numpy()])
-    return Features(*(np.concatenate(column) for column in columns))
+
+    def call(dataset):
+        columns = ([], [], [])
+        for batch in dataset:
+            # Replicas hold consecutive slices: their order is the source's.
+            parts = map(strategy.experimental_local_results, step(batch))
+            for *kept, mask in zip(*parts, strict=True):
+                for column, part in zip(columns, kept, strict=True):
+                    column.append(part.numpy()[mask.numpy()])
+        return Features(*(np.concatenate(column) for column in columns))
+
+    return call
+
+
+def labelled(found: Features) -> Features:
+    """Those that have a label."""
+    kept = found.labels >= 0
+    return Features(*(column[kept] for column in found))
 
 
 def raw_pixels(images: tf.Tensor) -> tf.Tensor:

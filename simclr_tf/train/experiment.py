@@ -24,12 +24,15 @@ from simclr_tf.train import (
     assembly,
     checkpoints,
     inputs,
+    knn_watch,
     loading,
     loop,
     precision,
+    recording,
     scoring,
 )
 from simclr_tf.train.evaluator import Evaluator
+from simclr_tf.train.knn_watch import KnnWatch
 from simclr_tf.train.plan import make_plan
 from simclr_tf.train.pretrain import PretrainTrainer
 from simclr_tf.train.progress import Progress
@@ -87,6 +90,7 @@ class Experiment:
             scoring.check_budgets(
                 config.eval.linear_eval_labels, self.train_source
             )
+        self._check_knn()
         self._check_images()
 
     def describe(self) -> str:
@@ -135,6 +139,7 @@ class Experiment:
             optim.optimizer,
             head=self.model.probe_variables,
         )
+        self._knn_watch = self._make_knn_watch()
         self.checkpoints = checkpoints.Checkpoints(
             self.folder.path,
             checkpoints.named_variables(
@@ -162,7 +167,9 @@ class Experiment:
                 with_linear_head=self.config.model.restore_linear_head,
             )
             print(loaded.describe(), flush=True)
-            self._note_start(loaded)
+            self._note_start(loaded.to_dict())
+        elif not self._pretrains:
+            self._note_start({"checkpoint": None})
 
     def build_model(self) -> SimClr:
         """A new model with the weights that the seed gives it."""
@@ -203,7 +210,7 @@ class Experiment:
             loop.train(
                 self._trainer(),
                 self.plan,
-                save=self.checkpoints.save,
+                save=functools.partial(self._save, reporter, progress),
                 log=reporter.log,
                 check=self._check_corrupt,
                 progress=progress,
@@ -219,11 +226,21 @@ class Experiment:
                 f"{', '.join(self.corrupt.names()[:10])}"
             )
 
+    def _save(self, reporter: Reporter, progress: Progress, step: int) -> None:
+        self.checkpoints.save(step)
+        if self._knn_watch is not None:
+            scalars = self._knn_watch()
+            reporter.log(step, scalars)
+            shown = (f"{k} {v:.1%}" for k, v in scalars.items())
+            progress.note(f"Nearest neighbours: {', '.join(shown)}")
+
     def evaluate(self) -> dict[str, Any]:
         """Scores the weights in hand; writes and returns the result."""
         result: dict[str, Any] = {"global_step": self.step}
         if self.eval_source is not None:
-            if self.model.linear_head is not None:
+            if not self._pretrains:
+                result |= self._classifier_result()
+            elif self.model.linear_head is not None:
                 result |= self._probe_result()
             if self.config.eval.linear_eval_labels and self._pretrains:
                 result |= self._few_label_results()
@@ -271,6 +288,39 @@ class Experiment:
         steps = self.config.eval.eval_steps or -1
         return evaluator.evaluate(tf.constant(steps, tf.int32))
 
+    def _classifier_result(self) -> dict[str, Any]:
+        """The official keys, and a record, from one pass over the split."""
+        options, steps = self.config.eval, self.config.eval.eval_steps
+        found = features.extract(
+            lambda images: self.model(images, training=False).logits,
+            self._examples(
+                self.eval_source, steps * options.eval_batch_size or None
+            ),
+            strategy=self.strategy,
+        )
+        found = features.labelled(found)
+        record = recording.write_of_run(
+            self.config,
+            logits=found,
+            splits={"train": self.train_source, "test": self.eval_source},
+            label_subset=self.label_subset,
+            start=files.read_json(self.folder.file(_START)),
+            encoder_sha256=hashing.variables_sha256(
+                self.model.encoder.variables
+            ),
+            step=self.step,
+            num_unreadable=self.corrupt.count(),
+        )
+        decay = optim_policy.l2_loss(
+            self.decayed, self.config.optim.weight_decay
+        )
+        return {
+            "eval/label_top_1_accuracy": record.metrics["top_1"].value,
+            "eval/label_top_5_accuracy": record.metrics["top_5"].value,
+            "eval/regularization_loss": float(decay),
+            "eval/num_examples": len(found.labels),
+        }
+
     def _few_label_results(self) -> dict[str, float]:
         options = self.config.eval
         with self.strategy.scope():
@@ -289,6 +339,18 @@ class Experiment:
             num_classes=self.train_source.num_classes,
             num_draws=options.linear_eval_draws,
             seed=self.config.job.seed,
+        )
+
+    def _make_knn_watch(self) -> KnnWatch | None:
+        if not self.config.eval.knn_eval or self.eval_source is None:
+            return None
+        limit = knn_watch.MAX_EXAMPLES
+        return KnnWatch(
+            lambda images: self.model(images, training=False).features,
+            train=lambda: self._examples(self.train_source, limit),
+            test=lambda: self._examples(self.eval_source, limit),
+            strategy=self.strategy,
+            num_classes=self.train_source.num_classes,
         )
 
     def _examples(self, source: sources.Source, limit: int | None = None):
@@ -391,6 +453,14 @@ class Experiment:
         if seen_whole or self.corrupt.count() > (2 * limit + 0.01) * scanned:
             self.corrupt.check(limit, scanned)
 
+    def _check_knn(self) -> None:
+        labelled = self.eval_source is not None and self.train_source.has_labels
+        if self.config.eval.knn_eval and not labelled:
+            raise ValueError(
+                "--knn_eval needs labels in --train_split="
+                f"{self.train_source.split} and in --eval_split. Leave it out."
+            )
+
     def _check_corrupt(self) -> None:
         try:
             self.corrupt.check(
@@ -400,17 +470,16 @@ class Experiment:
         except ValueError as error:
             raise loop.Halted(str(error)) from error
 
-    def _note_start(self, loaded: loading.Loaded) -> None:
+    def _note_start(self, start: Mapping[str, Any]) -> None:
         """start_weights.json: what the run was built upon."""
         frozen = assembly.frozen_variables(self.model, self.config)
         files.write_json(
             self.folder.file(_START),
             {
-                "checkpoint": loaded.path,
-                "step": loaded.step,
-                "restored": list(loaded.matched),
-                "left_out": dict(loaded.left_out),
-                "new": dict(loaded.new),
+                **start,
+                "encoder_sha256": hashing.variables_sha256(
+                    self.model.encoder.variables
+                ),
                 "frozen_sha256": hashing.variables_sha256(frozen),
             },
         )

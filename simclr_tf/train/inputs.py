@@ -51,9 +51,14 @@ def open_training(config: Config) -> tuple[Source, LabelSubset | None]:
     """
     data = config.data
     source = open_split(config, data.train_split)
-    if config.job.train_mode != "pretrain" and not source.has_labels:
+    job = config.job
+    needs_labels = job.train_mode != "pretrain" or job.mode == "evaluate"
+    if needs_labels and not source.has_labels:
+        name = f"--train_mode={job.train_mode}"
+        if job.mode == "evaluate":
+            name = "--mode=evaluate"
         raise ValueError(
-            f"--train_mode={config.job.train_mode} needs labels, and "
+            f"{name} needs labels, and "
             f"--train_split={data.train_split} of {source.name} has none. "
             "Subfolders are classes; --label_key names a feature."
         )

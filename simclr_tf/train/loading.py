@@ -77,6 +77,16 @@ class Loaded:
     left_out: Mapping[str, str]
     new: Mapping[str, str]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "checkpoint": self.path,
+            "step": self.step,
+            "restored": list(self.matched),
+            "left_out": dict(self.left_out),
+            "new": dict(self.new),
+        }
+
     def describe(self) -> str:
         """For the reader of the log: counts, and the reasons."""
         lines = [

@@ -156,6 +156,26 @@ def test_ten_classes_to_five(go, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_thousand_classes_to_ten(go, tmp_path, data_dir):
+    many = str(tmp_path / "tfds")
+    write_tfds(
+        "many_kinds",
+        many,
+        num_classes=1000,
+        splits={"train": 40},
+        image_shape=(16, 16, 3),
+    )
+    start = tmp_path / "start"
+    arguments = ("--dataset=many_kinds", "--image_size=16", "--train_steps=1")
+    places = (f"--data_dir={many}", f"--model_dir={start}")
+    assert run.main(["run.py", *WIDTH, *SHORT, *arguments, *places]) == 0
+    assert weights(start)["linear_head:bias"].shape == (1000,)
+    ten = ("--dataset=cifar10", f"--data_dir={data_dir}", "--train_steps=1")
+    assert go(*ten, checkpoint=start) == 0, go.err
+    assert weights(tmp_path / "run")["linear_head:bias"].shape == (10,)
+
+
+@pytest.mark.slow
 def test_selector_takes_projection_layers_along(go, pretrained, tmp_path):
     status = go("--ft_proj_selector=1", "--train_steps=2")
     assert status == 0, go.err

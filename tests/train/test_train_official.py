@@ -1,4 +1,4 @@
-"""The official READMEs' pretraining commands, typed unchanged, start.
+"""The official READMEs' commands, typed unchanged, start.
 
 Each runs on a tiny data set of the real name and features; what stands after
 the command only makes it short.
@@ -10,13 +10,14 @@ import shlex
 import pytest
 
 import run
-from tests.test_flags import OFFICIAL_PRETRAINING
+from tests.test_flags import OFFICIAL, OFFICIAL_FINE_TUNING
 from tests.tiny_datasets import write_tfds
 
 
 def words(name, **places):
-    command = OFFICIAL_PRETRAINING[name]
-    for place, path in places.items():
+    command = OFFICIAL[name]
+    # Longer names first: DIR is a part of DIR2.
+    for place, path in sorted(places.items(), reverse=True):
         command = command.replace(place, str(path))
     return shlex.split(command)
 
@@ -87,3 +88,57 @@ def test_imagenet_command_trains_without_the_tpu(tmp_path, capsys):
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["eval/num_examples"] == 4
     assert result["eval_split"] == "validation"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OFFICIAL_FINE_TUNING)
+def test_fine_tuning_commands_train(tmp_path, capsys, name):
+    """On a checkpoint that is thin and briefly trained; then unchanged."""
+    data_dir, start = tmp_path / "tfds", tmp_path / "start"
+    if name == "cifar10 head":
+        sizes, depth, pixels = {"train": 520, "test": 20}, 18, 32
+        write_tfds("cifar10", str(data_dir), splits=sizes)
+    else:
+        sizes, depth, pixels = {"train": 20, "validation": 8}, 10, 64
+        write_tfds(
+            "imagenet2012",
+            str(data_dir),
+            splits=sizes,
+            image_shape=(None, None, 3),
+            sizes=[(60, 80), (75, 50)],
+            num_classes=1000,
+            encoding_format="jpeg",
+        )
+        write_tfds(
+            "imagenet2012_subset",
+            str(data_dir),
+            splits=sizes,
+            config="1pct",
+            image_shape=(None, None, 3),
+            sizes=[(60, 80), (75, 50)],
+            num_classes=1000,
+            encoding_format="jpeg",
+        )
+    pretraining = [
+        "--train_steps=1",
+        "--train_batch_size=8",
+        "--warmup_epochs=0",
+        "--width_multiplier=0.125",
+        "--num_proj_layers=3",
+        f"--resnet_depth={depth}",
+        f"--image_size={pixels}",
+        f"--dataset={'cifar10' if depth == 18 else 'imagenet2012'}",
+        f"--data_dir={data_dir}",
+        f"--model_dir={start}",
+    ]
+    assert run.main(["run.py", *pretraining]) == 0
+    arguments = words(name, DATA=data_dir, DIR=start, DIR2=tmp_path / "run")
+    short = ["--train_steps=2", f"--data_dir={data_dir}"]
+    if depth == 10:
+        short += ["--use_tpu=False", "--tpu_name=", "--train_batch_size=8"]
+        short += ["--eval_batch_size=8"]
+    status = run.main(["run.py", *arguments, *short])
+    assert status == 0, capsys.readouterr().err
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    sizes.pop("train")
+    assert result["eval/num_examples"] == sum(sizes.values())

@@ -446,3 +446,14 @@ def test_changing_the_model_on_resume_is_refused(go, tmp_path):
     assert go("--train_steps=1", "--proj_out_dim=16") == 2
     assert "--proj_out_dim=16, was 8" in go.err
     assert_same_weights(weights(tmp_path / "run", 1), before)
+
+
+def test_knn_eval_scores_at_every_checkpoint(go, tmp_path):
+    status = go("--knn_eval", "--train_steps=4", "--checkpoint_steps=2")
+    assert status == 0, go.err
+    assert go.out.count("Nearest neighbours: knn/k20_top_1 ") == 2
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    found = [x for x in map(json.loads, lines) if "knn/k200_top_1" in x]
+    assert [x["step"] for x in found] == [2, 4]
+    # Ten classes of handwriting: even an untrained encoder knows some.
+    assert all(0.3 < x["knn/k20_top_1"] <= 1 for x in found)

@@ -1,0 +1,50 @@
+"""--knn_eval: how good the encoder is by now, without any training."""
+
+from collections.abc import Callable, Iterable
+
+import tensorflow as tf
+
+from simclr_tf.evaluation import features, knn, metrics
+
+KS = (20, 200)
+# Of each split; a quick look, not the record (--mode=evaluate --protocol=knn).
+MAX_EXAMPLES = 10_000
+
+
+class KnnWatch:
+    """Top-1 of weighted nearest neighbours; traced once, called often.
+
+    Args:
+        encode: float32[N, S, S, 3] in [0, 1] -> float[N, D].
+        train, test: give a distributed dataset of labelled examples.
+        strategy: where the replicas run.
+        num_classes: K.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[tf.Tensor], tf.Tensor],
+        *,
+        train: Callable[[], Iterable],
+        test: Callable[[], Iterable],
+        strategy: tf.distribute.Strategy,
+        num_classes: int,
+    ):
+        self._extract = features.extractor(encode, strategy=strategy)
+        self._train, self._test = train, test
+        self._num_classes = num_classes
+
+    def __call__(self) -> dict[str, float]:
+        """knn/k<k>_top_1, in [0, 1], for every k that the examples allow."""
+        train, test = (
+            features.labelled(self._extract(split()))
+            for split in (self._train, self._test)
+        )
+        ks = [k for k in KS if k <= len(train.labels)]
+        scores = knn.knn_scores(
+            train, test, num_classes=self._num_classes, ks=ks
+        )
+        return {
+            f"knn/k{k}_top_1": metrics.value("top_1", scores[k], test.labels)
+            for k in ks
+        }

@@ -1,0 +1,187 @@
+"""From what a job came to, to its record."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from simclr_tf.config import Config
+from simclr_tf.data.sources import Source
+from simclr_tf.evaluation import metrics, records
+from simclr_tf.evaluation.features import Features
+from simclr_tf.evaluation.label_subsets import LabelSubset
+from simclr_tf.evaluation.records import Record
+
+
+def name_of(config: Config) -> str:
+    """What tells a record from others of the same encoder."""
+    data, scored = config.data, config.eval
+    parts = [scored.protocol, data.dataset.replace("/", "_")]
+    if data.labels_per_class:
+        parts.append(f"{data.labels_per_class}_per_class")
+    if data.label_fraction:
+        parts.append(f"{data.label_fraction:g}_of_labels")
+    if data.labels_per_class or data.label_fraction:
+        parts.append(f"draw{data.label_seed}")
+    if scored.encoder != "checkpoint":
+        parts.append(scored.encoder)
+    if config.job.seed:
+        parts.append(f"seed{config.job.seed}")
+    return "_".join(parts)
+
+
+def write(
+    path: str,
+    *,
+    config: Config,
+    protocol: str,
+    choices: Mapping[str, Any],
+    encoder: str,
+    encoder_frozen: bool,
+    encoder_sha256: tuple[str, str],
+    splits: Mapping[str, Source],
+    label_subset: LabelSubset | None,
+    scores: Mapping[str, np.ndarray],
+    metric: str,
+    test: Features,
+    num_unreadable: int,
+) -> Record:
+    """Scores the test examples; writes <path>.json and the predictions.
+
+    Args:
+        path: without a suffix.
+        config: of the job.
+        protocol, choices, encoder, encoder_frozen: as `records.Record` has
+            them.
+        encoder_sha256: before and after.
+        splits: {"train": source, "test": source, ...}.
+        label_subset: the labels used, None for all.
+        scores: prefix of the metrics' names -> float[M, K]; the predictions
+            that are kept are the first's.
+        metric: what the protocol is about, without a prefix.
+        test: labels and ids of the test examples.
+        num_unreadable: images left out.
+    """
+    estimates = {
+        _prefixed(prefix, name): estimate
+        for prefix, each in scores.items()
+        for name, estimate in metrics.evaluate(
+            each, test.labels, seed=config.job.seed
+        ).items()
+    }
+    prefix, first = next(iter(scores.items()))
+    record = Record(
+        protocol=protocol,
+        choices=choices,
+        encoder=encoder,
+        encoder_kind=_kind(config),
+        encoder_frozen=encoder_frozen,
+        encoder_sha256_before=encoder_sha256[0],
+        encoder_sha256_after=encoder_sha256[1],
+        dataset=splits["test"].name,
+        splits={
+            name: records.split_facts(s.split, s.num_examples, s.fingerprint)
+            for name, s in splits.items()
+        },
+        label_subset=label_subset and label_subset.to_record(),
+        num_unreadable=num_unreadable,
+        config=config.to_dict(),
+        seed=config.job.seed,
+        metric=_prefixed(prefix, metric),
+        metrics=estimates,
+    )
+    records.write(
+        path,
+        record,
+        ids=test.ids,
+        labels=test.labels,
+        predictions=_predictions(first, test.labels),
+    )
+    print(_report(record))
+    print(f"Record: {path}.json")
+    return record
+
+
+def write_of_run(
+    config: Config,
+    *,
+    logits: Features,
+    splits: Mapping[str, Source],
+    label_subset: LabelSubset | None,
+    start: Mapping[str, Any],
+    encoder_sha256: str,
+    step: int,
+    num_unreadable: int,
+) -> Record:
+    """The record of a classifier that was trained as a run.
+
+    Of --mode=evaluate it lies with the other records, else in the model_dir.
+
+    Args:
+        config, splits, label_subset, num_unreadable: as in `write`.
+        logits: of the test examples, with labels and ids.
+        start: start_weights.json.
+        encoder_sha256: of the encoder now.
+        step: global step.
+    """
+    path = os.path.expanduser(config.model_dir)
+    if config.job.mode != "evaluate":
+        path = os.path.join(path, "record")
+    protocol, optim, model = config.job.train_mode, config.optim, config.model
+    frozen = protocol == "finetune" and model.fine_tune_after_block == 4
+    choices = {
+        "optimizer": optim.optimizer,
+        "learning_rate": optim.learning_rate,
+        "learning_rate_scaling": optim.learning_rate_scaling,
+        "learning_rate_schedule": "cosine",
+        "weight_decay": optim.weight_decay,
+        "batch_size": optim.train_batch_size,
+        "steps": step,
+        "ft_proj_selector": model.ft_proj_selector,
+        "fine_tune_after_block": model.fine_tune_after_block,
+    }
+    return write(
+        path,
+        config=config,
+        protocol="probe" if frozen else protocol,
+        choices=choices,
+        encoder=start["checkpoint"] or "from scratch",
+        encoder_frozen=frozen,
+        encoder_sha256=(start["encoder_sha256"], encoder_sha256),
+        splits=splits,
+        label_subset=label_subset,
+        scores={"": logits.values},
+        metric="top_1",
+        test=logits,
+        num_unreadable=num_unreadable,
+    )
+
+
+def _kind(config: Config) -> str:
+    supervised = config.job.train_mode == "supervised"
+    return "random" if supervised else config.eval.encoder
+
+
+def _prefixed(prefix: str, name: str) -> str:
+    return f"{prefix}/{name}" if prefix else name
+
+
+def _predictions(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    if labels.ndim == 1:
+        return scores.argmax(axis=1)
+    return (scores > 0).astype(np.int64)  # one classifier for each class
+
+
+def _report(record: Record) -> str:
+    """A record in words, for a terminal."""
+    test = record.splits["test"]
+    lines = [
+        f"{record.protocol} on {test['num_examples']} images of "
+        f"{record.dataset} {test['split']}, 95 % intervals:"
+    ]
+    lines += [
+        f"  {name:<20}{one.value:>7.1%}  [{one.low:.1%}, {one.high:.1%}]"
+        for name, one in record.metrics.items()
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,132 @@
+"""--mode=evaluate and --mode=embed through run.py."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import run
+from simclr_tf.evaluation import records
+from tests.tiny_datasets import write_tfds
+
+SHORT = ("--eval_batch_size=32",)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("tfds"))
+    write_tfds(
+        "cifar10",
+        folder,
+        splits={"train": 200, "test": 60},
+        image_shape=(16, 16, 3),
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pretrained(data_dir, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pretrained")
+    arguments = (
+        "--dataset=cifar10",
+        "--image_size=16",
+        "--resnet_depth=10",
+        "--width_multiplier=0.125",
+        "--train_batch_size=32",
+        "--warmup_epochs=0",
+        "--train_steps=2",
+        "--keep_hub_module_max=0",
+        f"--data_dir={data_dir}",
+        f"--model_dir={folder}",
+    )
+    assert run.main(["run.py", *arguments]) == 0
+    return folder
+
+
+@pytest.fixture
+def go(pretrained, capsys):
+    def call(*arguments):
+        status = run.main(
+            ["run.py", *SHORT, f"--checkpoint={pretrained}", *arguments]
+        )
+        out = capsys.readouterr()
+        call.out, call.err = out.out, out.err
+        return status
+
+    return call
+
+
+def record(pretrained, name):
+    path = pretrained / "evaluations" / f"{name}.json"
+    records.read(str(path))
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize(
+    "flags, name",
+    [
+        ((), "knn_cifar10"),
+        (("--encoder=random",), "knn_cifar10_random"),
+        (("--encoder=pixels",), "knn_cifar10_pixels"),
+    ],
+)
+def test_knn_of_every_encoder(go, pretrained, flags, name):
+    assert go("--mode=evaluate", "--protocol=knn", *flags) == 0, go.err
+    made = record(pretrained, name)
+    assert set(made["metrics"]) >= {"k20/top_1", "k200/top_1"}
+    best = made["metrics"]["k20/top_1"]
+    # The tiny classes differ in colour: pixels alone tell them apart.
+    assert 0.2 < best["low"] <= best["value"] <= best["high"] <= 1
+    assert made["splits"]["test"]["num_examples"] == 60
+    assert made["encoder_sha256_before"] == made["encoder_sha256_after"]
+    kept = np.load(pretrained / "evaluations" / f"{name}.npz")
+    right = (kept["predictions"] == kept["labels"]).mean()
+    assert right == pytest.approx(best["value"])
+
+
+def test_logistic_on_few_labels(go, pretrained):
+    flags = ("--labels_per_class=5", "--holdout_fraction=0.4")
+    assert go("--mode=evaluate", *flags) == 0, go.err
+    made = record(pretrained, "logistic_cifar10_5_per_class_draw0")
+    assert made["label_subset"]["num_examples"] == 50
+    assert made["choices"]["num_validation"] == 20
+    assert made["choices"]["l2"] in [p["l2"] for p in made["choices"]["path"]]
+    assert "top_1" in go.out
+
+
+def test_the_probe_is_a_run_and_a_record(go, pretrained):
+    flags = ("--protocol=probe", "--train_epochs=2", "--train_batch_size=32")
+    assert go("--mode=evaluate", *flags) == 0, go.err
+    made = record(pretrained, "probe_cifar10")
+    assert made["encoder_sha256_before"] == made["encoder_sha256_after"]
+    assert made["protocol"] == "probe" and made["encoder_frozen"]
+    assert made["config"]["model"]["fine_tune_after_block"] == 4
+    assert made["config"]["optim"]["optimizer"] == "momentum"
+    assert 0 <= made["metrics"]["top_1"]["value"] <= 1
+
+
+def test_embedding_writes_features_and_neighbours(go, pretrained):
+    assert go("--mode=embed", "--train_split=test", "--embed_queries=3") == 0
+    folder = pretrained / "embeddings"
+    found = np.load(folder / "features.npz")
+    assert found["features"].shape == (60, 64)
+    assert len(set(found["ids"])) == len(found["names"]) == 60
+    assert set(found["labels"]) == set(range(10))
+    picture = tf.io.decode_png((folder / "neighbours.png").read_bytes())
+    assert picture.shape[-1] == 3 and picture.shape[0] >= 3 * 16
+
+
+@pytest.mark.parametrize(
+    "flags, told",
+    [
+        (("--mode=evaluate", "--eval_split=nothing"), "--eval_split"),
+        (("--mode=evaluate", "--checkpoint="), "--checkpoint"),
+        (("--mode=train",), "--checkpoint"),
+        (("--mode=evaluate", "--holdout_fraction=0.001"), "--holdout"),
+        (("--mode=embed", "--train_split=nothing"), "--train_split"),
+    ],
+)
+def test_what_cannot_be_evaluated_costs_one_line(go, flags, told):
+    assert go(*flags) == 2
+    assert told in go.err and len(go.err.strip().splitlines()) == 1
