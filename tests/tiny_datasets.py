@@ -64,7 +64,7 @@ def write_tfds(
             takes an open file for an image, as it is.
         seed: of the images' noise.
     """
-    builder = _builder_class(
+    builder = builder_class(
         name,
         features=_features(
             image_key,
@@ -90,6 +90,11 @@ def write_tfds(
         config=config,
         version=version or _real_version(name, config),
     )(data_dir=str(data_dir), file_format=file_format)
+    return prepare(builder, num_shards=num_shards)
+
+
+def prepare(builder, *, num_shards=1):
+    """Writes the data of a builder, without a word; returns it."""
     quiet = io.StringIO()
     with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
         builder.download_and_prepare(
@@ -145,7 +150,16 @@ def _real_version(name, config):
     return str((real_config and real_config.version) or real.VERSION)
 
 
-def _builder_class(dataset, *, features, keys, examples, config, version):
+def builder_class(dataset, *, features, keys, examples, config, version):
+    """A TFDS builder of this name and these features.
+
+    Args:
+        dataset, config, version: its name.
+        features, keys: what TFDS knows of it.
+        examples: .splits, a dict of names, and .of_split(split), which yields
+            (key, example).
+    """
+
     class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         name = dataset
         VERSION = tfds.core.Version(version)

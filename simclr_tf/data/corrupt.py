@@ -157,12 +157,13 @@ def read_or_blank(records, pick, *, blank, log=None):
         the image could be read.
     """
     index = pick["index"]
+    no_label = tf.fill(records.label_shape, tf.constant(-1, tf.int64))
 
     def attempted(attempt):
         image, label = tf.cond(
             attempt == 0,
             lambda: records.read(pick, index),
-            lambda: (blank, tf.constant(-1, tf.int64)),
+            lambda: (blank, no_label),
         )
         image.set_shape([None, None, 3])
         return image, label, attempt

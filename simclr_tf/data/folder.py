@@ -7,7 +7,8 @@
 
 A folder that has `data_dir/<split>/` uses it for that split. One without
 split folders is all "train". Either takes slices as in TFDS, `train[:90%]` and
-`train[90%:]`, of a fixed shuffling by the hashes of the paths.
+`train[90%:]`, of a fixed shuffling by the hashes of the paths, and sums of
+these, `train+val`.
 
 Files with the suffix of an image, and others that start like one, count as
 images; what kind they are is seen from their bytes. The rest, and names that
@@ -22,7 +23,13 @@ from concurrent import futures
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf.data.records import Records, Source, decoded, read_rgb
+from simclr_tf.data.records import (
+    Records,
+    Source,
+    decoded,
+    joined,
+    read_rgb,
+)
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 # Folders of these names split a data set; they are not classes.
@@ -45,7 +52,8 @@ def open_folder(
     """Opens a folder of images.
 
     Args:
-        split: "train", or the name of a split folder, with or without slice.
+        split: "train", or the name of a split folder, with or without slice,
+            or a sum of these.
         data_dir: the folder, on any file system that TensorFlow can read.
         cache: decode every image once and keep it in memory.
         in_memory_limit_mb: how much cache may take.
@@ -56,6 +64,17 @@ def open_folder(
     Raises:
         ValueError: no such folder or split, or no images in it.
     """
+    if "+" in split:
+        parts = [
+            open_folder(
+                split=part,
+                data_dir=data_dir,
+                cache=cache,
+                in_memory_limit_mb=in_memory_limit_mb,
+            )
+            for part in split.split("+")
+        ]
+        return joined(parts, split=split)
     root = _existing_folder(data_dir)
     name, start, stop = _parse_split(split)
     splits = _split_folders(root)
@@ -196,7 +215,7 @@ def _parse_split(split: str):
     if not match:
         raise ValueError(
             f"split {split!r} of a folder is not a name, or a name with one"
-            " slice such as train[:90%] or train[100:]."
+            " slice such as train[:90%] or train[100:], or a sum of these."
         )
     return match.groups()
 

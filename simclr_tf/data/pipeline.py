@@ -135,7 +135,8 @@ def eval_batches(
         threadpool_size: threads of a pool for this pipeline only.
 
     Returns:
-        Dataset of dicts: "images" uint8[N, S, S, 3], "label" int64[N],
+        Dataset of dicts: "images" uint8[N, S, S, 3], "label" int64[N] (or
+        int64[N, K] of a source with several labels),
         "id" int64[N] (-1 for padding), "mask" bool[N].
 
     Raises:
@@ -148,11 +149,12 @@ def eval_batches(
         num_examples = min(num_examples, max_examples)
     blank = tf.zeros([_BLANK_SIDE, _BLANK_SIDE, 3], tf.uint8)
     missing = tf.constant(-1, tf.int64)
+    no_label = tf.fill(records.label_shape, missing)
 
     def example(image, label, sample_id, mask):
         return {
             "images": view(image),
-            "label": tf.where(mask, label, missing),
+            "label": tf.where(mask, label, no_label),
             "id": sample_id,
             "mask": mask,
         }
@@ -173,7 +175,7 @@ def eval_batches(
         num_parallel_calls=num_parallel_calls,
     )
     padding = tf.data.Dataset.from_tensors(
-        (blank, missing, missing, tf.constant(False))
+        (blank, no_label, missing, tf.constant(False))
     )
     examples = examples.concatenate(padding.map(example).repeat())
     num_global_batches = -(-num_examples // global_batch_size)

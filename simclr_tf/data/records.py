@@ -9,7 +9,8 @@ then another of the pick's `choices` can take its place. `Records` and
 """
 
 import dataclasses
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -35,6 +36,8 @@ class Source:
         fingerprint: the same for the same data and split, wherever it lies.
         records: how to get at the images.
         ignored_files: of a folder, those that hold no image.
+        several_labels: whether an image may show several classes; its label
+            is then int64[num_classes]: 1 present, 0 absent, -1 not counted.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Source:
     fingerprint: str
     records: Any = dataclasses.field(repr=False)
     ignored_files: int = 0
+    several_labels: bool = False
 
     @property
     def has_labels(self) -> bool:
@@ -62,7 +66,8 @@ class Records:
 
     Attributes:
         payload: uint8[n, H, W, C], or string[n] of encoded images or paths.
-        labels: int64[n], -1 where there is none.
+        labels: int64[n], -1 where there is none; or int64[n, K], see
+            `Source.several_labels`.
         ids: int64[n], the same for an example whatever the order or split.
         decode: an element of payload -> uint8[h, w, 3].
         name_of: int64[...] of indexes -> string[...], for messages.
@@ -81,6 +86,11 @@ class Records:
     @property
     def num_examples(self) -> int:
         return self.labels.shape[0]
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """() for one label an image, (K,) for several."""
+        return tuple(self.labels.shape[1:])
 
     def training_picks(
         self, *, seed, start_step, global_batch_size, num_hosts, host
@@ -143,7 +153,7 @@ class Records:
         return self.name_of(index)
 
     def read(self, pick, index):
-        """uint8[h, w, 3] and label int64[]."""
+        """uint8[h, w, 3] and label int64[] or int64[K]."""
         del pick
         image = self.decode(tf.gather(self.payload, index))
         return image, tf.gather(self.labels, index)
@@ -206,6 +216,45 @@ def decoded(records: Records, *, limit_bytes: int) -> Records:
         decode=_parse_pixels,
         storage="pixels",
         can_fail=can_fail,
+    )
+
+
+def joined(parts: Sequence[Source], *, split: str) -> Source:
+    """Sources of random access, one behind the other, with their own ids.
+
+    Raises:
+        ValueError: two examples have the same id.
+    """
+    each = [part.records for part in parts]
+    with tf.device("CPU:0"):
+        ids = tf.concat([records.ids for records in each], axis=0)
+        names = tf.concat(
+            [r.name_of(tf.range(r.num_examples, dtype=tf.int64)) for r in each],
+            axis=0,
+        )
+        payload = tf.concat([records.payload for records in each], axis=0)
+        labels = tf.concat([records.labels for records in each], axis=0)
+    if tf.size(tf.unique(ids)[0]) < tf.size(ids):
+        raise ValueError(
+            f"split {split!r}: its parts have images of the same class and"
+            " name, or overlap. Rename them."
+        )
+    records = dataclasses.replace(
+        each[0],
+        payload=payload,
+        labels=labels,
+        ids=ids,
+        name_of=lambda index: tf.gather(names, index),
+        can_fail=any(records.can_fail for records in each),
+    )
+    fingerprints = "+".join(part.fingerprint for part in parts)
+    return dataclasses.replace(
+        parts[0],
+        split=split,
+        num_examples=records.num_examples,
+        fingerprint=hashlib.sha256(fingerprints.encode()).hexdigest()[:16],
+        records=records,
+        ignored_files=sum(part.ignored_files for part in parts),
     )
 
 

@@ -107,14 +107,17 @@ class Shards:
 
     Attributes:
         pieces: where the records lie.
-        parse: serialized string[] -> (encoded string[], label int64[]).
+        parse: serialized string[] -> (encoded string[], label int64[], or
+            int64[K] for several labels).
         window: records that are shuffled together; an unreadable one is
             replaced by another of its window.
+        label_shape: () for one label an image, (K,) for several.
     """
 
     pieces: Pieces
     parse: Callable
     window: int
+    label_shape: tuple[int, ...] = ()
     storage = "stream"
     can_fail = True
 

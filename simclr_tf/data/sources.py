@@ -16,6 +16,7 @@ def open_source(
     cache: bool = False,
     in_memory_limit_mb: int = 2048,
     download: bool = False,
+    several_labels: bool = False,
 ) -> Source:
     """Opens a split of a data set.
 
@@ -34,6 +35,8 @@ def open_source(
         cache: keep the images decoded in memory.
         in_memory_limit_mb: how much memory the images may take.
         download: let TFDS download and prepare what is missing.
+        several_labels: whether label_key is a list of classes, as VOC's
+            "labels"; see `Source.several_labels`.
 
     Returns:
         Source.
@@ -62,6 +65,7 @@ def open_source(
         cache=cache,
         in_memory_limit_mb=in_memory_limit_mb,
         download=download,
+        several_labels=several_labels,
     )
 
 

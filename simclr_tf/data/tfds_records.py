@@ -28,6 +28,7 @@ class Stored:
     parse: Callable
     shape: tuple
     limit_bytes: int
+    label_shape: tuple[int, ...] = ()
 
     def records(self, cache: bool) -> Records | Shards:
         """Decoded in memory, else encoded in memory, else streamed."""
@@ -138,4 +139,9 @@ class Stored:
             if os.path.basename(path) not in there:
                 raise self._damaged(f"{path} is missing")
         window = int(WINDOW_BYTES / max(self.bytes_per_record, 1))
-        return Shards(self.pieces, self.parse, window=max(16, window))
+        return Shards(
+            self.pieces,
+            self.parse,
+            window=max(16, window),
+            label_shape=self.label_shape,
+        )

@@ -8,14 +8,13 @@ without a network. Images stay encoded until they are ours to decode.
 import difflib
 import hashlib
 import os
-from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import read_only_builder
 
-from simclr_tf.data import digits
+from simclr_tf.data import digits, tfds_features
 from simclr_tf.data.records import Source
 from simclr_tf.data.shards import Pieces
 from simclr_tf.data.tfds_records import Stored
@@ -31,6 +30,7 @@ def open_tfds(
     cache: bool = False,
     in_memory_limit_mb: int = 2048,
     download: bool = False,
+    several_labels: bool = False,
 ) -> Source:
     """Opens a split of a prepared TFDS data set.
 
@@ -45,6 +45,9 @@ def open_tfds(
         cache: keep the images decoded in memory.
         in_memory_limit_mb: what fits is kept in memory; the rest is streamed.
         download: let TFDS download and prepare what is missing.
+        several_labels: label_key is a sequence of ClassLabels. Where there is
+            also a `<label_key>_no_difficult`, a class that only the first has
+            is -1, not counted.
 
     Returns:
         Source, of random access where the split fits in memory.
@@ -54,18 +57,25 @@ def open_tfds(
     """
     builder = _builder(dataset, data_dir, download)
     pieces, bytes_per_record = _pieces(builder, dataset, split)
-    image_key = _image_key(builder, dataset, image_key)
-    label_key = _label_key(builder, dataset, label_key)
-    label = builder.info.features[label_key] if label_key else None
+    features = builder.info.features
+    image_key = tfds_features.image_key(builder, dataset, image_key)
+    label_key = tfds_features.label_key(
+        builder, dataset, label_key, several_labels
+    )
+    label = tfds_features.class_label(features, label_key)
+    label_shape = (label.num_classes,) if several_labels else ()
     stored = Stored(
         name=dataset,
         builder=builder,
         split=split,
         pieces=pieces,
         bytes_per_record=bytes_per_record,
-        parse=_parser(builder.info.features, image_key, label_key),
-        shape=builder.info.features[image_key].shape,
+        parse=tfds_features.parser(
+            features, image_key, label_key, several_labels
+        ),
+        shape=features[image_key].shape,
         limit_bytes=in_memory_limit_mb << 20,
+        label_shape=label_shape,
     )
     return Source(
         name=dataset,
@@ -75,6 +85,7 @@ def open_tfds(
         class_names=tuple(label.names) if label else (),
         fingerprint=_fingerprint(builder, pieces, image_key, label_key),
         records=stored.records(cache),
+        several_labels=several_labels,
     )
 
 
@@ -203,72 +214,6 @@ def _first_ids(splits, used: list[str]) -> dict[str, int]:
             first_ids[str(path)] = count
             count += length
     return first_ids
-
-
-def _image_key(builder, dataset: str, asked: str | None) -> str:
-    features = builder.info.features
-    images = [
-        key
-        for key, feature in features.items()
-        if type(feature) is tfds.features.Image
-    ]
-    key = _only(images, asked, "image", dataset)
-    if key is None:
-        raise ValueError(
-            f"--dataset={dataset} has no image: its features are"
-            f" {', '.join(features)}."
-        )
-    if not features[key].tf_dtype.is_unsigned:
-        raise ValueError(
-            f"--image_key={key} of --dataset={dataset} holds"
-            f" {features[key].dtype} pixels; only 8 and 16 bits can be read."
-        )
-    return key
-
-
-def _label_key(builder, dataset: str, asked: str | None) -> str | None:
-    labels = [
-        key
-        for key, feature in builder.info.features.items()
-        if isinstance(feature, tfds.features.ClassLabel)
-    ]
-    supervised = builder.info.supervised_keys
-    if asked is None and supervised and supervised[-1] in labels:
-        return supervised[-1]
-    return _only(labels, asked, "label", dataset)
-
-
-def _only(candidates, asked, kind, dataset) -> str | None:
-    """The feature asked for, else the only one there is, else None."""
-    listed = ", ".join(sorted(candidates)) or "none"
-    if asked is not None and asked not in candidates:
-        raise ValueError(
-            f"--{kind}_key={asked} is not among the {kind} features of"
-            f" --dataset={dataset}: {listed}."
-        )
-    if asked is None and len(candidates) > 1:
-        raise ValueError(
-            f"--dataset={dataset} has several {kind} features; choose one with"
-            f" --{kind}_key: {listed}."
-        )
-    return asked or (candidates[0] if candidates else None)
-
-
-def _parser(features, image_key: str, label_key: str | None) -> Callable:
-    """serialized string[] -> (encoded image string[], label int64[])."""
-    wanted = [image_key] + ([label_key] if label_key else [])
-    features = tfds.features.FeaturesDict(
-        {key: features[key] for key in wanted}
-    )
-
-    def parse(serialized):
-        example = features.deserialize_example(
-            serialized, decoders={image_key: tfds.decode.SkipDecoding()}
-        )
-        label = example[label_key] if label_key else -1
-        return example[image_key], tf.cast(label, tf.int64)
-
-    return parse
 
 
 def _fingerprint(builder, pieces: Pieces, *keys) -> str:

@@ -205,7 +205,9 @@ def test_a_cache_that_does_not_fit_is_an_error(tmp_path):
         ("empty", "train", "--data_dir=.*empty has no JPEG.*1 other files"),
         ("flat", "test", r"'test' does not exist.*all 'train'"),
         ("flat", "train[:1%]", r"'train\[:1%\]' of --data_dir.*is empty"),
-        ("flat", "train+test", "one slice such as"),
+        ("flat", "train[:1][:1]", "one slice such as"),
+        ("flat", "train+test", r"'test' does not exist"),
+        ("flat", "train+train[:1]", "its parts have images of the same"),
     ],
 )
 def test_errors_name_the_flag(tmp_path, data_dir, split, message):
@@ -219,3 +221,33 @@ def test_errors_name_the_flag(tmp_path, data_dir, split, message):
             split=split,
         )
     assert "\n" not in str(error.value)
+
+
+def test_sums_are_their_parts_one_behind_the_other(tmp_path):
+    """train+val of a data set whose last classifier is fitted on both."""
+    for split, count in [("train", 3), ("val", 2), ("test", 2)]:
+        for number in range(count):
+            folder = tmp_path / split / ("cat", "dog")[number % 2]
+            image_files.write(folder / f"{split}{number}.png", number)
+
+    def opened(split, **options):
+        return open_source(
+            dataset="folder", data_dir=str(tmp_path), split=split, **options
+        )
+
+    train, val, both = opened("train"), opened("val"), opened("train+val")
+    assert both.num_examples == 5
+    assert both.class_names == ("cat", "dog")
+    for name in ("ids", "labels"):
+        np.testing.assert_array_equal(
+            getattr(both.records, name),
+            np.concatenate([getattr(s.records, name) for s in (train, val)]),
+        )
+    assert both.fingerprint not in (train.fingerprint, val.fingerprint)
+    assert both.fingerprint == opened("train+val").fingerprint
+    index = tf.constant(4, tf.int64)
+    assert both.records.name_of(index).numpy().endswith(b"dog/val1.png")
+    for source in (both, opened("train+val", cache=True)):
+        image, label = source.records.read({}, index)
+        np.testing.assert_array_equal(image, image_files.pixels(1))
+        assert label == 1
