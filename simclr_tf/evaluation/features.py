@@ -12,7 +12,8 @@ class Features(NamedTuple):
 
     Attributes:
         values: float32[M, D].
-        labels: int64[M]; -1 where there is none.
+        labels: int64[M], -1 where there is none; or int64[M, K] of a source
+            with several labels (`data.records.Source`).
         ids: int64[M], the source's sample ids.
     """
 
@@ -70,8 +71,10 @@ def extractor(
 
 
 def labelled(found: Features) -> Features:
-    """Those that have a label."""
+    """Those that have a label; of several labels, one that counts."""
     kept = found.labels >= 0
+    if kept.ndim == 2:
+        kept = kept.any(axis=1)
     return Features(*(column[kept] for column in found))
 
 

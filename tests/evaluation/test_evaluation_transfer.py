@@ -69,13 +69,13 @@ def test_splits_are_apart_and_sum_up(data_dir, name):
 
 
 def extract(source):
-    """16 px, standardly prepared, as they are."""
+    """Pixels at 8 px, prepared as for the regression."""
     batches = pipeline.eval_batches(
         source,
         global_batch_size=16,
         per_replica_batch_size=16,
         view=lambda image: geometry.eval_view(
-            image, size=16, crop_proportion=transfer.LINEAR_CROP_PROPORTION
+            image, size=8, crop_proportion=transfer.LINEAR_CROP_PROPORTION
         ),
     )
     encode = features.raw_pixels
@@ -84,7 +84,15 @@ def extract(source):
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+# One of each kind fast: TFDS of one size and of any, rows of labels, folders.
+QUICK = ("cifar10", "oxford_iiit_pet", "voc", "fgvc_aircraft")
+QUICK_AND_SLOW = [
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+    for name in NAMES
+]
+
+
+@pytest.mark.parametrize("name", QUICK_AND_SLOW)
 def test_the_linear_protocol_runs_on_each(data_dir, name):
     one = transfer.TRANSFER_SETS[name]
     opened = [
@@ -135,6 +143,10 @@ def test_vocs_labels_are_rows(data_dir, limit):
         ] = 1
         np.testing.assert_array_equal(row, want)
     assert (found.labels == -1).any() and (found.labels == 1).any()
+    found.labels[3] = -1
+    kept = features.labelled(found)
+    np.testing.assert_array_equal(kept.ids, np.delete(found.ids, 3))
+    assert kept.labels.shape == (29, 20)
 
 
 def test_lists_of_classes_are_read_only_where_asked(data_dir):
