@@ -171,7 +171,30 @@ def _prepare_evaluation(resolved, parsed):
         return _prepare_training(
             dataclasses.replace(resolved, config=config), parsed
         )
+    if config.eval.protocol == "transfer_finetune":
+        return _prepare_sweep(config, resolved, parsed)
     job = evaluations.Evaluation(config, **_place(config))
+    print(job.describe(), flush=True)
+    return job.run
+
+
+def _prepare_sweep(config, resolved, parsed):
+    from simclr_tf.train.experiment import Experiment
+    from simclr_tf.train.sweep import Sweep
+
+    placement = _place(config)
+
+    def run_one(point):
+        # The sweep names its splits, so they must be there.
+        origins = {**resolved.origins, "eval_split": "flag"}
+        experiment = Experiment(point, origins=origins, **placement)
+        print(experiment.describe(), flush=True)
+        experiment.claim_folder(parsed.given)
+        experiment.build()
+        experiment.restore()
+        _train(experiment)
+
+    job = Sweep(config, parsed.given, run_one)
     print(job.describe(), flush=True)
     return job.run
 

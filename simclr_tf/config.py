@@ -95,6 +95,10 @@ class DataConfig:
         "Feature that holds the class. Unset: the supervised key, or the only "
         "class feature.",
     )
+    several_labels: bool = option(
+        False,
+        "Whether label_key lists the classes that an image shows, as in VOC.",
+    )
     image_size: int = option(
         224,
         "Side of the views in pixels. At 32 and below: CIFAR stem, and no "
@@ -151,6 +155,14 @@ class AugmentConfig:
         "random",
         "Order of brightness, contrast, saturation and hue.",
         choices=("random", "fixed"),
+    )
+    eval_crop: float = option(
+        0.875,
+        "Of an image's shorter side, what the central crop of evaluation "
+        "keeps; 32 px and below: all of it.",
+        above=0,
+        at_most=1,
+        may_change=True,
     )
     use_blur: bool = option(True, "Gaussian blur on half of the views.")
     blur_sigma_per: str = option(
@@ -325,6 +337,12 @@ class EvalConfig:
         "chosen on, where a data set has no validation split.",
         above=0,
         below=1,
+        may_change=True,
+    )
+    sweep_points: tuple[int, ...] = option(
+        (),
+        "transfer_finetune: the numbers of the settings to try, of the grid; "
+        "empty: all.",
         may_change=True,
     )
     embed_queries: int = option(

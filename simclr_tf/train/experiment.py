@@ -42,6 +42,10 @@ from simclr_tf.train.step import StepTrainer
 from simclr_tf.train.stopping import StopRequest
 from simclr_tf.train.supervised import SupervisedTrainer
 
+_OFFICIAL_NAMES = {
+    "top_1": "label_top_1_accuracy",
+    "top_5": "label_top_5_accuracy",
+}
 _START = "start_weights.json"
 
 
@@ -314,9 +318,14 @@ class Experiment:
         decay = optim_policy.l2_loss(
             self.decayed, self.config.optim.weight_decay
         )
+        official = {
+            "top_1": "label_top_1_accuracy",
+            "top_5": "label_top_5_accuracy",
+        }
         return {
-            "eval/label_top_1_accuracy": record.metrics["top_1"].value,
-            "eval/label_top_5_accuracy": record.metrics["top_5"].value,
+            f"eval/{official.get(name, name)}": estimate.value
+            for name, estimate in record.metrics.items()
+        } | {
             "eval/regularization_loss": float(decay),
             "eval/num_examples": len(found.labels),
         }

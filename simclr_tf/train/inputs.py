@@ -1,5 +1,6 @@
 """From a configuration to the batches of training and evaluation."""
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -35,6 +36,7 @@ def open_split(config: Config, split: str) -> Source:
         label_key=data.label_key,
         cache=data.cache_dataset,
         in_memory_limit_mb=data.in_memory_limit_mb,
+        several_labels=data.several_labels,
     )
 
 
@@ -254,8 +256,11 @@ def _drawn_view(policy: Policy, seed: int) -> Callable:
 
 
 def _central_view(config: Config) -> Callable:
-    size = config.data.image_size
-    return lambda image: geometry.eval_view(image, size=size)
+    return functools.partial(
+        geometry.eval_view,
+        size=config.data.image_size,
+        crop_proportion=config.augment.eval_crop,
+    )
 
 
 def _color_on_host(policy: Policy, count: int) -> Callable:

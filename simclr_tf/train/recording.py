@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from simclr_tf import files
 from simclr_tf.config import Config
 from simclr_tf.data.sources import Source
 from simclr_tf.evaluation import metrics, records
@@ -130,6 +131,7 @@ def write_of_run(
         path = os.path.join(path, "record")
     protocol, optim, model = config.job.train_mode, config.optim, config.model
     frozen = protocol == "finetune" and model.fine_tune_after_block == 4
+    metric = "top_1" if logits.labels.ndim == 1 else "voc_map"
     choices = {
         "optimizer": optim.optimizer,
         "learning_rate": optim.learning_rate,
@@ -152,10 +154,22 @@ def write_of_run(
         splits=splits,
         label_subset=label_subset,
         scores={"": logits.values},
-        metric="top_1",
+        metric=metric,
         test=logits,
         num_unreadable=num_unreadable,
     )
+
+
+def copy(record: Record, source: str, path: str) -> None:
+    """Writes a record with the predictions of another.
+
+    Args:
+        record: to write.
+        source, path: of the other, and where to, without a suffix.
+    """
+    records.write(path, record, **files.read_npz(f"{source}.npz"))
+    print(_report(record))
+    print(f"Record: {path}.json")
 
 
 def _kind(config: Config) -> str:

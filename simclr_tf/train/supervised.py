@@ -42,7 +42,11 @@ class SupervisedTrainer(StepTrainer):
         labels = batch["label"]
         replicas = self._strategy.num_replicas_in_sync
         decay = policy.l2_loss(self._decayed, self._weight_decay)
-        entropy = losses.softmax_cross_entropy(logits, labels)
+        entropy = (
+            losses.softmax_cross_entropy
+            if labels.shape.rank == 1
+            else losses.binary_cross_entropies
+        )(logits, labels)
         total = entropy + decay / replicas
         accuracy = losses.accuracy(logits, labels)
         return {
