@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from simclr_tf import losses
+from simclr_tf import distributed, losses
 from simclr_tf.optim import policy
 from simclr_tf.train.step import StepTrainer
 
@@ -63,7 +63,7 @@ class PretrainTrainer(StepTrainer):
             temperature=self._temperature,
             hidden_norm=self._hidden_norm,
         )
-        replicas = self._strategy.num_replicas_in_sync
+        replicas = distributed.num_replicas()
         decay = policy.l2_loss(self._decayed, self._weight_decay)
         total = contrast.loss + decay / replicas
         # Each replica's share times R: their mean is the global value.

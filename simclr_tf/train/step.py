@@ -88,7 +88,7 @@ class StepTrainer(orbit.StandardTrainer):
         batch = next(iterator)
         with tf.control_dependencies(tf.nest.flatten(batch, True)):
             self._wait_seconds.assign_add(tf.timestamp() - asked)
-        self._strategy.run(self._replica_step, args=(batch,))
+        self._strategy.run(self.replica_step, args=(batch,))
 
     def train_loop_end(self):
         return {"wait_seconds": float(self._wait_seconds.numpy())}
@@ -105,7 +105,8 @@ class StepTrainer(orbit.StandardTrainer):
             mean.reset_state()
         return means
 
-    def _replica_step(self, batch):
+    def replica_step(self, batch) -> None:
+        """What every replica does with its part of a batch."""
         with tf.GradientTape() as tape:
             scalars, total = self.losses(batch)
             scaled = total * self._loss_scale
@@ -115,7 +116,13 @@ class StepTrainer(orbit.StandardTrainer):
             for gradient in tape.gradient(scaled, variables)
         ]
         self._note_bad_step(total, gradients)
-        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        # Not left to the optimizer, which sums over replicas only where a
+        # strategy is: the step is also compiled without one.
+        gradients = distributed.all_reduce_sum(gradients)
+        self._optimizer.apply_gradients(
+            zip(gradients, variables, strict=True),
+            skip_gradients_aggregation=True,
+        )
         for name, value in scalars.items():
             self._means[name].update_state(value)
 
