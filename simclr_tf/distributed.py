@@ -12,6 +12,7 @@ Legend: N rows per replica, R replicas, d columns.
 
 import contextlib
 import contextvars
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -21,10 +22,11 @@ import tensorflow as tf
 class _Place(NamedTuple):
     replicas: int
     index: tf.Tensor
+    keys: Iterator[int]  # of the collectives, in the order of the program
 
 
-# One group of all replicas: any constant names it.
-_GROUP_KEY = 1
+# One group of all replicas: any constant names it that no strategy uses.
+_GROUP_KEY = 1597463007
 
 _PLACE: contextvars.ContextVar[_Place | None] = contextvars.ContextVar(
     "place", default=None
@@ -44,7 +46,7 @@ def one_of(replicas: int, index: tf.Tensor) -> Iterator[None]:
         replicas: R.
         index: int32[], the place r in 0..R-1, an input of the program.
     """
-    token = _PLACE.set(_Place(replicas, index))
+    token = _PLACE.set(_Place(replicas, index, itertools.count()))
     try:
         yield
     finally:
@@ -129,7 +131,7 @@ def _collective_sum(value: tf.Tensor):
         input=value,
         group_size=num_replicas(),
         group_key=_GROUP_KEY,
-        instance_key=0,
+        instance_key=next(_PLACE.get().keys),
         ordering_token=[],
         merge_op="Add",
         final_op="Id",

@@ -1,5 +1,7 @@
 """Rows, sums and their gradients across replicas."""
 
+from concurrent import futures
+
 import numpy as np
 import tensorflow as tf
 
@@ -72,3 +74,62 @@ def test_reductions_and_their_gradients(mesh):
     for column, expected in zip(out, (6.0, 1.5, 4.0, 1.0), strict=True):
         for value in mesh.experimental_local_results(column):
             assert value == expected
+
+
+def _program(own):
+    """Values and gradients of everything that crosses replicas."""
+    index = distributed.replica_index()
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(own)
+        everyone = distributed.all_gather_rows(own)
+        weight = tf.cast(index + 1, tf.float32)
+        loss = weight * tf.reduce_sum(everyone * everyone)
+        mean = distributed.all_reduce_mean({"x": own})["x"]
+        square = weight * tf.reduce_sum(mean * mean)
+    return {
+        "replicas": distributed.num_replicas(),
+        "index": index,
+        "everyone": everyone,
+        "mean": mean,
+        "gather gradient": tape.gradient(loss, own),
+        "reduce gradient": tape.gradient(square, own),
+    }
+
+
+def test_one_of_writes_the_program_that_a_strategy_runs(mesh, rng):
+    """The stand-in that is compiled for TPUs, run here on four devices."""
+    replicas = mesh.num_replicas_in_sync
+    rows = rng.normal(size=[replicas, 3, 2]).astype("float32")
+
+    @tf.function
+    def by_strategy():
+        own = _per_replica(mesh, lambda r: tf.constant(rows[r]))
+        return mesh.run(_program, args=(own,))
+
+    def by_collectives(r):
+        with tf.device(f"CPU:{r}"):
+            own = tf.constant(rows[r])
+            return tf.function(one_replica)(own, tf.constant(r))
+
+    def one_replica(own, r):
+        with distributed.one_of(replicas, r):
+            return _program(own)
+
+    expected = {
+        name: mesh.experimental_local_results(value)
+        for name, value in by_strategy().items()
+    }
+    # One thread each: they wait for one another.
+    with futures.ThreadPoolExecutor(replicas) as threads:
+        results = list(threads.map(by_collectives, range(replicas)))
+    for r, result in enumerate(results):
+        for name, value in result.items():
+            of_r = expected[name][r] if name != "replicas" else replicas
+            np.testing.assert_allclose(value, of_r, rtol=1e-6, err_msg=name)
+
+
+def test_one_of_ends():
+    with distributed.one_of(3, tf.constant(2)):
+        assert distributed.num_replicas() == 3
+    assert distributed.num_replicas() == 1
+    assert distributed.replica_index() == 0

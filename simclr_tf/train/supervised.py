@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from simclr_tf import losses
+from simclr_tf import distributed, losses
 from simclr_tf.optim import policy
 from simclr_tf.train.step import StepTrainer
 
@@ -40,7 +40,7 @@ class SupervisedTrainer(StepTrainer):
             images = self._color_view(images, batch["parameters_0"])
         logits = self._model(images, training=True).logits
         labels = batch["label"]
-        replicas = self._strategy.num_replicas_in_sync
+        replicas = distributed.num_replicas()
         decay = policy.l2_loss(self._decayed, self._weight_decay)
         entropy = (
             losses.softmax_cross_entropy
