@@ -13,7 +13,7 @@ import simclr_tf  # noqa: F401  before TensorFlow: see its __init__
 _HAS_GPU = os.path.exists("/dev/nvidiactl")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if _HAS_GPU else "3")
 
-_USAGE_ERROR, _HALTED = 2, 3
+_USAGE_ERROR, _HALTED, _NO_FIT = 2, 3, 4
 
 
 def main(argv: list[str]) -> int:
@@ -31,6 +31,8 @@ def main(argv: list[str]) -> int:
             defaults=parsed.defaults,
             inherited=_inherited(parsed.given),
         )
+        if resolved.config.job.mode == "preflight":
+            return _preflight(resolved)
         work = _prepare(resolved, parsed)
     except ValueError as error:
         if os.environ.get("SIMCLR_TF_TRACEBACK"):
@@ -72,6 +74,45 @@ def _inherited(given):
     from simclr_tf.train import loading
 
     return loading.inheritance(given)
+
+
+def _preflight(resolved) -> int:
+    """A TPU job without a TPU; 0 if it would run, else _NO_FIT."""
+    print(resolved.table(), flush=True)
+    from tpu import chips, compiler
+
+    config, options = resolved.config, resolved.config.preflight
+    topology = chips.parse_topology(options.topology)
+    checks = compiler.version_findings()
+
+    from simclr_tf.train import planned
+    from tpu import preflight, preflight_report
+
+    facts = planned.data_facts(config)
+    checks += planned.findings(config, facts, num_hosts=topology.num_hosts)
+    job = planned.PlannedJob(
+        config, facts=facts, num_replicas=topology.num_cores
+    )
+    print(job.plan.describe(), flush=True)
+    verdict = preflight.run(
+        job.step,
+        topology,
+        per_core_batch_size=job.plan.global_batch_size // topology.num_cores,
+        find_batch=options.find_batch,
+        at_most=facts.num_examples // topology.num_cores,
+        say=functools.partial(print, flush=True),
+    )
+    report = preflight_report.as_json(
+        verdict,
+        preflight_report.Job(job.views_per_example, job.plan.train_steps),
+        [preflight_report.Finding(*check) for check in checks],
+    )
+    print(preflight_report.as_table(report))
+    if options.json:
+        from simclr_tf import files
+
+        files.write_json(options.json, report)
+    return 0 if report["fits"] else _NO_FIT
 
 
 def _prepare(resolved, parsed):

@@ -95,7 +95,7 @@ def parse(argv: Sequence[str]) -> Parsed:
     flag_values = absl_flags.FlagValues()
     define(flag_values)
     try:
-        rest = flag_values(list(argv))[1:]
+        rest = flag_values(_flagfiles_first(argv))[1:]
     except absl_flags.Error as error:
         raise ValueError(f"{error} (--help lists the flags.)") from error
     if rest:
@@ -113,6 +113,24 @@ def parse(argv: Sequence[str]) -> Parsed:
         ignored=[n for n in _TF1_ONLY if flag_values[n].value is not None],
         wants_help=flag_values["help"].value,
     )
+
+
+def _flagfiles_first(argv: Sequence[str]) -> list[str]:
+    """So that what is typed wins over what is in a file, wherever it stands.
+
+    Differs: absl lets the last one win, so that --mode=preflight before a
+    --flagfile that says --mode=train would train.
+    """
+    files, others, words = [], [], iter(argv[1:])
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if name not in ("--flagfile", "-flagfile"):
+            others.append(word)
+            continue
+        files.append(word)
+        if not equals:
+            files += [value for value in [next(words, None)] if value]
+    return [argv[0], *files, *others]
 
 
 def help_text() -> str:

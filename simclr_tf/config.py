@@ -20,8 +20,16 @@ class JobConfig:
         "train",
         "The job: train, or train and then evaluate; follow a model_dir and "
         "evaluate its checkpoints as they appear (eval); score an encoder by "
-        "a --protocol (evaluate); write its features (embed).",
-        choices=("train", "eval", "train_then_eval", "evaluate", "embed"),
+        "a --protocol (evaluate); write its features (embed); compile the "
+        "training step for a TPU --topology without a TPU (preflight).",
+        choices=(
+            "train",
+            "eval",
+            "train_then_eval",
+            "evaluate",
+            "embed",
+            "preflight",
+        ),
         may_change=True,
     )
     train_mode: str = option(
@@ -432,6 +440,38 @@ class DeviceConfig:
     )
 
 
+@section
+class PreflightConfig:
+    """--mode=preflight: a TPU job without a TPU."""
+
+    topology: str = option(
+        "v5e:4x4",
+        "TPU generation and chips per axis: v5e:4x4, v4:2x2x4, v6e:4x4.",
+        may_change=True,
+    )
+    json: str | None = option(
+        None, "File for the report, besides the table.", may_change=True
+    )
+    find_batch: bool = option(
+        False,
+        "Look for the largest per-core batch that fits, also where this one "
+        "does. A compilation for each that is tried.",
+        may_change=True,
+    )
+    num_examples: int = option(
+        0,
+        "Size of the training split, where the data is elsewhere.",
+        at_least=0,
+        may_change=True,
+    )
+    num_classes: int = option(
+        0,
+        "Classes of the training split, where the data is elsewhere.",
+        at_least=0,
+        may_change=True,
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Config:
     """A whole run. Sections keep names short; option names are unique."""
@@ -444,6 +484,9 @@ class Config:
     eval: EvalConfig = dataclasses.field(default_factory=EvalConfig)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
     device: DeviceConfig = dataclasses.field(default_factory=DeviceConfig)
+    preflight: PreflightConfig = dataclasses.field(
+        default_factory=PreflightConfig
+    )
 
     def __post_init__(self):
         _check_together(self)

@@ -1,10 +1,20 @@
-"""From a configuration to a model: which parts, and which of them learn."""
+"""From a configuration to what trains: model, optimizer, training step."""
+
+import functools
 
 import tensorflow as tf
+import tf_keras as keras
 
+from simclr_tf import schedules
 from simclr_tf.config import Config
 from simclr_tf.models.resnet import freeze_after_block
 from simclr_tf.models.simclr import SimClr, build_simclr
+from simclr_tf.optim import policy as optim_policy
+from simclr_tf.train import inputs, precision
+from simclr_tf.train.plan import Plan
+from simclr_tf.train.pretrain import PretrainTrainer
+from simclr_tf.train.step import StepTrainer
+from simclr_tf.train.supervised import SupervisedTrainer
 
 
 def build_model(
@@ -47,6 +57,74 @@ def build_model(
     if config.job.train_mode == "finetune":
         freeze_after_block(built.encoder, model.fine_tune_after_block)
     return built
+
+
+def build_optimizer(
+    config: Config, plan: Plan, model: SimClr
+) -> keras.optimizers.Optimizer:
+    """The optimizer of a model's trainable variables, with its slots."""
+    optimizer = optim_policy.make_optimizer(
+        config.optim.optimizer,
+        learning_rate=schedules.WarmupCosine(
+            plan.peak_learning_rate, plan.warmup_steps, plan.train_steps
+        ),
+        momentum=config.optim.momentum,
+        weight_decay=config.optim.weight_decay,
+        head=model.probe_variables,
+    )
+    # Slots made inside the step would trace it twice.
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def decayed_in_loss(config: Config, model: SimClr) -> list[tf.Variable]:
+    """The variables whose L2 term is part of the loss."""
+    return optim_policy.decayed_in_loss(
+        model.trainable_variables,
+        config.optim.optimizer,
+        head=model.probe_variables,
+    )
+
+
+def build_trainer(
+    config: Config,
+    *,
+    strategy: tf.distribute.Strategy,
+    model: SimClr,
+    optimizer: keras.optimizers.Optimizer,
+    dataset,
+    dtype: str,
+    color_on_host: bool,
+) -> StepTrainer:
+    """The training step of the job, on a distributed dataset.
+
+    Args:
+        config: of the run.
+        strategy: where the replicas run.
+        model: of `build_model`.
+        optimizer: of `build_optimizer`.
+        dataset: distributed batches, as `inputs.training_dataset` gives them.
+        dtype: Keras policy of the encoder.
+        color_on_host: whether the colours of the batches are done.
+    """
+    optim, make = config.optim, SupervisedTrainer
+    if config.job.train_mode == "pretrain":
+        make = functools.partial(
+            PretrainTrainer,
+            temperature=optim.temperature,
+            hidden_norm=optim.hidden_norm,
+        )
+    policy = inputs.augmentation(config)
+    return make(
+        strategy=strategy,
+        model=model,
+        optimizer=optimizer,
+        dataset=dataset,
+        weight_decay=optim.weight_decay,
+        decayed=decayed_in_loss(config, model),
+        loss_scale=precision.loss_scale(dtype),
+        color_view=None if color_on_host else policy.color_view,
+    )
 
 
 def frozen_variables(model: SimClr, config: Config) -> list[tf.Variable]:

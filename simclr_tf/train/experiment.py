@@ -6,20 +6,18 @@ Experiment   every check that needs no training, then the parts
 .follow      evaluates the checkpoints of another process as they appear
 """
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
 import simclr_tf
-from simclr_tf import export, files, hashing, resolve, schedules
+from simclr_tf import export, files, hashing, resolve
 from simclr_tf.config import Config
 from simclr_tf.data import pipeline, sources
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.evaluation import features
 from simclr_tf.models.simclr import SimClr
-from simclr_tf.optim import policy as optim_policy
 from simclr_tf.train import (
     assembly,
     checkpoints,
@@ -34,13 +32,11 @@ from simclr_tf.train import (
 from simclr_tf.train.evaluator import Evaluator
 from simclr_tf.train.knn_watch import KnnWatch
 from simclr_tf.train.plan import make_plan
-from simclr_tf.train.pretrain import PretrainTrainer
 from simclr_tf.train.progress import Progress
 from simclr_tf.train.reporting import Reporter, write_scalars
 from simclr_tf.train.run_folder import RunFolder
 from simclr_tf.train.step import StepTrainer
 from simclr_tf.train.stopping import StopRequest
-from simclr_tf.train.supervised import SupervisedTrainer
 
 _OFFICIAL_NAMES = {
     "top_1": "label_top_1_accuracy",
@@ -124,25 +120,12 @@ class Experiment:
 
     def build(self) -> None:
         """Makes model, optimizer and what reads and writes checkpoints."""
-        plan, optim = self.plan, self.config.optim
         with self.strategy.scope():
             self.model = self.build_model()
-            self.optimizer = optim_policy.make_optimizer(
-                optim.optimizer,
-                learning_rate=schedules.WarmupCosine(
-                    plan.peak_learning_rate, plan.warmup_steps, plan.train_steps
-                ),
-                momentum=optim.momentum,
-                weight_decay=optim.weight_decay,
-                head=self.model.probe_variables,
+            self.optimizer = assembly.build_optimizer(
+                self.config, self.plan, self.model
             )
-            # Slots made inside the step would trace it twice.
-            self.optimizer.build(self.model.trainable_variables)
-        self.decayed = optim_policy.decayed_in_loss(
-            self.model.trainable_variables,
-            optim.optimizer,
-            head=self.model.probe_variables,
-        )
+        self.decayed = assembly.decayed_in_loss(self.config, self.model)
         self._knn_watch = self._make_knn_watch()
         self.checkpoints = checkpoints.Checkpoints(
             self.folder.path,
@@ -432,23 +415,14 @@ class Experiment:
             color_on_host=self._color_on_host,
             corrupt=self.corrupt,
         )
-        policy = inputs.augmentation(self.config)
-        make, optim = SupervisedTrainer, self.config.optim
-        if self._pretrains:
-            make = functools.partial(
-                PretrainTrainer,
-                temperature=optim.temperature,
-                hidden_norm=optim.hidden_norm,
-            )
-        return make(
+        return assembly.build_trainer(
+            self.config,
             strategy=self.strategy,
             model=self.model,
             optimizer=self.optimizer,
             dataset=dataset,
-            weight_decay=optim.weight_decay,
-            decayed=self.decayed,
-            loss_scale=precision.loss_scale(self._policy_name),
-            color_view=None if self._color_on_host else policy.color_view,
+            dtype=self._policy_name,
+            color_on_host=self._color_on_host,
         )
 
     def _check_images(self) -> None:

@@ -1,0 +1,101 @@
+"""What a chip of each TPU generation can do, and how slices are named.
+
+Peak rates as the makers publish them; nothing here was measured by us.
+"""
+
+import dataclasses
+import math
+import re
+
+_GIB = 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Chip:
+    """One chip.
+
+    Attributes:
+        name: "v5e".
+        cores: replicas per chip: how many devices the compiler makes of it.
+        flops_per_second: peak, bfloat16.
+        hbm_bytes: memory of the chip, shared by its cores.
+        hbm_bytes_per_second: peak.
+        ici_bytes_per_second: between chips, sum of the links, one way.
+        source: where the figures are from.
+    """
+
+    name: str
+    cores: int
+    flops_per_second: float
+    hbm_bytes: int
+    hbm_bytes_per_second: float
+    ici_bytes_per_second: float
+    source: str
+
+
+_DOCS = "docs.cloud.google.com/tpu/docs/"
+_PAPER = "; ICI: arXiv:2304.01433, table 4"
+CHIPS = {
+    chip.name: chip
+    for chip in (
+        Chip("v3", 2, 123e12, 32 * _GIB, 900e9, 280e9, f"{_DOCS}v3{_PAPER}"),
+        Chip("v4", 2, 275e12, 32 * _GIB, 1200e9, 300e9, f"{_DOCS}v4{_PAPER}"),
+        Chip("v5e", 1, 197e12, 16 * _GIB, 819e9, 200e9, f"{_DOCS}v5e"),
+        Chip("v5p", 1, 459e12, 95 * _GIB, 2765e9, 600e9, f"{_DOCS}v5p"),
+        Chip("v6e", 1, 918e12, 32 * _GIB, 1638e9, 400e9, f"{_DOCS}v6e"),
+    )
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Topology:
+    """A slice, "v5e:4x4".
+
+    Attributes:
+        name: as given.
+        chip: of which it is made.
+        shape: chips along each axis.
+    """
+
+    name: str
+    chip: Chip
+    shape: tuple[int, ...]
+
+    @property
+    def num_chips(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def num_cores(self) -> int:
+        """Replicas of a data-parallel job."""
+        return self.num_chips * self.chip.cores
+
+    @property
+    def num_hosts(self) -> int:
+        """Machines, with four chips each."""
+        return math.ceil(self.num_chips / 4)
+
+    @property
+    def hbm_bytes_per_core(self) -> float:
+        return self.chip.hbm_bytes / self.chip.cores
+
+    def describe(self) -> str:
+        cores = self.chip.cores
+        each = "one core each" if cores == 1 else f"{cores} cores each"
+        return f"{self.name}: {self.num_chips} chips, {each}"
+
+
+def parse_topology(name: str) -> Topology:
+    """Reads "v5e:4x4" or "v4:2x2x4".
+
+    Raises:
+        ValueError: it is not of this form, or the generation is unknown.
+    """
+    match = re.fullmatch(r"(v\d+\w?):(\d+(?:x\d+)+)", name)
+    shape = tuple(int(n) for n in match[2].split("x")) if match else ()
+    if not match or match[1] not in CHIPS or 0 in shape:
+        raise ValueError(
+            "--topology must be a generation and its chips per axis, such as "
+            f"v5e:4x4 or v4:2x2x4, of {', '.join(CHIPS)}. Received: {name}."
+        )
+    return Topology(name, CHIPS[match[1]], shape)

@@ -1,0 +1,196 @@
+"""The preflight's findings as a table and as JSON."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from tpu.preflight import Verdict
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """Something checked without hardware.
+
+    Attributes:
+        level: "ok", "warning", or "error": the job could not run so.
+        text: what was found, and what to do.
+    """
+
+    level: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What the report must know of the job.
+
+    Attributes:
+        views_per_example: how many images a step makes of an example.
+        train_steps: of the whole job.
+    """
+
+    views_per_example: int
+    train_steps: int
+
+
+def as_json(
+    verdict: Verdict, job: Job, findings: Sequence[Finding]
+) -> dict[str, Any]:
+    """Everything, in bytes, FLOPs and seconds; per core where not said."""
+    topology, compiled = verdict.topology, verdict.compiled
+    report = {
+        "fits": verdict.fits and not _errors(findings),
+        "reason": "; ".join(
+            ([verdict.reason] if verdict.reason else []) + _errors(findings)
+        )
+        or None,
+        "topology": topology.name,
+        "chip": dataclasses.asdict(topology.chip),
+        "num_chips": topology.num_chips,
+        "num_replicas": topology.num_cores,
+        "per_core_batch_size": verdict.per_core_batch_size,
+        "global_batch_size": verdict.per_core_batch_size * topology.num_cores,
+        "memory_bytes": compiled.used_bytes,
+        "memory_limit_bytes": compiled.limit_bytes
+        or topology.hbm_bytes_per_core,
+        "memory_parts": compiled.memory,
+        "largest_per_core_batch_size": verdict.largest,
+        "batches_tried": {str(n): fits for n, fits in verdict.tried.items()},
+        "findings": [dataclasses.asdict(f) for f in findings],
+        "compile_seconds": compiled.seconds,
+    }
+    if compiled.reason is None:
+        report |= _costs(verdict, job)
+    return report
+
+
+def _costs(verdict: Verdict, job: Job) -> dict[str, Any]:
+    compiled, estimate = verdict.compiled, verdict.estimate()
+    cores, batch = verdict.topology.num_cores, verdict.per_core_batch_size
+    views = batch * job.views_per_example
+    return {
+        "flops": compiled.flops,
+        "bytes": compiled.bytes,
+        "bytes_per_view": compiled.bytes / views,
+        "flops_per_view": compiled.flops / views,
+        "collectives": [dataclasses.asdict(c) for c in compiled.collectives],
+        "host_operations": list(compiled.host_operations),
+        "estimate": {
+            **dataclasses.asdict(estimate),
+            "step_seconds": estimate.step_seconds,
+            "images_per_second": batch * cores / estimate.step_seconds,
+            "train_steps": job.train_steps,
+            "hours": job.train_steps * estimate.step_seconds / 3600,
+        },
+    }
+
+
+def as_table(report: dict[str, Any]) -> str:
+    """The JSON report for a reader."""
+    cores, batch = report["num_replicas"], report["per_core_batch_size"]
+    rows = [
+        ("topology", f"{report['topology']}, {cores} replicas"),
+        (
+            "batch",
+            f"{report['global_batch_size']} = {cores} cores x {batch}",
+        ),
+        ("verdict", "fits" if report["fits"] else "DOES NOT FIT"),
+    ]
+    if report["reason"]:
+        rows.append(("reason", report["reason"]))
+    if report["memory_bytes"]:
+        rows.append(
+            (
+                "memory of a core",
+                f"{_gib(report['memory_bytes'])} of "
+                f"{_gib(report['memory_limit_bytes'])} GiB"
+                + _parts(report["memory_parts"]),
+            )
+        )
+    if "flops" in report:
+        rows += _cost_rows(report)
+    if report["largest_per_core_batch_size"] is not None:
+        rows.append(("largest batch", _largest(report)))
+    width = max(len(name) for name, _ in rows)
+    lines = [f"  {f['level']:8}{f['text']}" for f in report["findings"]]
+    lines += [f"  {name:{width}}  {text}" for name, text in rows]
+    return "\n".join(["Preflight:", *lines])
+
+
+def _cost_rows(report) -> list[tuple[str, str]]:
+    estimate, chip = report["estimate"], report["chip"]
+    rows = [
+        (
+            "per core and step",
+            f"{report['flops'] / 1e12:.3g} TFLOP, "
+            f"{report['bytes'] / 1e9:.4g} GB moved",
+        ),
+        (
+            "per view",
+            f"{report['flops_per_view'] / 1e9:.3g} GFLOP, "
+            f"{report['bytes_per_view'] / 1e9:.3f} GB moved",
+        ),
+    ]
+    rows += [
+        (
+            c["kind"],
+            f"{c['count']} over {c['group_size']} replicas, "
+            f"{c['bytes'] / 1e6:.4g} MB per step",
+        )
+        for c in report["collectives"]
+    ]
+    rows += [
+        ("host callbacks", ", ".join(report["host_operations"]) or "none"),
+        (
+            "estimated step",
+            f"{1e3 * estimate['step_seconds']:.4g} ms (arithmetic "
+            f"{1e3 * estimate['compute_seconds']:.4g}, memory "
+            f"{1e3 * estimate['memory_seconds']:.4g}, collectives "
+            f"{1e3 * estimate['collective_seconds']:.3g})",
+        ),
+        (
+            "estimated job",
+            f"{estimate['images_per_second']:.0f} images/s, "
+            f"{estimate['hours']:.3g} hours for "
+            f"{estimate['train_steps']} steps",
+        ),
+        (
+            "estimated from",
+            f"the peaks of a {chip['name']} chip: "
+            f"{chip['flops_per_second'] / 1e12:.0f} TFLOP/s bfloat16, "
+            f"{chip['hbm_bytes_per_second'] / 1e9:.0f} GB/s memory, "
+            f"{chip['ici_bytes_per_second'] / 1e9:.0f} GB/s links "
+            f"({chip['source']}); a lower bound, without the input pipeline",
+        ),
+    ]
+    return rows
+
+
+def _largest(report) -> str:
+    largest, cores = (
+        report["largest_per_core_batch_size"],
+        report["num_replicas"],
+    )
+    if not largest:
+        return "none fits"
+    return (
+        f"{largest} per core that was found to fit: "
+        f"--train_batch_size={largest * cores}"
+    )
+
+
+def _parts(memory) -> str:
+    if not memory:
+        return ""
+    return (
+        f" (variables and inputs {_gib(memory['argument'])}, temporaries "
+        f"{_gib(memory['temp'])}, program {_gib(memory['generated_code'])})"
+    )
+
+
+def _gib(count: float) -> str:
+    return f"{count / 2**30:.2f}"
+
+
+def _errors(findings: Sequence[Finding]) -> list[str]:
+    return [f.text for f in findings if f.level == "error"]
