@@ -14,8 +14,10 @@ import tensorflow as tf
 from tpu import compiled_text, compiler
 from tpu.chips import Topology
 
-# Batches are tried in steps of a TPU register's sublanes.
+# Batches are tried in steps of a TPU register's sublanes, or of so much of the
+# batch asked for.
 _GRANULE = 8
+_FINEST = 1 / 128
 _MOST_COMPILATIONS = 12
 
 # (examples per core) -> (function with jit_compile=True, its arguments' specs)
@@ -147,6 +149,14 @@ def why_not(result: compiler.Compiled, topology: Topology) -> str | None:
     return None
 
 
+def granularity(per_core_batch_size: int) -> int:
+    """The steps in which batches around this one are tried."""
+    if per_core_batch_size < _GRANULE:
+        return 1
+    coarse = int(per_core_batch_size * _FINEST) // _GRANULE
+    return max(1, coarse) * _GRANULE
+
+
 def _too_large(result: compiler.Compiled, topology: Topology) -> bool:
     used = result.used_bytes
     return result.out_of_memory or (
@@ -158,7 +168,7 @@ def _largest_fitting(
     attempt, start: int, first: compiler.Compiled, topology, at_most, tried
 ) -> int:
     """The largest multiple of the granule that fits, 0 if none does."""
-    granule = _GRANULE if start >= _GRANULE else 1
+    granule = granularity(start)
     limit = first.limit_bytes or topology.hbm_bytes_per_core
     batch, result, low, high = start, first, 0, None
     if at_most is not None:

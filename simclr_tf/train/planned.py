@@ -118,6 +118,7 @@ class PlannedJob:
 
     Attributes:
         plan: steps and rates of the job.
+        model: of which it trains the weights.
 
     Raises:
         ValueError: something the user can mend; the message names the flag.
@@ -135,14 +136,14 @@ class PlannedJob:
         dtype = precision.policy_name(config.model.mixed_precision, "TPU")
         if config.job.train_mode != "pretrain":
             self.views_per_example = 1
-        model = assembly.build_model(
+        self.model = assembly.build_model(
             config, num_classes=facts.num_classes, dtype=dtype
         )
         self._trainer = assembly.build_trainer(
             config,
             strategy=tf.distribute.get_strategy(),
-            model=model,
-            optimizer=assembly.build_optimizer(config, self.plan, model),
+            model=self.model,
+            optimizer=assembly.build_optimizer(config, self.plan, self.model),
             dataset=None,
             dtype=dtype,
             color_on_host=self._color_on_host,
