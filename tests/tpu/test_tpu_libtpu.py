@@ -1,0 +1,126 @@
+"""The TPU compiler itself, through run.py. `make preflight` installs it."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+import tf_keras as keras
+
+from simclr_tf.models.simclr import build_simclr
+from tpu import preflight
+
+pytestmark = pytest.mark.slow
+
+
+def go(tmp_path, *flags):
+    """Status, report and output of a preflight in a process of its own."""
+    path = tmp_path / "report.json"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "run.py",
+            "--mode=preflight",
+            "--topology=v5e:2x2",
+            "--dataset=imagenet2012",
+            f"--data_dir={tmp_path}",
+            f"--json={path}",
+            *flags,
+        ],
+        capture_output=True,
+        text=True,
+    )
+    report = json.loads(path.read_text()) if path.exists() else None
+    return done.returncode, report, done.stdout + done.stderr
+
+
+def valid_taps(size, kernel, stride):
+    """Pairs of output position and tap, along one axis, inside the image."""
+    before = (kernel - 1) // 2
+    return sum(
+        0 <= o * stride + t - before < size
+        for o in range(math.ceil(size / stride))
+        for t in range(kernel)
+    )
+
+
+def flops_of_a_view(model, image_size):
+    """Of the convolutions and dense layers: forward, and twice that back."""
+    total = 0
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, keras.layers.Conv2D):
+            [kernel, _], [stride, _] = layer.kernel_size, layer.strides
+            size = layer.input_shape[1]
+            if stride > 1 and kernel > 1:
+                size -= kernel - 1  # padded by a layer before it
+            taps = valid_taps(size, kernel, stride) ** 2
+            # No gradient goes to the images.
+            passes = 2 if layer.name.startswith("stem_conv") else 3
+            channels = math.prod(layer.kernel.shape[2:])
+            total += passes * 2 * taps * channels
+        elif isinstance(layer, keras.layers.Dense):
+            total += 3 * 2 * math.prod(layer.kernel.shape)
+    return total
+
+
+def test_a_small_job_fits_and_costs_what_its_layers_do(tmp_path):
+    status, report, output = go(
+        tmp_path,
+        "--train_batch_size=256",
+        "--resnet_depth=18",
+        "--image_size=64",
+        "--model_dir=gs://bucket/run",
+    )
+    assert status == 0, output
+    assert report["fits"]
+    model = build_simclr(depth=18, image_size=64, num_classes=1000)
+    expected = flops_of_a_view(model, 64)
+    assert report["flops_per_view"] == pytest.approx(expected, rel=0.1)
+    weights = sum(math.prod(v.shape) for v in model.trainable_variables)
+    [reduce] = report["collectives"]
+    assert (reduce["kind"], reduce["group_size"]) == ("all-reduce", 4)
+    assert reduce["bytes"] > 4 * weights  # the gradients, and more
+    assert report["host_operations"] == []
+    for said in ("1281167 images", "memory of a core", "all-reduce", "hours"):
+        assert said in output
+
+
+def test_what_does_not_fit_is_refused_with_the_largest_that_does(tmp_path):
+    asked = 32768
+    status, report, output = go(
+        tmp_path,
+        f"--train_batch_size={4 * asked}",
+        "--num_examples=100000000",
+        "--resnet_depth=10",
+        "--width_multiplier=0.125",
+        "--image_size=32",
+        "--model_dir=gs://bucket/run",
+    )
+    assert status == 4, output
+    assert not report["fits"]
+    assert "memory" in report["reason"]
+    tried = {int(n): fits for n, fits in report["batches_tried"].items()}
+    largest = report["largest_per_core_batch_size"]
+    assert tried[largest]
+    refused = min(n for n, fits in tried.items() if not fits)
+    assert refused - largest == preflight.granularity(asked)
+    assert f"--train_batch_size={4 * largest}" in output
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [("--topology=v5e", "--topology"), ("--topology=v5e:3x3", "3x3")],
+)
+def test_a_wrong_topology_is_one_clear_line(tmp_path, flag, said):
+    status, _, output = go(
+        tmp_path,
+        flag,
+        "--train_batch_size=36",
+        "--eval_batch_size=36",
+        "--image_size=16",
+        "--resnet_depth=10",
+        "--width_multiplier=0.125",
+    )
+    assert status in (2, 4)
+    assert said in output
