@@ -152,6 +152,16 @@ def test_flagfiles_resolve_and_say_what_they_are(path):
         )
 
 
+@pytest.mark.parametrize("joined", [True, False])
+def test_what_is_typed_wins_over_a_flagfile_that_follows(joined):
+    path = ROOT / "flags" / "imagenet_r50_100ep.flags"
+    flagfile = [f"--flagfile={path}"] if joined else ["--flagfile", str(path)]
+    parsed = parse("--mode=preflight", *flagfile, "--seed=3")
+    assert parsed.given["mode"] == "preflight"
+    assert parsed.given["seed"] == 3
+    assert "train_batch_size" in parsed.given  # the file was read
+
+
 def test_flagfile_can_be_overridden_after_it():
     path = ROOT / "flags" / "cifar10_r18.flags"
     parsed = parse(f"--flagfile={path}", "--temperature=0.7")

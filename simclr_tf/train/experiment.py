@@ -6,6 +6,7 @@ Experiment   every check that needs no training, then the parts
 .follow      evaluates the checkpoints of another process as they appear
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from simclr_tf.data import pipeline, sources
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.evaluation import features
 from simclr_tf.models.simclr import SimClr
+from simclr_tf.optim import policy as optim_policy
 from simclr_tf.train import (
     assembly,
     checkpoints,
