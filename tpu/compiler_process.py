@@ -16,6 +16,7 @@ os.environ.update(
     TPU_SKIP_MDS_QUERY="1",
     TPU_WORKER_HOSTNAMES="localhost",
     TPU_ACCELERATOR_TYPE="v5litepod-4",  # any: the topology comes by name
+    ALLOW_MULTIPLE_LIBTPU_LOAD="true",  # no device is touched: no lock
     JAX_PLATFORMS="",
 )
 

@@ -70,6 +70,11 @@ class Verdict:
     def fits(self) -> bool:
         return self.reason is None
 
+    @property
+    def too_large(self) -> bool:
+        """Whether memory is what is missing."""
+        return _too_large(self.compiled, self.topology)
+
     def estimate(self) -> Estimate:
         """Needs an executable."""
         chip = self.topology.chip

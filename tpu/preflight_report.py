@@ -44,6 +44,7 @@ def as_json(
             ([verdict.reason] if verdict.reason else []) + _errors(findings)
         )
         or None,
+        "verdict": _verdict(verdict, findings),
         "topology": topology.name,
         "chip": dataclasses.asdict(topology.chip),
         "num_chips": topology.num_chips,
@@ -62,6 +63,16 @@ def as_json(
     if compiled.reason is None:
         report |= _costs(verdict, job)
     return report
+
+
+def _verdict(verdict: Verdict, findings: Sequence[Finding]) -> str:
+    if verdict.too_large:
+        return "does not fit"
+    if verdict.compiled.reason is not None:
+        return "does not compile"
+    if verdict.reason is not None or _errors(findings):
+        return "compiles, but could not run"
+    return "fits"
 
 
 def _costs(verdict: Verdict, job: Job) -> dict[str, Any]:
@@ -94,7 +105,7 @@ def as_table(report: dict[str, Any]) -> str:
             "batch",
             f"{report['global_batch_size']} = {cores} cores x {batch}",
         ),
-        ("verdict", "fits" if report["fits"] else "DOES NOT FIT"),
+        ("verdict", report["verdict"].upper()),
     ]
     if report["reason"]:
         rows.append(("reason", report["reason"]))

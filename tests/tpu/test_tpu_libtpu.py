@@ -87,13 +87,12 @@ def test_a_small_job_fits_and_costs_what_its_layers_do(tmp_path):
 
 
 def test_what_does_not_fit_is_refused_with_the_largest_that_does(tmp_path):
-    asked = 32768
+    asked = 16384
     status, report, output = go(
         tmp_path,
         f"--train_batch_size={4 * asked}",
         "--num_examples=100000000",
         "--resnet_depth=10",
-        "--width_multiplier=0.125",
         "--image_size=32",
         "--model_dir=gs://bucket/run",
     )

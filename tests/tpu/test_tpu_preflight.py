@@ -135,7 +135,7 @@ def test_report_as_json_and_table(quick):
     assert report["estimate"]["hours"] == pytest.approx(100 * step / 3600)
     assert report["estimate"]["images_per_second"] == pytest.approx(256 / step)
     table = preflight_report.as_table(report)
-    for said in ("fits", "all is well", "all-reduce", "estimated", "none"):
+    for said in ("FITS", "all is well", "all-reduce", "estimated", "none"):
         assert said in table
 
 
@@ -149,12 +149,21 @@ def test_report_of_what_does_not_fit(quick):
     assert f"--train_batch_size={verdict.largest * 4}" in table
 
 
+def test_report_of_what_does_not_compile(quick):
+    job = preflight_report.Job(views_per_example=2, train_steps=100)
+    verdict = run(64, reason="INVALID_ARGUMENT: no")
+    report = preflight_report.as_json(verdict, job, [])
+    assert report["verdict"] == "does not compile"
+    assert "INVALID_ARGUMENT: no" in preflight_report.as_table(report)
+
+
 def test_an_error_among_the_findings_is_no_fit(quick):
     job = preflight_report.Job(views_per_example=2, train_steps=100)
     wrong = preflight_report.Finding("error", "tensorflow-tpu is 2.19")
     report = preflight_report.as_json(run(64), job, [wrong])
     assert not report["fits"]
     assert "2.19" in report["reason"]
+    assert report["verdict"] == "compiles, but could not run"
 
 
 def test_the_compilers_words_on_memory_are_read():
