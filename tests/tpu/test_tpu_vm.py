@@ -15,7 +15,7 @@ import types
 
 import pytest
 
-from tpu import worker
+from tpu import strategy, worker
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Stands for .venv/bin/python. run.py: notes its arguments and environment, then
@@ -299,6 +299,13 @@ def test_the_addresses_of_a_slice():
     told = "unknown:unknown:10.0.0.2,unknown:unknown:10.0.0.3"
     expected = "grpc://10.0.0.2:8470,grpc://10.0.0.3:8470"
     assert worker.addresses(told) == expected
+
+
+@pytest.mark.parametrize(
+    "named", ["grpc://10.0.0.2:8470,grpc://10.0.0.3:8470", "local"]
+)
+def test_every_host_of_a_slice_is_driven(named):
+    assert strategy._servers(named, None, None) == named
 
 
 class Metadata(http.server.BaseHTTPRequestHandler):
