@@ -39,9 +39,14 @@ def knn_scores(
         {k: float64[M, K]}, M the number of queries.
 
     Raises:
-        ValueError: a k larger than the bank, or a temperature that is not
-            positive.
+        ValueError: a k larger than the bank, a temperature that is not
+            positive, or several labels an image.
     """
+    if train.labels.ndim != 1:
+        raise ValueError(
+            "Nearest neighbours vote for one class an image; these images "
+            f"have rows of labels: {train.labels.shape}."
+        )
     if temperature <= 0:
         raise ValueError(f"temperature must be positive: {temperature}.")
     labelled = train.labels >= 0

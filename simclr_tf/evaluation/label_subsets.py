@@ -90,10 +90,11 @@ def balanced_fraction(
         ValueError: a fraction outside (0, 1], fewer labels than classes, or a
             class with too few examples.
     """
-    total = round(_checked(fraction) * (labels >= 0).sum())
+    there = _numbers(labels, num_classes).sum()
+    total = round(_checked(fraction) * there)
     if total < num_classes:
         raise ValueError(
-            f"{fraction:g} of {(labels >= 0).sum()} labels is {total}, fewer "
+            f"{fraction:g} of {there} labels is {total}, fewer "
             f"than the {num_classes} classes. Take more, or a number per class."
         )
     share, rest = divmod(total, num_classes)
@@ -148,6 +149,11 @@ def _subset(labels, ids, counts, kind, asked, seed, draw) -> LabelSubset:
 
 
 def _numbers(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    if labels.ndim != 1:
+        raise ValueError(
+            "Subsets of labels are drawn class by class, so an image must "
+            f"have one label. Received: {labels.shape}."
+        )
     numbers = np.bincount(labels[labels >= 0], minlength=num_classes)
     if len(numbers) > num_classes:
         raise ValueError(

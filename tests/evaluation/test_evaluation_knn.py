@@ -116,3 +116,10 @@ def test_impossible_temperature_says_so(rng):
             ks=(3,),
             temperature=0.0,
         )
+
+
+def test_rows_of_labels_say_so(rng):
+    train, test = features(rng, 30), features(rng, 5)
+    rows = train._replace(labels=np.eye(5, dtype=int)[train.labels])
+    with pytest.raises(ValueError, match="one class an image"):
+        knn.knn_scores(rows, test, num_classes=5, ks=(3,))

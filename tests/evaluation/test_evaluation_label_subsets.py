@@ -112,3 +112,9 @@ def test_a_class_nobody_has_says_so(labels):
         )
     with pytest.raises(ValueError, match="labels up to 4 and 3 classes"):
         label_subsets.per_class(labels, labels, number=1, num_classes=3, seed=0)
+
+
+@pytest.mark.parametrize(("make", "asked", "counts"), ALL)
+def test_rows_of_labels_say_so(labels, make, asked, counts):
+    with pytest.raises(ValueError, match="one label"):
+        draw(make, np.stack([labels, labels], axis=1), **asked)
