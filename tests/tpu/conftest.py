@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -51,7 +52,12 @@ class Cloud:
     def run(self, script, *arguments, **knobs):
         """Runs it to its end."""
         process = self.start(script, *arguments, **knobs)
-        stdout, stderr = process.communicate(timeout=60)
+        try:
+            stdout, stderr = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise
         return subprocess.CompletedProcess(
             process.args, process.returncode, stdout, stderr
         )
