@@ -100,6 +100,22 @@ def _local(strategy: str, virtual_devices: int) -> Placement:
     return Placement(tf.distribute.OneDeviceStrategy(device), kind, reason)
 
 
+def _servers(address: str, zone: str | None, project: str | None) -> str:
+    """The servers of a TPU, every host's: what its name stands for.
+
+    Raises:
+        ValueError, RuntimeError, OSError: there is no such TPU, or it is not
+            ready.
+    """
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
+        tpu=address, zone=zone, project=project
+    )
+    hosts = resolver.cluster_spec().as_dict().get(resolver.task_type, [])
+    # TPU: the first host alone, get_master(), would leave out the others of a
+    # slice.
+    return ",".join(f"grpc://{host}" for host in hosts) or "local"
+
+
 def _split_cpu(parts: int) -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     try:
@@ -137,19 +153,3 @@ def _tpu(
             "one with --tpu_name, or pass --use_tpu=False to run without."
         ) from error
     return Placement(strategy, "TPU", f"TPU {address or 'of this machine'}")
-
-
-def _servers(address: str, zone: str | None, project: str | None) -> str:
-    """The servers of a TPU, every host's: what its name stands for.
-
-    Raises:
-        ValueError, RuntimeError, OSError: there is no such TPU, or it is not
-            ready.
-    """
-    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
-        tpu=address, zone=zone, project=project
-    )
-    hosts = resolver.cluster_spec().as_dict().get(resolver.task_type, [])
-    # TPU: the first host alone, get_master(), would leave out the others of a
-    # slice.
-    return ",".join(f"grpc://{host}" for host in hosts) or "local"
