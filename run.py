@@ -139,6 +139,10 @@ def _prepare(resolved, parsed):
             )
     sys.stdout.flush()
 
+    if resolved.config.optim.micro_batch_size:
+        # On a CPU, TensorFlow's allocator keeps what it was ever given, and
+        # large batches leave it in pieces: twice the memory that is in use.
+        os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
     # TensorFlow takes seconds to import; what is wrong with the flags has been
     # said by now.
     from simclr_tf.train import run_folder

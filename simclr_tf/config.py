@@ -285,6 +285,13 @@ class OptimConfig:
     train_batch_size: int = option(
         4096, "Examples per step, over all replicas.", official=512, at_least=1
     )
+    micro_batch_size: int = option(
+        0,
+        "Examples that go through the encoder at a time, on each replica, with "
+        "BN statistics of their own; the loss is over the whole batch all the "
+        "same. 0: all of the replica's.",
+        at_least=0,
+    )
     train_epochs: float = option(
         100.0, "Length of training, epochs.", at_least=0
     )
@@ -539,6 +546,7 @@ def _check_together(config: Config) -> None:
         )
     if job.train_mode == "pretrain" and job.mode not in ("evaluate", "embed"):
         _refuse_labels(data)
+    _check_micro_batches(config)
     if data.dataset == "folder" and not data.data_dir:
         raise ValueError(
             "--dataset=folder needs --data_dir, the folder of images. "
@@ -554,6 +562,21 @@ def _refuse_labels(data: DataConfig) -> None:
                 "--train_mode=finetune or supervised, or --mode=evaluate. "
                 "Pretraining uses none."
             )
+
+
+def _check_micro_batches(config: Config) -> None:
+    size, train_mode = config.optim.micro_batch_size, config.job.train_mode
+    if size and train_mode != "pretrain":
+        raise ValueError(
+            f"--micro_batch_size={size} is for --train_mode=pretrain, whose "
+            f"loss needs the whole batch. Received: {train_mode}."
+        )
+    if size and config.model.global_bn:
+        raise ValueError(
+            f"--micro_batch_size={size} needs --global_bn=false: every "
+            "micro-batch is normalised by its own statistics, as on as many "
+            "replicas with local BN. Received: --global_bn=true, its default."
+        )
 
 
 def sections() -> dict[str, type]:

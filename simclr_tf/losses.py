@@ -65,8 +65,9 @@ def nt_xent(
         hidden_norm: l2-normalise the rows first; without, s is a dot product.
         max_logits: where a view's N * 2*R*N logits are more, they are made in
             tiles of rows, again for the gradient, and never exist at once.
-            Same results, O((N + R*N) * d + max_logits) memory. Needs a
-            batch size known when the graph is made.
+            Same results, ties for the most similar candidate aside, in
+            O((N + R*N) * d + max_logits) memory. Needs a batch size known
+            when the graph is made.
 
     Returns:
         `NtXent`.
@@ -86,24 +87,22 @@ def nt_xent(
     all_a, all_b = tf.split(everyone, 2, axis=1)  # [R*N, d] each
     own = distributed.replica_index() * rows + tf.range(rows)  # [N]
 
-    views = [(z_a, z_b, all_b, all_a), (z_b, z_a, all_a, all_b)]
     tile_rows = _tile_rows(z_a.shape[0], max_logits)
     if tile_rows is None:
-        from_a, from_b = (
-            _anchors(anchors, other, same, own, temperature)
-            for anchors, _, other, same in views
-        )
+        from_a = _anchors(z_a, all_b, all_a, own, temperature)
+        from_b = _anchors(z_b, all_a, all_b, own, temperature)
     else:
-        from_a, from_b = (
-            nt_xent_tiles.anchors(
-                anchors / temperature,
-                positives,
-                tf.concat([other, same], axis=0),
-                own,
-                tile_rows=tile_rows,
-            )
-            for anchors, positives, other, same in views
+        at_b = own + tf.shape(all_a)[0]
+        each = nt_xent_tiles.anchors(
+            tf.concat([z_a, z_b], axis=0) / temperature,
+            tf.concat([z_b, z_a], axis=0),
+            tf.concat([all_a, all_b], axis=0),
+            tf.concat(
+                [tf.stack([own, at_b], 1), tf.stack([at_b, own], 1)], axis=0
+            ),
+            tile_rows=tile_rows,
         )
+        from_a, from_b = zip(*(tf.split(x, 2) for x in each), strict=True)
     loss = tf.reduce_mean(from_a[0] + from_b[0]) / distributed.num_replicas()
     accuracy, entropy = (
         tf.reduce_mean(tf.concat(pair, axis=0))

@@ -2,11 +2,11 @@
 
 The logits of N anchors against 2*R*N candidates need not exist at once. Each
 row's log-sum-exp is kept, and the gradient makes the logits of a tile of rows
-again from it: memory is O((N + R*N) * d + tile). Nothing here crosses
+again from it: memory is O((N + R*N) * d + tile). Both views go through one
+loop: two would run side by side, each with a tile. Nothing here crosses
 replicas: under MirroredStrategy on a CPU a collective in a loop fails.
 
-Legend: N anchors, C = 2*R*N candidates of which the first R*N are the other
-view, t rows of a tile, T tiles.
+Legend: n = 2*N anchors, C = 2*R*N candidates, t rows of a tile, T tiles.
 """
 
 import tensorflow as tf
@@ -15,32 +15,32 @@ import tensorflow as tf
 _MASKED = -1e9
 
 
-def anchors(rows, positives, columns, own, *, tile_rows: int):
+def anchors(rows, positives, columns, places, *, tile_rows: int):
     """What `losses.nt_xent` asks of each anchor.
 
     Differentiable, once, in rows, positives and columns.
 
     Args:
-        rows: float32[N, d], the anchors, divided by the temperature.
-        positives: float32[N, d], the same examples' other views.
-        columns: float32[C, d], other view first, then the anchors' own view.
-        own: int32[N], each anchor's place in a view; its positive is
-            columns[own] and columns[C/2 + own] is itself.
+        rows: float32[n, d], the anchors, divided by the temperature.
+        positives: float32[n, d], the same examples' other views.
+        columns: float32[C, d], the candidates.
+        places: int32[n, 2], where among them an anchor finds itself, and
+            where its positive.
         tile_rows: rows of a tile at most; C times that many logits exist at
             once, in a handful of copies.
 
     Returns:
-        float32[N] each: the loss l, whether the positive won, and the entropy.
+        float32[n] each: the loss l, whether the positive won, and the entropy.
         Only l has a gradient.
     """
     tiles = -(-rows.shape[0] // tile_rows)
 
     @tf.custom_gradient
     def over_candidates(rows, columns):
-        lse, won, entropy = _forward(rows, columns, own, tiles)
+        lse, won, entropy = _forward(rows, columns, places, tiles)
 
         def gradient(upstream, *_):
-            return _backward(rows, columns, own, lse, upstream, tiles)
+            return _backward(rows, columns, places, lse, upstream, tiles)
 
         return (lse, won, entropy), gradient
 
@@ -48,17 +48,17 @@ def anchors(rows, positives, columns, own, *, tile_rows: int):
     return lse - tf.reduce_sum(rows * positives, axis=1), won, entropy
 
 
-def _forward(rows, columns, own, tiles):
-    """float32[N] each: log-sum-exp, whether the positive won, the entropy."""
+def _forward(rows, columns, places, tiles):
+    """float32[n] each: log-sum-exp, whether the positive won, the entropy."""
 
     def tile(mine):
-        rows, own = mine
+        rows, places = mine
         logits = tf.where(
-            _itself(own, columns),
+            _itself(places, columns),
             _MASKED,
             tf.matmul(rows, columns, transpose_b=True),
         )  # [t, C]
-        won = tf.argmax(logits, axis=1, output_type=tf.int32) == own
+        won = tf.argmax(logits, axis=1, output_type=tf.int32) == places[:, 1]
         top = tf.reduce_max(logits, axis=1, keepdims=True)
         logits -= top
         weights = tf.exp(logits)
@@ -73,23 +73,23 @@ def _forward(rows, columns, own, tiles):
 
     each = tf.map_fn(
         tile,
-        (_cut(rows, tiles), _cut(own, tiles)),
+        (_cut(rows, tiles), _cut(places, tiles)),
         fn_output_signature=(tf.float32,) * 3,
         parallel_iterations=1,  # one tile in memory
     )
     return tuple(_joined(part, rows) for part in each)
 
 
-def _backward(rows, columns, own, lse, upstream, tiles):
+def _backward(rows, columns, places, lse, upstream, tiles):
     """The gradient of the log-sum-exp with respect to rows and columns."""
-    cut = [_cut(part, tiles) for part in (rows, own, lse, upstream)]
+    cut = [_cut(part, tiles) for part in (rows, places, lse, upstream)]
     results = tf.TensorArray(tf.float32, tiles, element_shape=cut[0].shape[1:])
 
     def tile(i, d_columns, d_rows):
-        rows, own, lse, upstream = (part[i] for part in cut)
+        rows, places, lse, upstream = (part[i] for part in cut)
         logits = tf.matmul(rows, columns, transpose_b=True)
         p = tf.exp(logits - lse[:, tf.newaxis])
-        p = tf.where(_itself(own, columns), 0.0, p)  # [t, C]
+        p = tf.where(_itself(places, columns), 0.0, p)  # [t, C]
         upstream = upstream[:, tf.newaxis]
         d_columns += tf.matmul(p, rows * upstream, transpose_a=True)
         d_rows = d_rows.write(i, tf.matmul(p, columns) * upstream)
@@ -105,14 +105,13 @@ def _backward(rows, columns, own, lse, upstream, tiles):
     return _joined(d_rows.stack(), rows), d_columns
 
 
-def _itself(own, columns):
+def _itself(places, columns):
     """bool[t, C], where an anchor meets itself."""
-    places = tf.range(tf.shape(columns)[0])
-    return places == (own + tf.shape(columns)[0] // 2)[:, tf.newaxis]
+    return tf.range(tf.shape(columns)[0]) == places[:, :1]
 
 
 def _cut(values, tiles):
-    """[N, ...] as [T, t, ...], filled up with zeros.
+    """[n, ...] as [T, t, ...], filled up with zeros.
 
     TPU: all tiles have one shape. A row of zeros is an anchor like any other,
     whose results `_joined` drops and whose upstream gradient is 0.

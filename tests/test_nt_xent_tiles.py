@@ -83,13 +83,12 @@ def test_tiles_equal_algorithm_1(rng):
     np.testing.assert_allclose(out.entropy, entropy, rtol=1e-4)
 
 
-def test_collapse_scores_as_with_all_logits_at_once():
+def test_collapse_is_no_success():
     """Where every candidate is as good, the positive has not won."""
     z = np.ones((8, 4))
     out, _ = value_and_gradient(z, z, 32)
     np.testing.assert_allclose(out.loss, 2 * math.log(15), rtol=1e-6)
-    assert out.accuracy == value_and_gradient(z, z, ALL_AT_ONCE)[0].accuracy
-    assert out.accuracy < 0.5
+    assert out.accuracy <= 1 / 8
 
 
 def test_replicas_with_tiles_equal_one_device_without(mesh, rng):

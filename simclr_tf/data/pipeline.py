@@ -20,6 +20,10 @@ from simclr_tf.data.corrupt import (
 )
 from simclr_tf.data.records import Source
 
+# Above it, one batch waits for the step and no more, whatever the tuner finds:
+# a step with such a batch takes longer than making the next.
+_LARGE_BATCH_BYTES = 2**28
+
 # Side of the black image that stands for padding and unreadable examples.
 _BLANK_SIDE = 32
 
@@ -251,4 +255,13 @@ def _finish(batches, threadpool_size) -> tf.data.Dataset:
     )
     if threadpool_size is not None:
         options.threading.private_threadpool_size = threadpool_size
-    return batches.with_options(options).prefetch(tf.data.AUTOTUNE)
+    return batches.with_options(options).prefetch(
+        1 if _num_bytes(batches) > _LARGE_BATCH_BYTES else tf.data.AUTOTUNE
+    )
+
+
+def _num_bytes(batches) -> int:
+    return sum(
+        spec.shape.num_elements() * spec.dtype.size
+        for spec in batches.element_spec.values()
+    )

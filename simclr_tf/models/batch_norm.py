@@ -10,12 +10,38 @@ Paper: statistics are aggregated over all devices ("global BN", section 2.2),
 so that no replica can tell its own positive pairs by their statistics.
 """
 
+import contextlib
+import threading
+
 import tensorflow as tf
 import tf_keras as keras
 
 from simclr_tf import distributed
 
 GROUPS = ("global", "replica")
+
+# Under MirroredStrategy every replica is traced in a thread of its own.
+_deferring = threading.local()
+
+
+@contextlib.contextmanager
+def deferred_updates():
+    """Within it, moving averages stay, and the caller moves them later.
+
+    For a batch that goes through the model in parts, each part a group with
+    statistics of its own: the averages follow their mean, once, by
+    `BatchNorm.follow`.
+
+    Yields:
+        A list, to which every layer that is called in training adds
+        (layer, mean float32[C], variance float32[C]).
+    """
+    outer = getattr(_deferring, "moments", None)
+    _deferring.moments = moments = []
+    try:
+        yield moments
+    finally:
+        _deferring.moments = outer
 
 
 class BatchNorm(keras.layers.Layer):
@@ -103,8 +129,31 @@ class BatchNorm(keras.layers.Layer):
                 mean, variance = self.moving_mean, self.moving_variance
             outputs = self._normalize(inputs, mean, variance)
         if training:
-            self._update_moving(mean, variance)
+            deferred = getattr(_deferring, "moments", None)
+            if deferred is None:
+                self.follow(mean, variance)
+            else:
+                deferred.append((self, mean, variance))
         return outputs
+
+    def follow(self, mean, variance):
+        """Moves the moving averages towards the statistics of a group.
+
+        Args:
+            mean: float32[C], this replica's; likewise
+            variance: the biased one.
+        """
+        if self.groups == "replica":
+            mean, variance = tf.unstack(
+                distributed.all_reduce_mean(tf.stack([mean, variance]))
+            )
+        for moving, batch in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance),
+        ):
+            moving.assign(
+                self.momentum * moving + (1.0 - self.momentum) * batch
+            )
 
     def get_config(self):
         return {
@@ -176,19 +225,6 @@ class BatchNorm(keras.layers.Layer):
         if self.beta is not None:
             outputs += self.beta
         return tf.cast(outputs, inputs.dtype)
-
-    def _update_moving(self, mean, variance):
-        if self.groups == "replica":
-            mean, variance = tf.unstack(
-                distributed.all_reduce_mean(tf.stack([mean, variance]))
-            )
-        for moving, batch in (
-            (self.moving_mean, mean),
-            (self.moving_variance, variance),
-        ):
-            moving.assign(
-                self.momentum * moving + (1.0 - self.momentum) * batch
-            )
 
     def _add_vector(self, name, channels, initializer):
         return self.add_weight(

@@ -11,6 +11,7 @@ from simclr_tf.models.resnet import freeze_after_block
 from simclr_tf.models.simclr import SimClr, build_simclr
 from simclr_tf.optim import policy as optim_policy
 from simclr_tf.train import inputs, precision
+from simclr_tf.train.micro_batches import MicroBatchTrainer
 from simclr_tf.train.plan import Plan
 from simclr_tf.train.pretrain import PretrainTrainer
 from simclr_tf.train.step import StepTrainer
@@ -114,7 +115,12 @@ def build_trainer(
             temperature=optim.temperature,
             hidden_norm=optim.hidden_norm,
         )
-    policy = inputs.augmentation(config)
+    if optim.micro_batch_size:
+        make = functools.partial(
+            MicroBatchTrainer,
+            micro_batch_size=optim.micro_batch_size,
+            **make.keywords,
+        )
     return make(
         strategy=strategy,
         model=model,
@@ -123,7 +129,9 @@ def build_trainer(
         weight_decay=optim.weight_decay,
         decayed=decayed_in_loss(config, model),
         loss_scale=precision.loss_scale(dtype),
-        color_view=None if color_on_host else policy.color_view,
+        color_view=None
+        if color_on_host
+        else inputs.color_in_step(config, strategy),
     )
 
 

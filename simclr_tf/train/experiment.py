@@ -27,6 +27,7 @@ from simclr_tf.train import (
     knn_watch,
     loading,
     loop,
+    micro_batches,
     precision,
     recording,
     scoring,
@@ -85,9 +86,9 @@ class Experiment:
         self._policy_name = precision.policy_name(
             config.model.mixed_precision, device_type
         )
-        self._color_on_host = config.augment.augment_on == "host" or (
-            config.augment.augment_on == "auto" and device_type == "CPU"
-        )
+        self._color_on_host = inputs.color_on_host(config, device_type)
+        if config.optim.micro_batch_size:
+            micro_batches.check_place(strategy, device_type)
         if self.eval_source is not None and self._pretrains:
             scoring.check_budgets(
                 config.eval.linear_eval_labels, self.train_source

@@ -149,6 +149,30 @@ def num_views(config: Config) -> int:
     return NUM_VIEWS if config.job.train_mode == "pretrain" else 1
 
 
+def color_on_host(config: Config, device_type: str) -> bool:
+    """Whether colour and blur run in the tf.data graph.
+
+    Args:
+        config: of the run.
+        device_type: "TPU", "GPU" or "CPU".
+    """
+    where = config.augment.augment_on
+    if where != "auto":
+        return where == "host"
+    # A batch that needs micro-batches is large: it waits in uint8, a quarter
+    # of the bytes, for its turn.
+    return device_type == "CPU" and not config.optim.micro_batch_size
+
+
+def color_in_step(config: Config, strategy: tf.distribute.Strategy) -> Callable:
+    """Colour and blur of a batch of views, for the training step."""
+    policy = augmentation(config)
+    on_cpu = "CPU" in strategy.extended.worker_devices[0]
+    if config.optim.micro_batch_size and on_cpu:
+        return _compiled_color(policy)
+    return policy.color_view
+
+
 def training_dataset(
     config: Config,
     source: Source,
@@ -180,6 +204,9 @@ def training_dataset(
             corrupt=corrupt,
         )
 
+    if config.optim.micro_batch_size and strategy.num_replicas_in_sync == 1:
+        # A distributed iterator would keep two more batches waiting.
+        return batches(tf.distribute.InputContext())
     return strategy.distribute_datasets_from_function(batches)
 
 
@@ -263,10 +290,14 @@ def _central_view(config: Config) -> Callable:
     )
 
 
+def _compiled_color(policy: Policy) -> Callable:
+    if policy.image_size < _JIT_COLOR_FROM_PIXELS:
+        return policy.color_view
+    return tf.function(policy.color_view, jit_compile=True)
+
+
 def _color_on_host(policy: Policy, count: int) -> Callable:
-    color_view = policy.color_view
-    if policy.image_size >= _JIT_COLOR_FROM_PIXELS:
-        color_view = tf.function(color_view, jit_compile=True)
+    color_view = _compiled_color(policy)
 
     def on_batch(batch):
         for i in range(count):

@@ -58,6 +58,12 @@ def make_plan(config: Config, *, num_examples: int, num_replicas: int) -> Plan:
                 f"--{name} must be divisible by the {num_replicas} replicas. "
                 f"Received: {size}."
             )
+    per_replica = optim.train_batch_size // num_replicas
+    if optim.micro_batch_size and per_replica % optim.micro_batch_size:
+        raise ValueError(
+            "--micro_batch_size must divide the batch of a replica, "
+            f"{per_replica}. Received: {optim.micro_batch_size}."
+        )
     if num_examples < optim.train_batch_size:
         raise ValueError(
             f"--train_batch_size must be at most the {num_examples} images of "

@@ -7,7 +7,7 @@ import tensorflow as tf
 from simclr_tf import distributed
 from simclr_tf.augment import draw
 from simclr_tf.config import Config
-from simclr_tf.train import assembly, inputs, precision
+from simclr_tf.train import assembly, inputs, micro_batches, precision
 from simclr_tf.train.plan import make_plan
 
 # Of split "train": num_examples and num_classes, for a machine without them.
@@ -132,6 +132,8 @@ class PlannedJob:
         self.plan = make_plan(
             config, num_examples=facts.num_examples, num_replicas=num_replicas
         )
+        if config.optim.micro_batch_size:
+            micro_batches.check_place(tf.distribute.get_strategy(), "TPU")
         self._color_on_host = config.augment.augment_on == "host"
         dtype = precision.policy_name(config.model.mixed_precision, "TPU")
         if config.job.train_mode != "pretrain":

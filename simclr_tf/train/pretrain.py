@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from simclr_tf import distributed, losses
+from simclr_tf.models.simclr import SimClrOutput
 from simclr_tf.optim import policy
 from simclr_tf.train.step import StepTrainer
 
@@ -54,9 +55,23 @@ class PretrainTrainer(StepTrainer):
         self._color_view = color_view
 
     def losses(self, batch):
+        out = self.encode(batch)
+        return self.objective(out.projections, out.logits, batch["label"])
+
+    def encode(self, batch) -> SimClrOutput:
+        """What the model says of the first views and then of the second."""
         views = [self._view(batch, i) for i in range(2)]
-        out = self._model(tf.concat(views, axis=0), training=True)
-        z_a, z_b = tf.split(out.projections, 2, axis=0)
+        return self._model(tf.concat(views, axis=0), training=True)
+
+    def objective(self, projections, logits, labels):
+        """Scalars and loss, as `losses`, of what the model says.
+
+        Args:
+            projections: float32[2N, d], of the first views, then the second.
+            logits: float32[2N, K], in the same order; None without a probe.
+            labels: int64[N], -1 where there is none.
+        """
+        z_a, z_b = tf.split(projections, 2, axis=0)
         contrast = losses.nt_xent(
             z_a,
             z_b,
@@ -73,11 +88,11 @@ class PretrainTrainer(StepTrainer):
             "contrast_entropy": contrast.entropy,
             "weight_decay": decay,
         }
-        if out.logits is not None:
-            labels = tf.tile(batch["label"], [2])
-            probe = losses.softmax_cross_entropy(out.logits, labels)
+        if logits is not None:
+            labels = tf.tile(labels, [2])
+            probe = losses.softmax_cross_entropy(logits, labels)
             total += probe
-            accuracy = losses.accuracy(out.logits, labels)
+            accuracy = losses.accuracy(logits, labels)
             scalars["supervised_loss"] = probe * replicas
             scalars["supervised_acc"] = accuracy * replicas
         scalars["total_loss"] = total * replicas

@@ -105,16 +105,25 @@ class StepTrainer(orbit.StandardTrainer):
             mean.reset_state()
         return means
 
-    def replica_step(self, batch) -> None:
-        """What every replica does with its part of a batch."""
+    def gradients(self, batch):
+        """What `losses` gives, and the gradients of what it minimises.
+
+        Returns:
+            Scalars; float32[], this replica's share of the loss; and that
+            share's gradient times the loss scale, a tensor for each trainable
+            variable of the model.
+        """
         with tf.GradientTape() as tape:
             scalars, total = self.losses(batch)
             scaled = total * self._loss_scale
+        gradients = tape.gradient(scaled, self._model.trainable_variables)
+        return scalars, total, gradients
+
+    def replica_step(self, batch) -> None:
+        """What every replica does with its part of a batch."""
+        scalars, total, gradients = self.gradients(batch)
+        gradients = [gradient / self._loss_scale for gradient in gradients]
         variables = self._model.trainable_variables
-        gradients = [
-            gradient / self._loss_scale
-            for gradient in tape.gradient(scaled, variables)
-        ]
         self._note_bad_step(total, gradients)
         # Not left to the optimizer, which sums over replicas only where a
         # strategy is: the step is also compiled without one.

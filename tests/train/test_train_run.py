@@ -366,6 +366,8 @@ def test_four_virtual_replicas_would_be_asked_for_too_late(go):
         (("--temperature=0",), "--temperature"),
         (("--resnet_depth=20",), "--resnet_depth"),
         (("--image_size=0",), "--image_size"),
+        (("--micro_batch_size=8",), "--global_bn=false"),
+        (("--micro_batch_size=5", "--noglobal_bn"), "--micro_batch_size"),
         (("--model_dir=/proc/nope",), "--model_dir"),
         (("--dataset=folder", "--data_dir=/nowhere"), "--data_dir"),
         (("--linear_eval_labels=15",), "--linear_eval_labels"),

@@ -1,0 +1,97 @@
+"""What every benchmark needs: ratios of times, peaks of memory, a table.
+
+A busy machine makes seconds mean little. Candidates therefore take turns in
+one process, and what is compared is the median over rounds of the ratio
+within a round. Peaks are a process's, so each case gets one of its own.
+"""
+
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def alternate(
+    candidates: Mapping[str, Callable[[], object]], *, rounds: int
+) -> dict[str, list[float]]:
+    """Seconds of each candidate in each round, after one that doesn't count.
+
+    Args:
+        candidates: name -> what to time; it returns when its work is done.
+        rounds: how often each has its turn.
+    """
+    for run in candidates.values():
+        run()
+    seconds = {name: [] for name in candidates}
+    for _ in range(rounds):
+        for name, run in candidates.items():
+            started = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def ratio(above: Sequence[float], below: Sequence[float]) -> float:
+    """Median over rounds of one candidate's time over another's."""
+    return statistics.median(a / b for a, b in zip(above, below, strict=True))
+
+
+def peak_memory_gb(pid: str = "self") -> float:
+    """Peak resident memory of a process so far, 10^9 bytes (Linux)."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    (line,) = (x for x in status.splitlines() if x.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024 / 1e9
+
+
+def in_process(script: str, *arguments: object) -> dict:
+    """What a script says as JSON on its last line, run in a new process."""
+    done = subprocess.run(
+        [sys.executable, script, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
+        | {"PYTHONPATH": str(ROOT)},
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def report(
+    rows: Sequence[Mapping[str, object]], *, title: str, path: str | None
+) -> None:
+    """Prints rows as a table; writes them with the machine to a JSON file."""
+    machine = f"{_processor()}, {len(os.sched_getaffinity(0))} cores"
+    print(f"{title} ({machine})")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [names] + [[_show(row.get(n)) for n in names] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        pairs = zip(line, widths, strict=True)
+        print("  ".join(cell.rjust(width) for cell, width in pairs))
+    if path:
+        whole = {"title": title, "machine": machine, "rows": list(rows)}
+        whole["command"] = " ".join(sys.argv)
+        pathlib.Path(path).write_text(json.dumps(whole, indent=1) + "\n")
+
+
+def _show(value) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _processor() -> str:
+    """The processor's name; Python's own word for it is often empty."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [x.split(":")[1].strip() for x in lines if "model name" in x]
+    return names[0] if names else platform.machine()
