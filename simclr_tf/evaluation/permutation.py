@@ -109,8 +109,8 @@ def outcomes(
         numbers = np.bincount(labels)
         return right * len(labels) / (numbers[labels] * (numbers > 0).sum())
     if metric == "voc_map":
-        counted = labels >= 0
-        return (right * counted).sum(1) / np.maximum(counted.sum(1), 1)
+        # No prediction is -1, so what does not count is not right either.
+        return right.sum(1) / np.maximum((labels >= 0).sum(1), 1)
     raise ValueError(
         f"There is no permutation test on {metric}; there is one on top_1, "
         "mean_per_class and voc_map."

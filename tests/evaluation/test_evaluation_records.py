@@ -163,6 +163,29 @@ def test_records_of_other_examples_are_not_compared(tmp_path):
         records.compare(str(tmp_path / "one"), str(tmp_path / "two"))
 
 
+def test_equal_labels_do_not_make_the_same_examples(tmp_path):
+    scores, labels = scored(1)
+    for name, first_id in [("one", 0), ("two", 1)]:
+        records.write(
+            str(tmp_path / name), record_of(scores, labels),
+            ids=first_id + np.arange(200), labels=labels, predictions=labels,
+        )  # fmt: skip
+    with pytest.raises(ValueError, match="their ids differ"):
+        records.compare(str(tmp_path / "one"), str(tmp_path / "two"))
+
+
+def test_a_record_is_json_for_everyone(tmp_path):
+    """NaN is not JSON; nothing is left behind of a record that has one."""
+    scores, labels = scored(1)
+    record = record_of(scores, labels, choices={"loss": float("nan")})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        records.write(
+            str(tmp_path / "one"), record,
+            ids=np.arange(200), labels=labels, predictions=labels,
+        )  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
 def test_table_has_a_line_for_each_and_the_papers_number(tmp_path, capsys):
     write(tmp_path / "b", protocol="probe")
     write(tmp_path / "a", encoder_kind="pixels", encoder="raw pixels")
