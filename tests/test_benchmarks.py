@@ -50,3 +50,18 @@ def test_micro_batches(tmp_path):
     assert row["batch"] == 8
     assert row["time_over_plain"] > 0
     assert row["cached_peak_gb"] > 0 and row["at once_peak_gb"] > 0
+
+
+def test_features(tmp_path):
+    forward, extract = run(
+        "features.py",
+        tmp_path / "features.json",
+        "--images=20",
+        "--batch_size=8",
+        "--depth=10",
+        "--width=0.125",
+        "--image_size=16",
+    )
+    assert (forward["what"], forward["to_forward"]) == ("forward", 1)
+    assert extract["to_forward"] > 0
+    assert extract["images_per_second"] > 0

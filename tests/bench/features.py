@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=256)
     parser.add_argument("--image_size", type=int, default=32)
     parser.add_argument("--depth", type=int, default=18)
+    parser.add_argument("--width", type=float, default=1)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--json")
     arguments = parser.parse_args()
@@ -61,7 +62,10 @@ def _candidates(arguments):
     pixels = rng.integers(0, 256, (arguments.images, size, size, 3), np.uint8)
     source = _source(tf.constant(pixels))
     model = resnet(
-        depth=arguments.depth, image_size=size, dtype=arguments.dtype
+        depth=arguments.depth,
+        width=arguments.width,
+        image_size=size,
+        dtype=arguments.dtype,
     )
     strategy = tf.distribute.get_strategy()
 
