@@ -107,19 +107,23 @@ def test_what_does_not_fit_is_refused_with_the_largest_that_does(tmp_path):
     assert f"--train_batch_size={4 * largest}" in output
 
 
-@pytest.mark.parametrize(
-    ("flag", "said"),
-    [("--topology=v5e", "--topology"), ("--topology=v5e:3x3", "3x3")],
+TINY = (
+    "--train_batch_size=36",
+    "--eval_batch_size=36",
+    "--image_size=16",
+    "--resnet_depth=10",
+    "--width_multiplier=0.125",
 )
-def test_a_wrong_topology_is_one_clear_line(tmp_path, flag, said):
-    status, _, output = go(
-        tmp_path,
-        flag,
-        "--train_batch_size=36",
-        "--eval_batch_size=36",
-        "--image_size=16",
-        "--resnet_depth=10",
-        "--width_multiplier=0.125",
-    )
-    assert status in (2, 4)
-    assert said in output
+
+
+def test_a_topology_of_no_known_form_is_one_clear_line(tmp_path):
+    status, _, output = go(tmp_path, *TINY, "--topology=v5e")
+    assert status == 2
+    assert output.strip().splitlines()[-1].startswith("error: --topology")
+
+
+def test_a_slice_that_does_not_exist_is_the_compilers_to_refuse(tmp_path):
+    status, report, _ = go(tmp_path, *TINY, "--topology=v5e:3x3")
+    assert status == 4
+    assert report["verdict"] == "does not compile"
+    assert "INVALID_ARGUMENT" in report["reason"]
