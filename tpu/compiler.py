@@ -19,7 +19,12 @@ from tpu.chips import Topology
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _NEEDED = ("jax", "jaxlib", "libtpu")
-_MEMORY = re.compile(r"Used ([\d.]+)([KMGT]?) of ([\d.]+)([KMGT]?) hbm")
+# Two ways in which libtpu says it.
+_MEMORY = re.compile(
+    r"Used (?P<used>[\d.]+[KMGT]?) of (?P<limit>[\d.]+[KMGT]?) hbm|"
+    r"\((?P<used2>[\d.]+[KMGT]?)\) exceeds available HBM "
+    r"\((?P<limit2>[\d.]+[KMGT]?)\)"
+)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -173,7 +178,13 @@ def compile_module(module: bytes, topology: Topology) -> Compiled:
 def _refused(error: str, seconds: float) -> Compiled:
     used = limit = None
     if match := _MEMORY.search(error):
-        used = float(match[1]) * _UNITS[match[2]]
-        limit = float(match[3]) * _UNITS[match[4]]
+        used = _bytes(match["used"] or match["used2"])
+        limit = _bytes(match["limit"] or match["limit2"])
     first = " ".join(error.split())[:400]
     return Compiled(first, used_bytes=used, limit_bytes=limit, seconds=seconds)
+
+
+def _bytes(text: str) -> float:
+    """Of "15.75G"."""
+    unit = text.lstrip("0123456789.")
+    return float(text.removesuffix(unit)) * _UNITS[unit]

@@ -184,12 +184,15 @@ def _largest_fitting(
         else:
             high = batch if high is None else min(high, batch)
         tried[batch] = low == batch
-        # Memory grows about as the batch does.
-        share = limit / result.used_bytes if result.used_bytes else 0.5
-        guess = int(batch * share) // granule * granule
         least = low // granule * granule + granule
         most = 2 * least if high is None else -(-high // granule) * granule
         most = max(most - granule, 0)
+        guess = (least + most) // 2
+        if result.used_bytes:  # memory grows about as the batch does
+            guess = int(batch * limit / result.used_bytes)
+            if high is not None and not least < guess < most:
+                guess = (least + most) // 2
+        guess = guess // granule * granule
         if least > most:
             break
         batch = min(max(guess, least), most)

@@ -6,10 +6,12 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 import tf_keras as keras
 
+from simclr_tf import distributed
 from simclr_tf.models.simclr import build_simclr
-from tpu import preflight
+from tpu import chips, preflight
 
 pytestmark = pytest.mark.slow
 
@@ -86,25 +88,32 @@ def test_a_small_job_fits_and_costs_what_its_layers_do(tmp_path):
         assert said in output
 
 
-def test_what_does_not_fit_is_refused_with_the_largest_that_does(tmp_path):
-    asked = 16384
-    status, report, output = go(
-        tmp_path,
-        f"--train_batch_size={4 * asked}",
-        "--num_examples=100000000",
-        "--resnet_depth=10",
-        "--image_size=32",
-        "--model_dir=gs://bucket/run",
-    )
-    assert status == 4, output
-    assert not report["fits"]
-    assert "memory" in report["reason"]
-    tried = {int(n): fits for n, fits in report["batches_tried"].items()}
-    largest = report["largest_per_core_batch_size"]
-    assert tried[largest]
-    refused = min(n for n, fits in tried.items() if not fits)
-    assert refused - largest == preflight.granularity(asked)
-    assert f"--train_batch_size={4 * largest}" in output
+def test_what_does_not_fit_is_refused_with_the_largest_that_does():
+    """A step whose input alone is 4 MiB per example, on cores of 16 GiB."""
+    topology = chips.parse_topology("v5e:2x2")
+    asked, example_bytes = 6000, 2**22
+
+    @tf.function(jit_compile=True)
+    def step(index, images):
+        with distributed.one_of(topology.num_cores, index):
+            return distributed.all_reduce_sum(tf.reduce_max(images, axis=0))
+
+    def make_step(batch):
+        images = tf.TensorSpec([batch, example_bytes // 4], tf.float32)
+        return step, [tf.TensorSpec([], tf.int32), images]
+
+    verdict = preflight.run(make_step, topology, per_core_batch_size=asked)
+    assert not verdict.fits
+    assert verdict.too_large
+    limit = verdict.compiled.limit_bytes
+    assert verdict.compiled.used_bytes > limit > 15 * 2**30
+    # Less than the input does not fit; beside it there is little.
+    most = limit / example_bytes
+    granule = preflight.granularity(asked)
+    assert 0.95 * most - granule < verdict.largest < most
+    refused = min(n for n, fits in verdict.tried.items() if not fits)
+    assert verdict.tried[verdict.largest]
+    assert refused - verdict.largest <= granule
 
 
 TINY = (
