@@ -1,6 +1,7 @@
 """From a configuration to what trains: model, optimizer, training step."""
 
 import functools
+from collections.abc import Callable
 
 import tensorflow as tf
 import tf_keras as keras
@@ -10,7 +11,7 @@ from simclr_tf.config import Config
 from simclr_tf.models.resnet import freeze_after_block
 from simclr_tf.models.simclr import SimClr, build_simclr
 from simclr_tf.optim import policy as optim_policy
-from simclr_tf.train import inputs, precision
+from simclr_tf.train import precision
 from simclr_tf.train.micro_batches import MicroBatchTrainer
 from simclr_tf.train.plan import Plan
 from simclr_tf.train.pretrain import PretrainTrainer
@@ -95,7 +96,7 @@ def build_trainer(
     optimizer: keras.optimizers.Optimizer,
     dataset,
     dtype: str,
-    color_on_host: bool,
+    color_view: Callable | None,
 ) -> StepTrainer:
     """The training step of the job, on a distributed dataset.
 
@@ -106,7 +107,8 @@ def build_trainer(
         optimizer: of `build_optimizer`.
         dataset: distributed batches, as `inputs.training_dataset` gives them.
         dtype: Keras policy of the encoder.
-        color_on_host: whether the colours of the batches are done.
+        color_view: the colours, as `inputs.color_in_step`; None where the
+            batches come with them.
     """
     optim, make = config.optim, SupervisedTrainer
     if config.job.train_mode == "pretrain":
@@ -129,9 +131,7 @@ def build_trainer(
         weight_decay=optim.weight_decay,
         decayed=decayed_in_loss(config, model),
         loss_scale=precision.loss_scale(dtype),
-        color_view=None
-        if color_on_host
-        else inputs.color_in_step(config, strategy),
+        color_view=color_view,
     )
 
 

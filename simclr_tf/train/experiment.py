@@ -425,7 +425,9 @@ class Experiment:
             optimizer=self.optimizer,
             dataset=dataset,
             dtype=self._policy_name,
-            color_on_host=self._color_on_host,
+            color_view=None
+            if self._color_on_host
+            else inputs.color_in_step(self.config, self.strategy),
         )
 
     def _check_images(self) -> None:

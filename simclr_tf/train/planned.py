@@ -127,6 +127,8 @@ class PlannedJob:
     views_per_example = inputs.NUM_VIEWS
 
     def __init__(self, config: Config, *, facts: DataFacts, num_replicas: int):
+        if config.optim.micro_batch_size:
+            micro_batches.check_place(tf.distribute.get_strategy(), "TPU")
         self._config = config
         self._num_replicas = num_replicas
         self.plan = make_plan(
@@ -148,7 +150,9 @@ class PlannedJob:
             optimizer=assembly.build_optimizer(config, self.plan, self.model),
             dataset=None,
             dtype=dtype,
-            color_on_host=self._color_on_host,
+            color_view=None
+            if self._color_on_host
+            else inputs.augmentation(config).color_view,
         )
 
     def step(self, per_replica_batch_size: int):

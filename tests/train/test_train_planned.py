@@ -52,6 +52,7 @@ def test_several_hosts_need_a_shared_path(path, num_hosts, level):
     ("given", "flag"),
     [
         ({"train_batch_size": 66}, "--train_batch_size"),
+        ({"micro_batch_size": 16, "global_bn": False}, "--micro_batch_size"),
         ({"train_steps": 10, "warmup_epochs": 100.0}, "--warmup_epochs"),
     ],
 )
