@@ -169,8 +169,11 @@ def _place(config):
         gcp_project=device.gcp_project,
         master=device.master,
         virtual_devices=device.virtual_devices,
+        worker_timeout_seconds=device.worker_timeout_seconds,
     )
-    print(placement.describe())
+    print(
+        placement.describe(global_batch_size=config.optim.train_batch_size)
+    )
     return {
         "strategy": placement.strategy,
         "device_type": placement.device_type,

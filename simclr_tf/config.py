@@ -417,8 +417,8 @@ class DeviceConfig:
     strategy: str = option(
         "auto",
         "auto takes a TPU if one is named or there, else all GPUs, else the "
-        "CPU.",
-        choices=("auto", "tpu", "mirrored", "one_device"),
+        "CPU. multi_worker: several hosts, which TF_CONFIG names.",
+        choices=("auto", "tpu", "mirrored", "multi_worker", "one_device"),
         may_change=True,
     )
     use_tpu: bool | None = option(
@@ -443,6 +443,18 @@ class DeviceConfig:
         0,
         "Split the CPU into so many devices, to try multi-replica runs.",
         at_least=0,
+        may_change=True,
+    )
+    worker_timeout_seconds: float = option(
+        300.0,
+        "multi_worker: how long the hosts wait for one another at the start.",
+        above=0,
+        may_change=True,
+    )
+    deterministic: bool = option(
+        False,
+        "Ask TensorFlow for kernels that give the same bits every time; "
+        "slower, and needed on GPUs only.",
         may_change=True,
     )
 

@@ -1,12 +1,15 @@
-"""Which devices a run uses: TPU, GPUs or the CPU.
+"""Which devices a run uses: TPU, GPUs or the CPU, here or on several hosts.
 
 Knows TensorFlow and nothing of SimCLR.
 """
 
 import dataclasses
+import importlib.metadata
 import os
 
 import tensorflow as tf
+
+from tpu import cluster as clusters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,18 +20,27 @@ class Placement:
         strategy: the `tf.distribute.Strategy`.
         device_type: "TPU", "GPU" or "CPU".
         reason: for the reader of the log.
+        num_hosts: processes like this one that make up the run.
+        host: this one, 0..num_hosts-1; 0 is the chief.
     """
 
     strategy: tf.distribute.Strategy
     device_type: str
     reason: str
+    num_hosts: int = 1
+    host: int = 0
 
-    def describe(self) -> str:
-        """One line: devices, replicas, why."""
+    def describe(self, *, global_batch_size: int) -> str:
+        """One line: devices, replicas, hosts, each replica's batch, why."""
         replicas = self.strategy.num_replicas_in_sync
         plural = "s" if replicas > 1 else ""
+        parts = [f"{replicas} {self.device_type} replica{plural}"]
+        if self.num_hosts > 1:
+            parts.append(f"{self.num_hosts} hosts, of which this is {self.host}")
+        if not global_batch_size % replicas:
+            parts.append(f"{global_batch_size // replicas} images on each")
         return (
-            f"Devices: {replicas} {self.device_type} replica{plural} "
+            f"Devices: {'; '.join(parts)} "
             f"({type(self.strategy).__name__}: {self.reason})"
         )
 
@@ -42,6 +54,7 @@ def make_placement(
     gcp_project: str | None = None,
     master: str | None = None,
     virtual_devices: int = 0,
+    worker_timeout_seconds: float = 300.0,
 ) -> Placement:
     """Brings up the devices asked for. Arguments as the flags of their names.
 
@@ -74,7 +87,57 @@ def make_placement(
         )
     if wants_tpu and use_tpu is not False:
         return _tpu(address, tpu_zone, gcp_project)
+    if strategy == "multi_worker":
+        return _multi_worker(virtual_devices, worker_timeout_seconds)
+    if strategy == "auto":
+        _refuse_to_run_alone()
     return _local(strategy, virtual_devices)
+
+
+def _multi_worker(virtual_devices: int, timeout_seconds: float) -> Placement:
+    cluster = clusters.read_cluster()
+    if cluster is None:
+        raise ValueError(
+            "--strategy=multi_worker needs the environment variable TF_CONFIG, "
+            "which the launcher sets on every host. Received: none."
+        )
+    if virtual_devices > 1:
+        raise ValueError(
+            "--virtual_devices and --strategy=multi_worker exclude each other: "
+            "a worker without GPUs is one replica. Leave one out."
+        )
+    if cluster.num_hosts > 1:
+        clusters.wait_for_workers(cluster, timeout_seconds=timeout_seconds)
+        clusters.set_timeouts(cluster)
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise ValueError(
+            "--strategy=multi_worker: the workers of TF_CONFIG did not come "
+            f"together: {str(error).splitlines()[0]}"
+        ) from error
+    return Placement(
+        strategy,
+        "GPU" if tf.config.list_logical_devices("GPU") else "CPU",
+        "--strategy=multi_worker, TF_CONFIG",
+        num_hosts=cluster.num_hosts,
+        host=cluster.host,
+    )
+
+
+def _refuse_to_run_alone() -> None:
+    """Several hosts that each think they are the only one would overwrite
+    each other's files."""
+    try:
+        cluster = clusters.read_cluster()
+    except ValueError:
+        return  # an evaluator's, or another program's: not asked for here
+    if cluster is not None and cluster.num_hosts > 1:
+        raise ValueError(
+            f"TF_CONFIG names {cluster.num_hosts} workers, and --strategy=auto "
+            "would run each of them alone. Pass --strategy=multi_worker, or "
+            "unset TF_CONFIG."
+        )
 
 
 def _local(strategy: str, virtual_devices: int) -> Placement:
@@ -135,6 +198,7 @@ def _tpu(
     # Heavy, and needed on TPUs only.
     from official.common import distribute_utils
 
+    _check_tpu_package()
     try:
         if address:
             target = _servers(address, zone, project)
@@ -153,3 +217,18 @@ def _tpu(
             "one with --tpu_name, or pass --use_tpu=False to run without."
         ) from error
     return Placement(strategy, "TPU", f"TPU {address or 'of this machine'}")
+
+
+def _check_tpu_package() -> None:
+    """tensorflow-tpu and tensorflow install into one folder, so that two
+    versions of them make a mixture."""
+    try:
+        version = importlib.metadata.version("tensorflow-tpu")
+    except importlib.metadata.PackageNotFoundError:
+        return  # a remote TPU needs none; a local one will not be found
+    if version != tf.__version__:
+        raise ValueError(
+            f"tensorflow-tpu {version} is installed, and tensorflow is "
+            f"{tf.__version__}. Install tensorflow-tpu=={tf.__version__} "
+            "in its place (see tpu/README.md)."
+        )

@@ -1,0 +1,131 @@
+"""Before training: is the loss across replicas the loss of one device?
+
+A gather that misses a replica, or a gradient that is not summed over them,
+trains all the same, to something worse. So a small probe batch goes through
+what training uses (`losses.nt_xent` on every replica, the optimizer's sum of
+gradients, on the real devices and network), and is compared with the formula
+on one device.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from simclr_tf import distributed, losses
+from simclr_tf.optim import policy
+from simclr_tf.train.hosts import Hosts
+from simclr_tf.train.loop import Halted
+
+_ROWS = 2  # N, of each replica
+_COLUMNS = 16  # d
+_TEMPERATURE = 0.5
+# What a fault does is of the order of 1 somewhere. The probe's entries are
+# exact in bfloat16 and TensorFloat-32, in which TPUs and GPUs multiply
+# matrices; the softmax's gradient is not.
+_TOLERANCES = {"CPU": 1e-4}
+_ACCELERATOR_TOLERANCE = 3e-2
+
+
+def check(
+    strategy: tf.distribute.Strategy, *, device_type: str, hosts: Hosts
+) -> None:
+    """Compares loss and gradients of NT-Xent with one device's.
+
+    Costs nothing on one replica, which is the one device.
+
+    Raises:
+        Halted: they differ, on this host or another.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return
+    tolerance = _TOLERANCES.get(device_type, _ACCELERATOR_TOLERANCE)
+    errors = measure(strategy)
+    worst = hosts.gather(list(errors.values())).max(axis=0)
+    wrong = [
+        f"{name} by {error:.1e}"
+        for name, error in zip(errors, worst, strict=True)
+        if not error <= tolerance  # a NaN is wrong, too
+    ]
+    if wrong:
+        raise Halted(
+            f"Self-check: on {strategy.num_replicas_in_sync} replicas, NT-Xent "
+            f"of a probe batch differs from one device's: {', '.join(wrong)} "
+            f"(allowed: {tolerance:g}). Nothing was trained. The collectives "
+            f"of {type(strategy).__name__} do not do what they should here; "
+            "--strategy=one_device runs without them."
+        )
+
+
+def measure(strategy: tf.distribute.Strategy) -> dict[str, float]:
+    """Relative errors of this host's replicas against the formula.
+
+    Returns:
+        "the loss", "the gradient of z" (before any sum over replicas but the
+        gather's) and "the update of a weight" (after the optimizer's).
+    """
+    replicas = strategy.num_replicas_in_sync
+    rng = np.random.default_rng(0)
+    views = rng.choice([-1.0, 1.0], [2, replicas * _ROWS, _COLUMNS])
+    views = views.astype(np.float32)
+    expected_loss, expected_z, expected_weight = _one_device(views)
+    loss, places, z, weight = _on_replicas(strategy, views)
+
+    def error(found, expected, scale):
+        return float(np.max(np.abs(found - expected)) / np.max(np.abs(scale)))
+
+    parts = expected_z.reshape([2, replicas, _ROWS, _COLUMNS])
+    return {
+        "the loss": error(loss, expected_loss, expected_loss),
+        "the gradient of z": max(
+            error(mine, parts[:, place], expected_z)
+            for place, mine in zip(places, z, strict=True)
+        ),
+        "the update of a weight": error(
+            weight, expected_weight, expected_weight
+        ),
+    }
+
+
+def _one_device(views):
+    weight = tf.ones([_COLUMNS])
+    loss, z, gradient = _loss_and_gradients(tf.constant(views), weight)
+    return loss.numpy(), z.numpy(), gradient.numpy()
+
+
+def _on_replicas(strategy, views):
+    with strategy.scope():
+        weight = tf.Variable(tf.ones([_COLUMNS]), name="self_check")
+        optimizer = policy.make_optimizer("momentum", 1.0, momentum=0.0)
+        optimizer.build([weight])
+
+    def on_replica():
+        place = distributed.replica_index()
+        own = tf.constant(views)[:, place * _ROWS : (place + 1) * _ROWS]
+        loss, z, gradient = _loss_and_gradients(own, weight)
+        optimizer.apply_gradients([(gradient, weight)])
+        return loss, place, z
+
+    @tf.function
+    def step():
+        loss, place, z = strategy.run(on_replica)
+        return strategy.reduce("SUM", loss, axis=None), place, z
+
+    loss, place, z = step()
+    local = strategy.experimental_local_results
+    update = 1.0 - weight.numpy()
+    return (
+        loss.numpy(),
+        [int(p) for p in local(place)],
+        [part.numpy() for part in local(z)],
+        update,
+    )
+
+
+def _loss_and_gradients(views, weight):
+    """Loss, its gradient by z float32[2, N, d] and by the weight [d]."""
+    with tf.GradientTape() as tape:
+        weight_now = tf.convert_to_tensor(weight)
+        tape.watch(weight_now)
+        z = views * weight_now
+        tape.watch(z)
+        loss = losses.nt_xent(z[0], z[1], temperature=_TEMPERATURE).loss
+    return loss, *tape.gradient(loss, [z, weight_now])
