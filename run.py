@@ -5,6 +5,7 @@ import functools
 import os
 import signal
 import sys
+import traceback
 
 import simclr_tf  # noqa: F401  before TensorFlow: see its __init__
 
@@ -14,6 +15,11 @@ _HAS_GPU = os.path.exists("/dev/nvidiactl")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if _HAS_GPU else "3")
 
 _USAGE_ERROR, _HALTED, _NO_FIT = 2, 3, 4
+
+_LOST_WORKER = (
+    "another worker has gone, so this one stops ({}). What was saved stays; "
+    "the same command on every host continues from there."
+)
 
 
 def main(argv: list[str]) -> int:
@@ -34,7 +40,11 @@ def main(argv: list[str]) -> int:
         if resolved.config.job.mode == "preflight":
             return _preflight(resolved)
         work = _prepare(resolved, parsed)
-    except ValueError as error:
+    except Exception as error:
+        if _worker_is_lost(error):
+            return _halted(_LOST_WORKER.format(_first_line(error)))
+        if not isinstance(error, ValueError):
+            raise
         if os.environ.get("SIMCLR_TF_TRACEBACK"):
             raise
         print("error:", " ".join(str(error).split()), file=sys.stderr)
@@ -54,11 +64,40 @@ def main(argv: list[str]) -> int:
         )
         return 128 + stopped.signal_number
     except loop.Halted as halted:
-        print(f"error: {halted}", file=sys.stderr)
-        return _HALTED
+        return _halted(str(halted))
     except KeyboardInterrupt:
         return _interrupted()
+    except Exception as error:
+        if not _worker_is_lost(error):
+            raise
+        return _halted(_LOST_WORKER.format(_first_line(error)))
     return 0
+
+
+def _halted(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return _HALTED
+
+
+def _worker_is_lost(error: Exception) -> bool:
+    """Whether a collective failed, in a run of several processes."""
+    if not os.environ.get("TF_CONFIG"):
+        return False
+    import tensorflow as tf
+
+    return isinstance(
+        error,
+        tf.errors.UnavailableError
+        | tf.errors.AbortedError
+        | tf.errors.CancelledError
+        | tf.errors.DeadlineExceededError
+        | tf.errors.FailedPreconditionError
+        | tf.errors.InternalError,
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
 
 
 def _interrupted() -> int:
@@ -157,10 +196,17 @@ def _prepare(resolved, parsed):
     return _prepare_training(resolved, parsed)
 
 
-def _place(config):
+def _placement(config):
+    import tensorflow as tf
+
     from tpu.strategy import make_placement
 
-    device = config.device
+    device, mode = config.device, config.job.mode
+    if device.strategy == "multi_worker" and not mode.startswith("train"):
+        raise ValueError(
+            f"--mode={mode} runs on one host. Leave --strategy=multi_worker "
+            "out."
+        )
     placement = make_placement(
         strategy=device.strategy,
         use_tpu=device.use_tpu,
@@ -171,9 +217,14 @@ def _place(config):
         virtual_devices=device.virtual_devices,
         worker_timeout_seconds=device.worker_timeout_seconds,
     )
-    print(
-        placement.describe(global_batch_size=config.optim.train_batch_size)
-    )
+    if device.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    print(placement.describe(global_batch_size=config.optim.train_batch_size))
+    return placement
+
+
+def _place(config):
+    placement = _placement(config)
     return {
         "strategy": placement.strategy,
         "device_type": placement.device_type,
@@ -182,8 +233,18 @@ def _place(config):
 
 def _experiment(config, resolved):
     from simclr_tf.train.experiment import Experiment
+    from simclr_tf.train.hosts import Hosts
 
-    experiment = Experiment(config, origins=resolved.origins, **_place(config))
+    placement = _placement(config)
+    experiment = Experiment(
+        config,
+        origins=resolved.origins,
+        strategy=placement.strategy,
+        device_type=placement.device_type,
+        hosts=Hosts(
+            placement.strategy, count=placement.num_hosts, index=placement.host
+        ),
+    )
     print(experiment.describe(), flush=True)
     return experiment
 
@@ -260,7 +321,23 @@ def _train(experiment) -> None:
         else:
             print("It was evaluated, too; this is what was written then.")
         print(scoring.report(result))
+    experiment.hosts.barrier()  # what the chief writes is written
+
+
+def _exit(status: int) -> None:
+    """Leaves; a worker, without TensorFlow's clean-up, which waits for others
+    that may be gone, and is deaf to SIGTERM meanwhile."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.environ.get("TF_CONFIG"):
+        os._exit(status)
+    sys.exit(status)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    try:
+        status = main(sys.argv)
+    except Exception:
+        traceback.print_exc()
+        status = 1
+    _exit(status)

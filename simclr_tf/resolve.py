@@ -111,6 +111,16 @@ def overlay(config: Config, given: Mapping[str, Any]) -> Config:
     return _build({**_flat(config), **given})
 
 
+def fixed(config: Config) -> dict[str, Any]:
+    """The options that say what a run computes, not where or how."""
+    values = _flat(config)
+    return {
+        name: values[name]
+        for name, (_, field) in options().items()
+        if not field.metadata["may_change"]
+    }
+
+
 def fixed_differences(old: Config, new: Config) -> list[str]:
     """Options that a resumed run may not change, and changes all the same.
 

@@ -22,6 +22,19 @@ def image_of(label, number, *, shape, rng):
     return np.clip(stripes + colour + noise, 0, 255).astype(np.uint8)
 
 
+def texture(label, number, *, shape, rng):
+    """uint8[H, W, C]: noise whose amplitude falls with frequency, as in
+    photographs; no two pixels agree, so no two units of a ReLU do."""
+    del label, number
+    height, width, channels = shape
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))
+    frequency[0, 0] = 1 / height
+    noise = np.fft.fft2(rng.standard_normal((channels, height, width)))
+    image = np.fft.ifft2(noise / frequency).real.transpose(1, 2, 0)
+    image = 128 + 50 * image / image.std() + rng.uniform(-30, 30, channels)
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
 def write_tfds(
     name,
     data_dir,
@@ -41,6 +54,7 @@ def write_tfds(
     file_format="tfrecord",
     edit=None,
     seed=0,
+    draw=image_of,
 ):
     """Prepares a data set into data_dir; returns the builder.
 
@@ -63,6 +77,7 @@ def write_tfds(
         edit: (number, example) -> example, for instance to spoil some: TFDS
             takes an open file for an image, as it is.
         seed: of the images' noise.
+        draw: image_of or texture.
     """
     builder = builder_class(
         name,
@@ -86,6 +101,7 @@ def write_tfds(
             extra_features or {},
             edit or (lambda number, example: example),
             seed,
+            draw,
         ),
         config=config,
         version=version or _real_version(name, config),
@@ -109,12 +125,23 @@ class _Examples:
     """The examples of every split, generated anew at each call."""
 
     def __init__(
-        self, splits, shape, sizes, classes, image, label, extra, edit, seed
+        self,
+        splits,
+        shape,
+        sizes,
+        classes,
+        image,
+        label,
+        extra,
+        edit,
+        seed,
+        draw,
     ):
         self.splits = splits
         self._shape, self._sizes = shape, sizes or [(32, 32)]
         self._classes, self._image, self._label = classes, image, label
         self._extra, self._edit, self._seed = extra, edit, seed
+        self._draw = draw
 
     def of_split(self, split):
         rng = np.random.default_rng([self._seed, *split.encode()])
@@ -124,7 +151,7 @@ class _Examples:
             if None in shape:
                 shape = (*self._sizes[number % len(self._sizes)], shape[-1])
             example = {
-                self._image: image_of(label, number, shape=shape, rng=rng)
+                self._image: self._draw(label, number, shape=shape, rng=rng)
             }
             if self._classes:
                 example[self._label] = label

@@ -79,7 +79,7 @@ def read_cluster() -> Cluster | None:
         _check_addresses(name, addresses)
     if not isinstance(index, int) or not 0 <= index < len(known[kind]):
         raise _malformed(
-            f'task index must be 0 to {len(known[kind]) - 1}, a number, as '
+            f"task index must be 0 to {len(known[kind]) - 1}, a number, as "
             f'"{kind}" lists {len(known[kind])}. Received: {index!r}'
         )
     everyone = tuple(a for addresses in known.values() for a in addresses)

@@ -36,7 +36,7 @@ class Placement:
         plural = "s" if replicas > 1 else ""
         parts = [f"{replicas} {self.device_type} replica{plural}"]
         if self.num_hosts > 1:
-            parts.append(f"{self.num_hosts} hosts, of which this is {self.host}")
+            parts.append(f"{self.num_hosts} hosts, this is {self.host}")
         if not global_batch_size % replicas:
             parts.append(f"{global_batch_size // replicas} images on each")
         return (

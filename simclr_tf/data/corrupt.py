@@ -7,6 +7,8 @@ in one of its own again, of candidates: the image itself, then others drawn
 from the seed.
 """
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from simclr_tf.data import order
@@ -41,20 +43,26 @@ class CorruptLog:
             for name in self._table.export()[0].numpy()
         )
 
-    def check(self, max_fraction: float, num_examples: int) -> None:
+    def check(
+        self,
+        max_fraction: float,
+        num_examples: int,
+        names: Sequence[str] | None = None,
+    ) -> None:
         """Raises when too many of the images could not be read.
 
         Args:
             max_fraction: of num_examples, `--max_corrupt_fraction`.
             num_examples: of the data set.
+            names: those that any process could not read; this one's if None.
 
         Raises:
             ValueError: there are more; the first ten are named.
         """
-        count = self.count()
+        names = self.names() if names is None else names
+        count = len(names)
         if count <= max_fraction * num_examples:
             return
-        names = self.names()
         listed = ", ".join(names[:_NUM_NAMED])
         if count > _NUM_NAMED:
             listed += f" and {count - _NUM_NAMED} more"

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from simclr_tf import distributed
+
 
 class Features(NamedTuple):
     """Examples in source order.
@@ -30,6 +32,9 @@ def extract(
 ) -> Features:
     """Encodes every example of `data.pipeline.eval_batches` once.
 
+    On several hosts, each of which reads its part, every host ends up with
+    everyone's features, in the same order as on one.
+
     Args:
         encode, strategy: as in `extractor`.
         dataset: distributed dataset of images uint8, label, id and mask.
@@ -53,18 +58,29 @@ def extractor(
     def on_replica(batch):
         images = tf.image.convert_image_dtype(batch["images"], tf.float32)
         values = tf.cast(encode(images), tf.float32)
-        return values, batch["label"], batch["id"], batch["mask"]
+        columns = [values, batch["label"], batch["id"], batch["mask"]]
+        if elsewhere:
+            columns[3] = tf.cast(columns[3], tf.int32)  # bools are not gathered
+            columns = [distributed.all_gather_rows(x) for x in columns]
+        return columns
 
+    elsewhere = strategy.num_replicas_in_sync > len(
+        strategy.extended.worker_devices
+    )
     step = tf.function(lambda batch: strategy.run(on_replica, args=(batch,)))
 
     def call(dataset):
         columns = ([], [], [])
         for batch in dataset:
             # Replicas hold consecutive slices: their order is the source's.
-            parts = map(strategy.experimental_local_results, step(batch))
+            parts = [
+                strategy.experimental_local_results(x) for x in step(batch)
+            ]
+            if elsewhere:  # all that is local is one and the same
+                parts = [part[:1] for part in parts]
             for *kept, mask in zip(*parts, strict=True):
                 for column, part in zip(columns, kept, strict=True):
-                    column.append(part.numpy()[mask.numpy()])
+                    column.append(part.numpy()[mask.numpy().astype(bool)])
         return Features(*(np.concatenate(column) for column in columns))
 
     return call

@@ -6,6 +6,7 @@ so that a checkpoint is restored whole or not at all.
 """
 
 import re
+import tempfile
 from collections.abc import Mapping
 
 import numpy as np
@@ -42,6 +43,8 @@ class Checkpoints:
         directory: model_dir.
         variables: all state of the run, from `named_variables`.
         max_to_keep: older checkpoints are deleted.
+        writes: False on all hosts but the chief. They save too, since saving
+            may read variables from every host, but to nowhere.
     """
 
     def __init__(
@@ -50,11 +53,14 @@ class Checkpoints:
         variables: Mapping[str, tf.Variable],
         *,
         max_to_keep: int,
+        writes: bool = True,
     ):
         self.directory = directory
         self._variables = dict(variables)
-        self._manager = tf.train.CheckpointManager(
-            tf.train.Checkpoint(state=self._variables),
+        self._checkpoint = tf.train.Checkpoint(state=self._variables)
+        self._writes = writes
+        self._manager = writes and tf.train.CheckpointManager(
+            self._checkpoint,
             directory,
             max_to_keep=max_to_keep,
             checkpoint_name="ckpt",
@@ -62,6 +68,10 @@ class Checkpoints:
 
     def save(self, step: int) -> str:
         """Writes ckpt-<step>; returns its path without suffix."""
+        if not self._writes:
+            with tempfile.TemporaryDirectory() as nowhere:
+                self._checkpoint.write(f"{nowhere}/ckpt")
+            return f"{self.directory}/ckpt-{step}"
         return self._manager.save(checkpoint_number=step)
 
     def restore(self, path: str) -> None:

@@ -7,6 +7,7 @@ Experiment   every check that needs no training, then the parts
 """
 
 import functools
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,8 +32,10 @@ from simclr_tf.train import (
     precision,
     recording,
     scoring,
+    self_check,
 )
 from simclr_tf.train.evaluator import Evaluator
+from simclr_tf.train.hosts import Hosts
 from simclr_tf.train.knn_watch import KnnWatch
 from simclr_tf.train.plan import make_plan
 from simclr_tf.train.progress import Progress
@@ -46,6 +49,11 @@ _OFFICIAL_NAMES = {
     "top_5": "label_top_5_accuracy",
 }
 _START = "start_weights.json"
+_UNCOUNTED = (
+    "\nThe TPU's machines read the images: unreadable ones are replaced as "
+    "ever, but beyond those found before training, neither counted nor "
+    "named, and --max_corrupt_fraction does not stop the run."
+)
 
 
 class Experiment:
@@ -56,6 +64,7 @@ class Experiment:
         origins: where its values came from.
         strategy: where the replicas run.
         device_type: "TPU", "GPU" or "CPU".
+        hosts: the processes of the run; the chief writes its files.
 
     Raises:
         ValueError: something the user can mend; the message names the flag.
@@ -68,12 +77,16 @@ class Experiment:
         origins: Mapping[str, str],
         strategy: tf.distribute.Strategy,
         device_type: str,
+        hosts: Hosts | None = None,
     ):
         self.config = config
+        self.hosts = hosts or Hosts(strategy)
         self.origins = origins
         self.strategy = strategy
-        self.folder = RunFolder(config.model_dir)
+        self.folder = RunFolder(config.model_dir, writes=self.hosts.is_chief)
+        self._device_type = device_type
         self.corrupt = CorruptLog()
+        self._counted = self.corrupt if inputs.reads_here(strategy) else None
         self.train_source, self.label_subset = inputs.open_training(config)
         self.eval_source = inputs.open_evaluation(
             config, required=origins["eval_split"] == "flag"
@@ -83,9 +96,7 @@ class Experiment:
             num_examples=self.train_source.num_examples,
             num_replicas=strategy.num_replicas_in_sync,
         )
-        self._policy_name = precision.policy_name(
-            config.model.mixed_precision, device_type
-        )
+        self._policy_name = self._choose_policy()
         self._color_on_host = inputs.color_on_host(config, device_type)
         if config.optim.micro_batch_size:
             micro_batches.check_place(strategy, device_type)
@@ -95,6 +106,7 @@ class Experiment:
             )
         self._check_knn()
         self._check_images()
+        self._num_unreadable = 0
 
     def describe(self) -> str:
         """What the configuration came to, for the reader of the log."""
@@ -108,18 +120,53 @@ class Experiment:
             f"evaluation on {getattr(self.eval_source, 'split', 'nothing')}\n"
             f"Precision: {self._policy_name}; colour and blur {place}\n"
             f"Run folder: {self.folder.path}"
+            + (_UNCOUNTED if self._counted is None else "")
         )
 
     def claim_folder(self, given: Mapping[str, Any]) -> None:
         """Writes config.json, or checks that the folder holds this run."""
-        facts = {
+        facts = self._facts
+        self.folder.claim(
+            self.config,
+            origins=self.origins,
+            given=given,
+            facts=facts,
+            policy=self._policy_name,
+        )
+
+    def _choose_policy(self) -> str:
+        """The Keras policy; auto is what it was when the run was started."""
+        asked = self.config.model.mixed_precision
+        here = precision.policy_name(asked, self._device_type)
+        if asked != "auto":
+            return here
+        return self.folder.policy() or here
+
+    def _require_agreement(self) -> None:
+        """Hosts that compute different things would wait for each other, or
+        mix their gradients.
+
+        Raises:
+            ValueError: they do; on every host.
+        """
+        fixed = [self.plan, self._policy_name, self._color_on_host, self._facts]
+        self.hosts.require_same(
+            zlib.crc32(repr([resolve.fixed(self.config), *fixed]).encode()),
+            what="the flags or the data (a checksum of them)",
+        )
+        self.hosts.require_same(
+            self.step,
+            what="the step they continue from, so that --model_dir="
+            f"{self.folder.path} is not one folder for all of them",
+        )
+
+    @property
+    def _facts(self) -> dict[str, Any]:
+        return {
             "fingerprint": self.train_source.fingerprint,
             "num_examples": self.train_source.num_examples,
             "num_classes": self.train_source.num_classes,
         }
-        self.folder.claim(
-            self.config, origins=self.origins, given=given, facts=facts
-        )
 
     def build(self) -> None:
         """Makes model, optimizer and what reads and writes checkpoints."""
@@ -136,6 +183,7 @@ class Experiment:
                 self.model.variables, self.optimizer.variables
             ),
             max_to_keep=self.config.output.keep_checkpoint_max,
+            writes=self.hosts.is_chief,
         )
 
     def restore(self) -> None:
@@ -160,6 +208,7 @@ class Experiment:
             self._note_start(loaded.to_dict())
         elif not self._pretrains:
             self._note_start({"checkpoint": None})
+        self._require_agreement()
 
     def build_model(self) -> SimClr:
         """A new model with the weights that the seed gives it."""
@@ -182,13 +231,16 @@ class Experiment:
         """Trains from the step in hand to the last.
 
         Raises:
-            loop.Halted: the loss is not finite, or too many images are
-                unreadable.
+            loop.Halted: the loss is not finite, too many images are
+                unreadable, or the loss across replicas is wrong.
             stopping.Stopped: a signal arrived; everything is saved.
         """
         if self.step >= self.plan.train_steps:
             print(f"Training is finished: step {self.step}.")
             return
+        self_check.check(
+            self.strategy, device_type=self._device_type, hosts=self.hosts
+        )
         reporter = Reporter(self.folder, self.optimizer, from_step=self.step)
         if not self.step:
             reporter.picture_views(self.config, self.train_source)
@@ -205,15 +257,16 @@ class Experiment:
                 check=self._check_corrupt,
                 progress=progress,
                 stop=stop,
+                hosts=self.hosts,
             )
         finally:
             progress.close()
             reporter.close()
         self._check_frozen()
-        if self.corrupt.count():
+        if unreadable := self._unreadable():
             print(
-                f"{self.corrupt.count()} unreadable images were replaced: "
-                f"{', '.join(self.corrupt.names()[:10])}"
+                f"{len(unreadable)} unreadable images were replaced: "
+                f"{', '.join(unreadable[:10])}"
             )
 
     def _save(self, reporter: Reporter, progress: Progress, step: int) -> None:
@@ -240,7 +293,7 @@ class Experiment:
         result |= {
             "label_subset": self.label_subset and self.label_subset.to_record(),
             "linear_eval_draws": self.config.eval.linear_eval_draws,
-            "num_unreadable_images": self.corrupt.count(),
+            "num_unreadable_images": len(self._unreadable()),
             "dataset": self.train_source.name,
             "train_split": self.train_source.split,
             "eval_split": getattr(self.eval_source, "split", None),
@@ -250,12 +303,13 @@ class Experiment:
             "simclr_tf": simclr_tf.__version__,
             "tensorflow": tf.__version__,
         }
-        self.folder.write_result(self.step, result)
-        write_scalars(
-            self.folder.file(self.config.eval.eval_name or "eval"),
-            self.step,
-            scalars,
-        )
+        if self.hosts.is_chief:
+            self.folder.write_result(self.step, result)
+            write_scalars(
+                self.folder.file(self.config.eval.eval_name or "eval"),
+                self.step,
+                scalars,
+            )
         return result
 
     def known_result(self) -> dict[str, Any] | None:
@@ -299,7 +353,7 @@ class Experiment:
                 self.model.encoder.variables
             ),
             step=self.step,
-            num_unreadable=self.corrupt.count(),
+            num_unreadable=len(self._unreadable()),
         )
         decay = optim_policy.l2_loss(
             self.decayed, self.config.optim.weight_decay
@@ -354,7 +408,7 @@ class Experiment:
             source,
             strategy=self.strategy,
             max_examples=limit,
-            corrupt=self.corrupt,
+            corrupt=self._counted,
         )
 
     def export(self) -> None:
@@ -362,6 +416,8 @@ class Experiment:
         keep = self.config.output.keep_hub_module_max
         folder = self.folder.file("saved_model")
         if not keep or tf.io.gfile.exists(f"{folder}/{self.step}"):
+            return
+        if not self.hosts.is_chief:
             return
         copy = self.build_model()
         for mine, trained in zip(
@@ -416,7 +472,7 @@ class Experiment:
             strategy=self.strategy,
             start_step=self.step,
             color_on_host=self._color_on_host,
-            corrupt=self.corrupt,
+            corrupt=self._counted,
         )
         return assembly.build_trainer(
             self.config,
@@ -449,17 +505,28 @@ class Experiment:
                 f"{self.train_source.split} and in --eval_split. Leave it out."
             )
 
+    def _unreadable(self) -> list[str]:
+        """Names of the images that a host could not read."""
+        return self.hosts.union(self.corrupt.names())
+
     def _check_corrupt(self) -> None:
+        total = self.hosts.gather([self.corrupt.count()]).sum()
+        if total == self._num_unreadable:
+            return  # no host has found another
+        self._num_unreadable = total
         try:
             self.corrupt.check(
                 self.config.data.max_corrupt_fraction,
                 self.train_source.num_examples,
+                names=self._unreadable(),
             )
         except ValueError as error:
             raise loop.Halted(str(error)) from error
 
     def _note_start(self, start: Mapping[str, Any]) -> None:
         """start_weights.json: what the run was built upon."""
+        if not self.hosts.is_chief:
+            return
         frozen = assembly.frozen_variables(self.model, self.config)
         files.write_json(
             self.folder.file(_START),

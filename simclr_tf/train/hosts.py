@@ -23,7 +23,11 @@ class Hosts:
     """
 
     def __init__(
-        self, strategy: tf.distribute.Strategy, *, count: int = 1, index: int = 0
+        self,
+        strategy: tf.distribute.Strategy,
+        *,
+        count: int = 1,
+        index: int = 0,
     ):
         self.count = count
         self.index = index

@@ -173,6 +173,17 @@ def color_in_step(config: Config, strategy: tf.distribute.Strategy) -> Callable:
     return policy.color_view
 
 
+def reads_here(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process reads the images itself.
+
+    For a slice of several TPU machines, one process hands out the graphs, and
+    the machines read. What they cannot read is replaced, and not counted:
+    the table of its names is this process's.
+    """
+    remote = isinstance(strategy, tf.distribute.TPUStrategy)
+    return not remote or strategy.extended.num_hosts == 1
+
+
 def training_dataset(
     config: Config,
     source: Source,
@@ -180,7 +191,7 @@ def training_dataset(
     strategy: tf.distribute.Strategy,
     start_step: int,
     color_on_host: bool,
-    corrupt: CorruptLog,
+    corrupt: CorruptLog | None,
 ):
     """Distributed, endless dataset of batches of views from `start_step` on."""
     policy = augmentation(config)

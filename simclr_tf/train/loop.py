@@ -6,6 +6,7 @@ from typing import Protocol
 
 import tensorflow as tf
 
+from simclr_tf.train.hosts import Hosts
 from simclr_tf.train.plan import Plan
 from simclr_tf.train.progress import Progress
 from simclr_tf.train.stopping import Stopped, StopRequest
@@ -38,6 +39,7 @@ def train(
     check: Callable[[], None],
     progress: Progress,
     stop: StopRequest,
+    hosts: Hosts | None = None,
 ) -> None:
     """Trains up to exactly `plan.train_steps`.
 
@@ -50,6 +52,8 @@ def train(
         check: called after every inner loop; raises to halt the run.
         progress: shown at every log point.
         stop: asked after every inner loop.
+        hosts: the processes that train in step, and must do so for equally
+            many steps: the slowest one's clock counts, and anyone's signal.
 
     Raises:
         Halted: the loss is not finite. Nothing is saved after that.
@@ -63,6 +67,11 @@ def train(
         started = time.monotonic()
         waited = trainer.train(tf.constant(steps, tf.int32))["wait_seconds"]
         seconds = time.monotonic() - started
+        signal_number = stop.signal_number or 0
+        if hosts is not None:
+            seconds, signal_number = hosts.gather([seconds, signal_number]).max(
+                axis=0
+            )
         step += steps
         _require_finite(trainer, plan)
         check()
@@ -80,11 +89,13 @@ def train(
         if (
             step % plan.checkpoint_steps == 0
             or step == plan.train_steps
-            or stop.signal_number
+            or signal_number
         ):
             save(step)
-        if stop.signal_number:
-            raise Stopped(stop.signal_number, step)
+        if signal_number:
+            if hosts is not None:
+                hosts.barrier()  # the others may leave when all is saved
+            raise Stopped(int(signal_number), step)
 
 
 def _steps_until_due(step: int, plan: Plan) -> int:

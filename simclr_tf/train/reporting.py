@@ -18,11 +18,16 @@ class Reporter:
         folder: of the run.
         optimizer: its learning rate is reported along.
         from_step: the step that training continues from.
+
+    Where the folder is another process's to write, it does nothing.
     """
 
     def __init__(self, folder: RunFolder, optimizer, *, from_step: int):
         self._folder = folder
         self._optimizer = optimizer
+        self._writer = None
+        if not folder.writes:
+            return
         self._lines = artifacts.MetricsFile(
             folder.file("metrics.jsonl"), from_step=from_step
         )
@@ -30,6 +35,8 @@ class Reporter:
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
         """One line and one point of every curve."""
+        if self._writer is None:
+            return
         rate = float(self._optimizer.learning_rate.numpy())
         scalars = {**scalars, "train/learning_rate": rate}
         self._lines.append(step, scalars)
@@ -40,6 +47,8 @@ class Reporter:
 
     def picture_views(self, config, source) -> None:
         """views.png, and the same picture for TensorBoard."""
+        if self._writer is None:
+            return
         views = inputs.sample_views(config, source, _PICTURED_IMAGES)
         picture = pictures.grid(views)
         files.write_bytes(
@@ -51,7 +60,8 @@ class Reporter:
 
     def close(self) -> None:
         """Flushes what TensorBoard reads."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
 
 def write_scalars(folder: str, step: int, scalars: Mapping[str, float]) -> None:

@@ -21,9 +21,11 @@ class RunFolder:
 
     Args:
         path: --model_dir, local or gs://.
+        writes: whether this process writes them; of several, the chief does.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, *, writes: bool = True):
+        self.writes = writes
         self.path = os.path.expanduser(path).rstrip("/")
 
     def file(self, *names: str) -> str:
@@ -54,6 +56,7 @@ class RunFolder:
         origins: Mapping[str, str],
         given: Mapping[str, Any],
         facts: Mapping[str, Any],
+        policy: str,
     ) -> None:
         """Makes the folder this run's, or continues it if it is already.
 
@@ -61,11 +64,13 @@ class RunFolder:
             config, origins: the resolved configuration.
             given: what the user set, for flags.json.
             facts: of the data; a resumed run must find them unchanged.
+            policy: what it computes in, which `auto` then means.
 
         Raises:
             ValueError: the folder cannot be written, or holds another run.
         """
-        artifacts.require_writable(self.path)
+        if self.writes:
+            artifacts.require_writable(self.path)
         saved = self.saved()
         started = checkpoints.checkpoint_paths(self.path)
         # A run that has saved nothing yet leaves nothing to protect.
@@ -76,15 +81,25 @@ class RunFolder:
                 f"--model_dir={self.path} has checkpoints and no config.json, "
                 "so nobody knows of what. Choose another --model_dir."
             )
+        if not self.writes:
+            return
         files.write_json(
             self.file("config.json"),
             {
                 "config": config.to_dict(),
                 "origins": dict(origins),
                 "data": dict(facts),
+                "policy": policy,
             },
         )
         files.write_json(self.file("flags.json"), dict(given))
+
+    def policy(self) -> str | None:
+        """What the run that has checkpoints here was started in, or None."""
+        saved = self.saved()
+        if saved is None or not checkpoints.checkpoint_paths(self.path):
+            return None
+        return saved.get("policy")
 
     def result(self, step: int) -> dict[str, Any] | None:
         """What was written for a step, or None."""

@@ -60,9 +60,7 @@ def test_faults_in_the_gather_are_seen(mesh, monkeypatch, fault):
 @pytest.mark.parametrize(
     "fault",
     [
-        lambda self, pairs: apply(
-            self, pairs, skip_gradients_aggregation=True
-        ),
+        lambda self, pairs: apply(self, pairs, skip_gradients_aggregation=True),
         lambda self, pairs: apply(self, [(g / 4, v) for g, v in pairs]),
         lambda self, pairs: apply(self, [(-g, v) for g, v in pairs]),
     ],

@@ -1,0 +1,111 @@
+"""Several hosts on loopback: one run, one set of files, stopped together."""
+
+import functools
+import json
+import re
+import signal
+import time
+
+import pytest
+
+from tests import processes
+from tests.train.test_train_replicas import KINDS, TOLERANCE, compare
+
+pytestmark = pytest.mark.slow
+
+SCORED = (
+    "--mode=train_then_eval",
+    "--linear_eval_labels=20",
+    "--linear_eval_draws=2",
+    "--keep_hub_module_max=1",
+    *KINDS["sgd"],
+)
+# Steps enough that no machine is through before the last signal.
+LONG = ("--train_steps=100", "--checkpoint_steps=6", "--keep_checkpoint_max=2")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hosts")
+    processes.write_textures(folder / "tfds")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(folder):
+    """The run of one process that the others are compared with."""
+    processes.run(processes.command(folder / "tfds", folder / "1", *SCORED))
+    return folder / "1"
+
+
+def files_of(model_dir):
+    """Their names, less what the clock and the machine put into them."""
+    return sorted(
+        re.sub(r"tfevents\..*", "tfevents", str(path.relative_to(model_dir)))
+        for path in model_dir.rglob("*")
+    )
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_hosts_train_and_score_as_one_and_write_one_set_of_files(
+    folder, alone, count
+):
+    together = folder / str(count)
+    command = processes.command(folder / "tfds", together, *SCORED)
+    statuses, outputs = processes.finish(
+        processes.start_workers(command, count)
+    )
+    assert statuses == [0] * count, outputs
+    assert all(f"{count} hosts, this is {i}" in outputs[i] for i in (0, 1))
+    losses, weights, _ = compare(alone, together)
+    print(f"{count} workers: losses {losses:.1e}, weights {weights:.1e}")
+    assert losses < TOLERANCE and weights < TOLERANCE
+    assert files_of(together) == files_of(alone)
+    one, several = (
+        json.loads((d / "result.json").read_text()) for d in (alone, together)
+    )
+    assert one.keys() == several.keys()
+    for key, value in one.items():
+        if isinstance(value, float):
+            # One more or less of 64 images may be right.
+            assert several[key] == pytest.approx(value, abs=0.04), key
+    assert several["eval/num_examples"] == one["eval/num_examples"] == 64
+    pixels = "linear_20_labels/top_1_raw_pixels"
+    assert several[pixels] == one[pixels]  # the same images, in one order
+
+
+def test_a_lost_worker_and_a_signal_to_one_of_two(folder):
+    """SIGKILL to one, SIGTERM to one, then to the end: a straight run's bits."""
+    make = functools.partial(processes.command, folder / "tfds")
+    straight, broken = folder / "straight", folder / "broken"
+    workers = processes.start_workers(make(straight, *LONG), 2)
+    statuses, outputs = processes.finish(workers)
+    assert statuses == [0, 0], outputs
+
+    workers = processes.start_workers(make(broken, *LONG), 2)
+    processes.wait_for_step(broken, 7, workers)
+    workers[1].send_signal(signal.SIGKILL)
+    killed = time.monotonic()
+    statuses, outputs = processes.finish(workers)
+    assert statuses == [3, -signal.SIGKILL], outputs
+    assert "error: another worker has gone" in outputs[0]
+    assert time.monotonic() - killed < 90
+
+    workers = processes.start_workers(make(broken, *LONG), 2)
+    processes.wait_for_step(broken, 14, workers)
+    workers[1].send_signal(signal.SIGTERM)
+    statuses, outputs = processes.finish(workers)
+    assert statuses == [128 + signal.SIGTERM] * 2, outputs
+    assert "Continuing from" in outputs[0] and "Continuing from" in outputs[1]
+    stops = [re.search(r"SIGTERM after step (\d+),", o)[1] for o in outputs]
+    assert stops[0] == stops[1]
+    assert (broken / f"ckpt-{stops[0]}.index").exists()
+
+    workers = processes.start_workers(make(broken, *LONG), 2)
+    statuses, outputs = processes.finish(workers)
+    assert statuses == [0, 0], outputs
+    assert f"step {stops[0]}." in outputs[1]  # nothing was lost
+    processes.assert_same_bits(
+        processes.state(straight, 100), processes.state(broken, 100)
+    )
+    assert [x["step"] for x in processes.logged(broken)] == list(range(1, 101))

@@ -1,0 +1,192 @@
+"""1, 2, 4 and 8 replicas train as one does, and what does not is seen.
+
+    python -m tests.train.test_train_replicas      prints the README's table
+
+Two measures. The losses of 5 steps, relative; and the weights after them: the
+norm of the difference over that of the distance travelled from the start.
+
+Rounding is not the same on every number of replicas, and a ReLU network passes
+it on: a unit whose input is within a rounding of 0 is on here and off there.
+With n units and a relative rounding of d, some n*d of them flip, and each has
+a share of 1/sqrt(n) in a gradient whose parts add up incoherently: its error
+is of the order of sqrt(d), 3e-4 for a d of 1e-7, not d. A step at a high rate
+makes that error the next d. Large areas of one gray (digits, Fashion-MNIST)
+flip together, and are worse by their size. Hence textures, no two pixels of
+which agree, and rates that move the weights and do not throw them about.
+"""
+
+import functools
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from simclr_tf import resolve
+from simclr_tf.train import assembly, checkpoints
+from tests import processes
+
+REPLICAS = (1, 2, 4, 8)
+STEPS = 5
+TOLERANCE = 1e-3
+# LARS hides the scale of a gradient; SGD without momentum shows it.
+KINDS = {
+    "sgd": ("--optimizer=momentum", "--momentum=0", "--learning_rate=0.002"),
+    "lars": ("--optimizer=lars", "--learning_rate=0.3"),
+}
+FAULTS = ("scaled", "negated", "lost")
+
+
+def on_devices(count, device_type="CPU"):
+    """Flags, and environment, for so many replicas of a kind."""
+    if device_type == "CPU":
+        return (f"--virtual_devices={count}",), {}
+    visible = ",".join(map(str, range(count)))
+    strategy = "mirrored" if count > 1 else "one_device"
+    return (f"--strategy={strategy}",), {"CUDA_VISIBLE_DEVICES": visible}
+
+
+def train(folder, kind, count, device_type="CPU", fault=None):
+    """Trains in a process of its own; returns the model_dir."""
+    flags, environment = on_devices(count, device_type)
+    model_dir = folder / f"{kind}-{count}-{fault}"
+    arguments = processes.command(
+        folder / "tfds",
+        model_dir,
+        *KINDS[kind],
+        "--learning_rate_scaling=linear",
+        f"--train_steps={STEPS}",
+        *flags,
+        program="tests/planted.py" if fault else "run.py",
+    )
+    if fault:
+        arguments[2:2] = ["blind", fault]
+    processes.run(arguments, environment=environment)
+    return model_dir
+
+
+def start(model_dir):
+    """Checkpoint key -> the value that the seed gives it."""
+    saved = json.loads((model_dir / "config.json").read_text())
+    model = assembly.build_model(
+        resolve.from_dict(saved["config"]),
+        num_classes=saved["data"]["num_classes"],
+        dtype=saved["policy"],
+    )
+    return {
+        f"state/{key}/.ATTRIBUTES/VARIABLE_VALUE": variable.numpy()
+        for key, variable in checkpoints.named_variables(
+            model.trainable_variables
+        ).items()
+    }
+
+
+def compare(one, other):
+    """The largest relative difference of a step's loss, and the weights'
+    difference over the distance travelled."""
+    losses = [
+        np.array([line["train/contrast_loss"] for line in processes.logged(d)])
+        for d in (one, other)
+    ]
+    assert len(losses[0]) == STEPS
+    begin = start(one)
+    ends = [processes.state(d, STEPS) for d in (one, other)]
+    vectors = [
+        np.concatenate([values[key].ravel() for key in begin])
+        for values in (begin, *ends)
+    ]
+    travelled = np.linalg.norm(vectors[1] - vectors[0])
+    return (
+        np.max(np.abs(losses[0] - losses[1]) / losses[0]),
+        np.linalg.norm(vectors[1] - vectors[2]) / travelled,
+        travelled / np.linalg.norm(vectors[0]),
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """train, once for the same arguments."""
+    folder = tmp_path_factory.mktemp("replicas")
+    processes.write_textures(folder / "tfds")
+    return functools.cache(functools.partial(train, folder))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", REPLICAS[1:])
+@pytest.mark.parametrize("kind", KINDS)
+def test_replicas_train_as_one_does(trained, kind, count):
+    losses, weights, moved = compare(trained(kind, 1), trained(kind, count))
+    print(f"{kind} on {count}: {losses:.1e} {weights:.1e}, moved {moved:.2f}")
+    assert moved > 0.001
+    assert losses < TOLERANCE
+    assert weights < TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_measure_sees_a_wrong_gradient(trained, fault):
+    _, weights, _ = compare(trained("sgd", 1), trained("sgd", 2, fault=fault))
+    print(f"{fault}: {weights:.1e}")
+    assert weights > 100 * TOLERANCE
+
+
+@pytest.mark.slow
+def test_a_run_with_a_broken_gather_does_not_begin(tmp_path):
+    processes.write_textures(tmp_path / "tfds")
+    arguments = processes.command(
+        tmp_path / "tfds",
+        tmp_path / "run",
+        "--virtual_devices=2",
+        program="tests/planted.py",
+    )
+    arguments.insert(2, "lost_rows")
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == 3, done.stderr[-2000:]
+    (line,) = [x for x in done.stderr.splitlines() if x.startswith("error:")]
+    assert "Self-check: on 2 replicas" in line
+    assert not processes.logged(tmp_path / "run")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", KINDS)
+def test_gpus_train_as_one_does(trained, kind):
+    count = len(tf.config.list_physical_devices("GPU"))
+    if count < 2:
+        pytest.skip(f"{count} GPUs here; two replicas need two")
+    one, all_of_them = (trained(kind, n, "GPU") for n in (1, 2))
+    losses, weights, _ = compare(one, all_of_them)
+    assert losses < TOLERANCE and weights < TOLERANCE
+
+
+def main():
+    """Prints the README's table."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        processes.write_textures(folder / "tfds")
+        print("| run | against | losses | weights |\n|---|---|---|---|")
+        for kind in sys.argv[1:] or KINDS:
+            one = train(folder, kind, 1)
+            for count in REPLICAS[1:]:
+                losses, weights, moved = compare(
+                    one, train(folder, kind, count)
+                )
+                print(
+                    f"| {kind} on {count} replicas | 1 | {losses:.1e} | "
+                    f"{weights:.1e} | moved {moved:.3f}",
+                    flush=True,
+                )
+        for fault in FAULTS:
+            other = train(folder, "sgd", 2, fault=fault)
+            losses, weights, _ = compare(train(folder, "sgd", 1), other)
+            print(
+                f"| sgd on 2, gradient {fault} | 1 | {losses:.1e} | {weights:.1e} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
