@@ -18,7 +18,7 @@ import tensorflow as tf
 from tests.tiny_datasets import texture, write_tfds
 
 ROOT = pathlib.Path(__file__).parents[1]
-_PATIENCE_SECONDS = 300
+_PATIENCE_SECONDS = 900
 
 
 def write_textures(data_dir):

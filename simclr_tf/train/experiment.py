@@ -7,6 +7,7 @@ Experiment   every check that needs no training, then the parts
 """
 
 import functools
+import tempfile
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -343,18 +344,21 @@ class Experiment:
             strategy=self.strategy,
         )
         found = features.labelled(found)
-        record = recording.write_of_run(
-            self.config,
-            logits=found,
-            splits={"train": self.train_source, "test": self.eval_source},
-            label_subset=self.label_subset,
-            start=files.read_json(self.folder.file(_START)),
-            encoder_sha256=hashing.variables_sha256(
-                self.model.encoder.variables
-            ),
-            step=self.step,
-            num_unreadable=len(self._unreadable()),
-        )
+        with tempfile.TemporaryDirectory() as nowhere:
+            # Every host computes it, one keeps it.
+            mine = {} if self.hosts.is_chief else {"model_dir": nowhere}
+            record = recording.write_of_run(
+                resolve.overlay(self.config, mine),
+                logits=found,
+                splits={"train": self.train_source, "test": self.eval_source},
+                label_subset=self.label_subset,
+                start=files.read_json(self.folder.file(_START)),
+                encoder_sha256=hashing.variables_sha256(
+                    self.model.encoder.variables
+                ),
+                step=self.step,
+                num_unreadable=len(self._unreadable()),
+            )
         decay = optim_policy.l2_loss(
             self.decayed, self.config.optim.weight_decay
         )

@@ -67,18 +67,12 @@ def train(
         started = time.monotonic()
         waited = trainer.train(tf.constant(steps, tf.int32))["wait_seconds"]
         seconds = time.monotonic() - started
-        signal_number = stop.signal_number or 0
-        if hosts is not None:
-            seconds, signal_number = hosts.gather([seconds, signal_number]).max(
-                axis=0
-            )
         step += steps
         _require_finite(trainer, plan)
         check()
         first = seconds_per_step is None
         seconds_per_step = seconds / steps
         progress.ran(steps, seconds, waited)
-        steps = max(1, int(_LOOP_SECONDS / seconds_per_step))
         if step % plan.log_steps == 0 or step == plan.train_steps:
             scalars = {**trainer.take_means(), **progress.take_rates()}
             log(step, scalars)
@@ -86,6 +80,12 @@ def train(
         elif first:
             progress.note(f"First step after {seconds:.0f} s of compilation.")
             progress.take_rates()
+        signal_number = stop.signal_number or 0
+        if hosts is not None:
+            seconds_per_step, signal_number = hosts.gather(
+                [seconds_per_step, signal_number]
+            ).max(axis=0)
+        steps = max(1, int(_LOOP_SECONDS / seconds_per_step))
         if (
             step % plan.checkpoint_steps == 0
             or step == plan.train_steps

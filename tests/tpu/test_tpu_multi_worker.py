@@ -75,7 +75,7 @@ def test_hosts_train_and_score_as_one_and_write_one_set_of_files(
 
 
 def test_a_lost_worker_and_a_signal_to_one_of_two(folder):
-    """SIGKILL to one, SIGTERM to one, then to the end: a straight run's bits."""
+    """SIGKILL to one, SIGTERM to one, then to the end: the same bits."""
     make = functools.partial(processes.command, folder / "tfds")
     straight, broken = folder / "straight", folder / "broken"
     workers = processes.start_workers(make(straight, *LONG), 2)

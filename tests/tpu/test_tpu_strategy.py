@@ -90,7 +90,7 @@ GOOD_TASK = '"task": {"type": "worker", "index": 0}'
 )
 def test_malformed_tf_config_is_one_line(monkeypatch, text, says):
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(ValueError, match="TF_CONFIG.*malformed") as caught:
+    with pytest.raises(ValueError, match=r"TF_CONFIG.*malformed") as caught:
         strategy.make_placement(strategy="multi_worker")
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -98,7 +98,7 @@ def test_malformed_tf_config_is_one_line(monkeypatch, text, says):
 
 def test_multi_worker_without_tf_config(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    with pytest.raises(ValueError, match="TF_CONFIG.*Received: none"):
+    with pytest.raises(ValueError, match=r"TF_CONFIG.*Received: none"):
         strategy.make_placement(strategy="multi_worker")
 
 
@@ -206,5 +206,5 @@ def test_hosts_see_the_same_of_each_other(mesh):
     both.require_same(2**32 - 1, what="x")
     monkeypatched = both.gather
     both.gather = lambda values: monkeypatched(values) + [[0.0], [1.0]]
-    with pytest.raises(ValueError, match="differ in the step: 5 on 0, 6 on 1"):
+    with pytest.raises(ValueError, match=r"differ in the step: 5 on 0, 6 on 1"):
         both.require_same(5, what="the step")

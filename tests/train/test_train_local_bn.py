@@ -66,7 +66,7 @@ def test_replicas_are_groups_of_one_device(mesh, rng, groups):
         expected = loss_of(parts, lambda x: alone(x, training=True).projections)
     wanted = gradients(tape, expected, alone)
 
-    assert loss == pytest.approx(float(expected), rel=1e-5)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
     for mine, theirs in zip(found, wanted, strict=True):
         scale = max(np.abs(theirs).max(), 1e-3)
         np.testing.assert_allclose(mine, theirs, atol=2e-3 * scale)

@@ -183,7 +183,8 @@ def main():
             other = train(folder, "sgd", 2, fault=fault)
             losses, weights, _ = compare(train(folder, "sgd", 1), other)
             print(
-                f"| sgd on 2, gradient {fault} | 1 | {losses:.1e} | {weights:.1e} |",
+                f"| sgd on 2, gradient {fault} | 1 | {losses:.1e} | "
+                f"{weights:.1e} |",
                 flush=True,
             )
 
