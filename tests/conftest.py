@@ -27,11 +27,27 @@ def rng():
     return np.random.default_rng(20020505)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What runs on the mesh is a test of GPUs, too: see `mesh`."""
+    for item in items:
+        if "mesh" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.gpu)
+
+
 @pytest.fixture(scope="session")
-def mesh():
-    """MirroredStrategy over four virtual CPUs: the code that 4 GPUs run."""
+def mesh(request):
+    """MirroredStrategy over four virtual CPUs: the code that 4 GPUs run.
+
+    And run, under `pytest -m gpu`, where there are so many.
+    """
+    kind = "CPU"
+    if request.config.option.markexpr == "gpu":
+        kind, found = "GPU", len(tf.config.list_logical_devices("GPU"))
+        if found < NUM_VIRTUAL_CPUS:
+            pytest.skip(f"{found} GPUs here; needs {NUM_VIRTUAL_CPUS}")
     return tf.distribute.MirroredStrategy(
-        [f"CPU:{i}" for i in range(NUM_VIRTUAL_CPUS)]
+        [f"{kind}:{i}" for i in range(NUM_VIRTUAL_CPUS)]
     )
 
 
