@@ -56,7 +56,7 @@ class RunFolder:
         origins: Mapping[str, str],
         given: Mapping[str, Any],
         facts: Mapping[str, Any],
-        policy: str,
+        policy: str | None = None,
     ) -> None:
         """Makes the folder this run's, or continues it if it is already.
 

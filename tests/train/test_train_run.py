@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -184,6 +185,7 @@ def test_sigterm_saves_and_the_same_command_continues(
         log(self, step, scalars)
         if step == 3:
             os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.5)  # another thread may be the one that gets it
 
     with monkeypatch.context() as patch:
         patch.setattr(Reporter, "log", log_and_terminate)
