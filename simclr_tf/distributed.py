@@ -89,7 +89,9 @@ def all_gather_rows(rows: tf.Tensor) -> tf.Tensor:
     if _PLACE.get():
         return _sum_of_rows_in_place(rows)
     context = tf.distribute.get_replica_context()
-    return context.all_gather(rows, axis=0)
+    # MultiWorkerMirroredStrategy asks where a tensor lies, and one that came
+    # in from outside the replica lies nowhere.
+    return context.all_gather(tf.identity(rows), axis=0)
 
 
 def all_reduce_sum(value):

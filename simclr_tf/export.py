@@ -78,14 +78,15 @@ def export(
         The path written.
     """
     path = os.path.join(folder, str(step))
-    aside = f"{path}.tmp"
+    # Not a longer form of the path: ram:// takes one for the other.
+    aside = os.path.join(folder, f".{step}.tmp")
     saved, inference = reusable(model, image_size=image_size)
     tf.saved_model.save(saved, aside, signatures=inference)
     with gfile.GFile(os.path.join(aside, "simclr_tf.json"), "w") as file:
         file.write(json.dumps(metadata, indent=2) + "\n")
     if gfile.exists(path):
         gfile.rmtree(path)
-    gfile.rename(aside, path)
+    _move(aside, path)
     done = sorted(
         int(name.rstrip("/"))
         for name in gfile.listdir(folder)
@@ -94,3 +95,16 @@ def export(
     for old in done[:-keep]:
         gfile.rmtree(os.path.join(folder, str(old)))
     return path
+
+
+def _move(source: str, target: str) -> None:
+    """Renames a folder; ram:// would rename it without what is in it."""
+    if not target.startswith("ram://"):
+        gfile.rename(source, target)
+        return
+    for folder, _, names in list(gfile.walk(source)):
+        there = folder.replace(source, target, 1)
+        gfile.makedirs(there)
+        for name in names:
+            gfile.rename(os.path.join(folder, name), os.path.join(there, name))
+    gfile.rmtree(source)

@@ -93,7 +93,6 @@ class Hosts:
 
     def _gather_rows(self, values):
         def on_replica(row):
-            # A tensor of this device's, which the one passed in is not.
-            return distributed.all_gather_rows(tf.identity(row)[tf.newaxis])
+            return distributed.all_gather_rows(row[tf.newaxis])
 
         return self._strategy.run(on_replica, args=(values,))
