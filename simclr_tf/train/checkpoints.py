@@ -135,7 +135,9 @@ def read(path: str) -> dict[str, np.ndarray]:
         UnreadableCheckpoint: it is truncated or corrupt.
     """
     try:
-        reader = tf.train.load_checkpoint(path)
+        # Not tf.train.load_checkpoint, which first asks whether the prefix is
+        # a folder; ram:// says that it is.
+        reader = tf.compat.v1.train.NewCheckpointReader(path)
         # TensorFlow checks a tensor's checksum when it is read.
         return {
             match[1]: reader.get_tensor(key)
