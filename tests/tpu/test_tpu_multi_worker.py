@@ -18,6 +18,7 @@ SCORED = (
     "--linear_eval_labels=20",
     "--linear_eval_draws=2",
     "--keep_hub_module_max=1",
+    "--learning_rate_scaling=linear",
     *KINDS["sgd"],
 )
 # Steps enough that no machine is through before the last signal.
