@@ -309,13 +309,13 @@ def _prepare_sweep(config, resolved, parsed):
 
 
 def _train(experiment) -> None:
-    from simclr_tf.train import scoring, stopping
+    from simclr_tf.train import results, scoring, stopping
 
     with stopping.StopRequest() as stop:
         experiment.train(stop)
     experiment.export()
     if experiment.config.job.mode != "train":
-        result = experiment.known_result()
+        result = results.known(experiment)
         if result is None:
             result = experiment.evaluate()
         else:

@@ -7,21 +7,17 @@ Experiment   every check that needs no training, then the parts
 """
 
 import functools
-import tempfile
 import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 
-import simclr_tf
-from simclr_tf import export, files, hashing, resolve
+from simclr_tf import export, resolve
 from simclr_tf.config import Config
 from simclr_tf.data import pipeline, sources
 from simclr_tf.data.corrupt import CorruptLog
-from simclr_tf.evaluation import features
 from simclr_tf.models.simclr import SimClr
-from simclr_tf.optim import policy as optim_policy
 from simclr_tf.train import (
     assembly,
     checkpoints,
@@ -31,25 +27,20 @@ from simclr_tf.train import (
     loop,
     micro_batches,
     precision,
-    recording,
+    results,
     scoring,
     self_check,
+    start,
 )
-from simclr_tf.train.evaluator import Evaluator
 from simclr_tf.train.hosts import Hosts
 from simclr_tf.train.knn_watch import KnnWatch
 from simclr_tf.train.plan import make_plan
 from simclr_tf.train.progress import Progress
-from simclr_tf.train.reporting import Reporter, write_scalars
+from simclr_tf.train.reporting import Reporter
 from simclr_tf.train.run_folder import RunFolder
 from simclr_tf.train.step import StepTrainer
 from simclr_tf.train.stopping import StopRequest
 
-_OFFICIAL_NAMES = {
-    "top_1": "label_top_1_accuracy",
-    "top_5": "label_top_5_accuracy",
-}
-_START = "start_weights.json"
 _UNCOUNTED = (
     "\nThe TPU's machines read the images: unreadable ones are replaced as "
     "ever, but beyond those found before training, neither counted nor "
@@ -101,7 +92,7 @@ class Experiment:
         self._color_on_host = inputs.color_on_host(config, device_type)
         if config.optim.micro_batch_size:
             micro_batches.check_place(strategy, device_type)
-        if self.eval_source is not None and self._pretrains:
+        if self.eval_source is not None and self.pretrains:
             scoring.check_budgets(
                 config.eval.linear_eval_labels, self.train_source
             )
@@ -206,9 +197,9 @@ class Experiment:
                 with_linear_head=self.config.model.restore_linear_head,
             )
             print(loaded.describe(), flush=True)
-            self._note_start(loaded.to_dict())
-        elif not self._pretrains:
-            self._note_start({"checkpoint": None})
+            start.note(self, loaded.to_dict())
+        elif not self.pretrains:
+            start.note(self, {"checkpoint": None})
         self._require_agreement()
 
     def build_model(self) -> SimClr:
@@ -220,7 +211,8 @@ class Experiment:
         )
 
     @property
-    def _pretrains(self) -> bool:
+    def pretrains(self) -> bool:
+        """Whether no labels are needed."""
         return self.config.job.train_mode == "pretrain"
 
     @property
@@ -263,8 +255,8 @@ class Experiment:
         finally:
             progress.close()
             reporter.close()
-        self._check_frozen()
-        if unreadable := self._unreadable():
+        start.require_frozen(self)
+        if unreadable := self.unreadable():
             print(
                 f"{len(unreadable)} unreadable images were replaced: "
                 f"{', '.join(unreadable[:10])}"
@@ -280,119 +272,7 @@ class Experiment:
 
     def evaluate(self) -> dict[str, Any]:
         """Scores the weights in hand; writes and returns the result."""
-        result: dict[str, Any] = {"global_step": self.step}
-        if self.eval_source is not None:
-            if not self._pretrains:
-                result |= self._classifier_result()
-            elif self.model.linear_head is not None:
-                result |= self._probe_result()
-            if self.config.eval.linear_eval_labels and self._pretrains:
-                result |= self._few_label_results()
-        else:
-            print("Nothing to evaluate on: no labelled evaluation split.")
-        scalars = {k: v for k, v in result.items() if isinstance(v, float)}
-        result |= {
-            "label_subset": self.label_subset and self.label_subset.to_record(),
-            "linear_eval_draws": self.config.eval.linear_eval_draws,
-            "num_unreadable_images": len(self._unreadable()),
-            "dataset": self.train_source.name,
-            "train_split": self.train_source.split,
-            "eval_split": getattr(self.eval_source, "split", None),
-            "fingerprint": self.train_source.fingerprint,
-            "eval_fingerprint": getattr(self.eval_source, "fingerprint", None),
-            "config": self.config.to_dict(),
-            "simclr_tf": simclr_tf.__version__,
-            "tensorflow": tf.__version__,
-        }
-        if self.hosts.is_chief:
-            self.folder.write_result(self.step, result)
-            write_scalars(
-                self.folder.file(self.config.eval.eval_name or "eval"),
-                self.step,
-                scalars,
-            )
-        return result
-
-    def known_result(self) -> dict[str, Any] | None:
-        """What was written for this step, if it was scored in the same way."""
-        result = self.folder.result(self.step)
-        same = result is not None and (
-            resolve.from_dict(result["config"]).eval == self.config.eval
-            and result["eval_split"] == getattr(self.eval_source, "split", None)
-        )
-        return result if same else None
-
-    def _probe_result(self) -> dict[str, Any]:
-        evaluator = Evaluator(
-            strategy=self.strategy,
-            model=self.model,
-            dataset=self._examples(self.eval_source),
-            weight_decay=self.config.optim.weight_decay,
-            decayed=self.decayed,
-        )
-        steps = self.config.eval.eval_steps or -1
-        return evaluator.evaluate(tf.constant(steps, tf.int32))
-
-    def _classifier_result(self) -> dict[str, Any]:
-        """The official keys, and a record, from one pass over the split."""
-        options, steps = self.config.eval, self.config.eval.eval_steps
-        found = features.extract(
-            lambda images: self.model(images, training=False).logits,
-            self._examples(
-                self.eval_source, steps * options.eval_batch_size or None
-            ),
-            strategy=self.strategy,
-        )
-        found = features.labelled(found)
-        with tempfile.TemporaryDirectory() as nowhere:
-            # Every host computes it, one keeps it.
-            mine = {} if self.hosts.is_chief else {"model_dir": nowhere}
-            record = recording.write_of_run(
-                resolve.overlay(self.config, mine),
-                logits=found,
-                splits={"train": self.train_source, "test": self.eval_source},
-                label_subset=self.label_subset,
-                start=files.read_json(self.folder.file(_START)),
-                encoder_sha256=hashing.variables_sha256(
-                    self.model.encoder.variables
-                ),
-                step=self.step,
-                num_unreadable=len(self._unreadable()),
-            )
-        decay = optim_policy.l2_loss(
-            self.decayed, self.config.optim.weight_decay
-        )
-        official = {
-            "top_1": "label_top_1_accuracy",
-            "top_5": "label_top_5_accuracy",
-        }
-        return {
-            f"eval/{official.get(name, name)}": estimate.value
-            for name, estimate in record.metrics.items()
-        } | {
-            "eval/regularization_loss": float(decay),
-            "eval/num_examples": len(found.labels),
-        }
-
-    def _few_label_results(self) -> dict[str, float]:
-        options = self.config.eval
-        with self.strategy.scope():
-            start = self.build_model()  # the seed gives the same weights
-        models = [
-            lambda x, model=model: model(x, training=False).features
-            for model in (self.model, start)
-        ]
-        pool = scoring.pool_size(options.linear_eval_labels)
-        return scoring.few_label_results(
-            [*models, features.raw_pixels],
-            train=lambda: self._examples(self.train_source, pool),
-            test=lambda: self._examples(self.eval_source),
-            strategy=self.strategy,
-            budgets=options.linear_eval_labels,
-            num_classes=self.train_source.num_classes,
-            num_draws=options.linear_eval_draws,
-            seed=self.config.job.seed,
-        )
+        return results.evaluate(self)
 
     def _make_knn_watch(self) -> KnnWatch | None:
         if not self.config.eval.knn_eval or self.eval_source is None:
@@ -400,13 +280,14 @@ class Experiment:
         limit = knn_watch.MAX_EXAMPLES
         return KnnWatch(
             lambda images: self.model(images, training=False).features,
-            train=lambda: self._examples(self.train_source, limit),
-            test=lambda: self._examples(self.eval_source, limit),
+            train=lambda: self.examples(self.train_source, limit),
+            test=lambda: self.examples(self.eval_source, limit),
             strategy=self.strategy,
             num_classes=self.train_source.num_classes,
         )
 
-    def _examples(self, source: sources.Source, limit: int | None = None):
+    def examples(self, source: sources.Source, limit: int | None = None):
+        """Distributed dataset of a split, in order; `limit` of it at most."""
         return inputs.evaluation_dataset(
             self.config,
             source,
@@ -509,7 +390,7 @@ class Experiment:
                 f"{self.train_source.split} and in --eval_split. Leave it out."
             )
 
-    def _unreadable(self) -> list[str]:
+    def unreadable(self) -> list[str]:
         """Names of the images that a host could not read."""
         return self.hosts.union(self.corrupt.names())
 
@@ -522,44 +403,7 @@ class Experiment:
             self.corrupt.check(
                 self.config.data.max_corrupt_fraction,
                 self.train_source.num_examples,
-                names=self._unreadable(),
+                names=self.unreadable(),
             )
         except ValueError as error:
             raise loop.Halted(str(error)) from error
-
-    def _note_start(self, start: Mapping[str, Any]) -> None:
-        """start_weights.json: what the run was built upon."""
-        if not self.hosts.is_chief:
-            return
-        frozen = assembly.frozen_variables(self.model, self.config)
-        files.write_json(
-            self.folder.file(_START),
-            {
-                **start,
-                "encoder_sha256": hashing.variables_sha256(
-                    self.model.encoder.variables
-                ),
-                "frozen_sha256": hashing.variables_sha256(frozen),
-            },
-        )
-
-    def _check_frozen(self) -> None:
-        """Frozen means frozen: the same bits as the checkpoint's.
-
-        Raises:
-            loop.Halted: they are not.
-        """
-        path = self.folder.file(_START)
-        if not tf.io.gfile.exists(path):
-            return
-        frozen = assembly.frozen_variables(self.model, self.config)
-        before = files.read_json(path)["frozen_sha256"]
-        if hashing.variables_sha256(frozen) != before:
-            raise loop.Halted(
-                "The frozen part of the encoder is not what it was when "
-                f"training began ({path}). The result would not be that of "
-                "the checkpoint's features; this is a fault of simclr_tf's, "
-                "or the checkpoints of --model_dir have been exchanged."
-            )
-        if frozen:
-            print(f"Frozen and unchanged: {len(frozen)} variables.")
