@@ -11,28 +11,23 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 import run  # noqa: I001  before TensorFlow
 import tensorflow as tf
-import tf_keras as keras
 
 from simclr_tf import distributed
-from simclr_tf.train import self_check
+from simclr_tf.train import self_check, step
 
-_apply = keras.optimizers.Optimizer.apply_gradients
+_apply = step.apply_gradients
 _gather = distributed.all_gather_rows
 
 
-def _on_gradients(change, **options):
-    def apply(self, pairs, *args, **kwargs):
-        pairs = [(change(gradient), variable) for gradient, variable in pairs]
-        if distributed.num_replicas() > 1:
-            kwargs |= options
-        return _apply(self, pairs, *args, **kwargs)
-
-    keras.optimizers.Optimizer.apply_gradients = apply
-
-
 def _on_replicas(change):
-    """change(gradient) on several replicas only."""
-    _on_gradients(lambda g: change(g) if distributed.num_replicas() > 1 else g)
+    """change(gradient) of each replica's, on several replicas only."""
+
+    def apply(optimizer, gradients, variables):
+        if distributed.num_replicas() > 1:
+            gradients = [change(gradient) for gradient in gradients]
+        _apply(optimizer, gradients, variables)
+
+    step.apply_gradients = apply
 
 
 def _scaled():

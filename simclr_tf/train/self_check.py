@@ -2,8 +2,8 @@
 
 A gather that misses a replica, or a gradient that is not summed over them,
 trains all the same, to something worse. So a small probe batch goes through
-what training uses (`losses.nt_xent` on every replica, the optimizer's sum of
-gradients, on the real devices and network), and is compared with the formula
+what training uses (`losses.nt_xent` on every replica, `step.apply_gradients`,
+on the real devices and network), and is compared with the formula
 on one device.
 """
 
@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from simclr_tf import distributed, losses
 from simclr_tf.optim import policy
+from simclr_tf.train import step
 from simclr_tf.train.hosts import Hosts
 from simclr_tf.train.loop import Halted
 
@@ -101,15 +102,15 @@ def _on_replicas(strategy, views):
         place = distributed.replica_index()
         own = tf.constant(views)[:, place * _ROWS : (place + 1) * _ROWS]
         loss, z, gradient = _loss_and_gradients(own, weight)
-        optimizer.apply_gradients([(gradient, weight)])
+        step.apply_gradients(optimizer, [gradient], [weight])
         return loss, place, z
 
     @tf.function
-    def step():
+    def probe():
         loss, place, z = strategy.run(on_replica)
         return strategy.reduce("SUM", loss, axis=None), place, z
 
-    loss, place, z = step()
+    loss, place, z = probe()
     local = strategy.experimental_local_results
     update = 1.0 - weight.numpy()
     return (

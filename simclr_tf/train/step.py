@@ -125,13 +125,7 @@ class StepTrainer(orbit.StandardTrainer):
         gradients = [gradient / self._loss_scale for gradient in gradients]
         variables = self._model.trainable_variables
         self._note_bad_step(total, gradients)
-        # Not left to the optimizer, which sums over replicas only where a
-        # strategy is: the step is also compiled without one.
-        gradients = distributed.all_reduce_sum(gradients)
-        self._optimizer.apply_gradients(
-            zip(gradients, variables, strict=True),
-            skip_gradients_aggregation=True,
-        )
+        apply_gradients(self._optimizer, gradients, variables)
         for name, value in scalars.items():
             self._means[name].update_state(value)
 
@@ -143,3 +137,24 @@ class StepTrainer(orbit.StandardTrainer):
         step = tf.cast(self._optimizer.iterations, tf.int64)
         first = tf.logical_and(bad, seen < 0)
         seen.assign(tf.where(first, step, tf.identity(seen)))
+
+
+def apply_gradients(
+    optimizer: keras.optimizers.Optimizer,
+    gradients: Sequence[tf.Tensor],
+    variables: Sequence[tf.Variable],
+) -> None:
+    """One update by the sum of the replicas' gradients.
+
+    The sum is not left to the optimizer, which makes one only where a
+    strategy is: the step is also compiled without.
+
+    Args:
+        optimizer: built on the variables.
+        gradients: of this replica's share of the loss.
+        variables: in the same order.
+    """
+    gradients = distributed.all_reduce_sum(list(gradients))
+    optimizer.apply_gradients(
+        zip(gradients, variables, strict=True), skip_gradients_aggregation=True
+    )
