@@ -64,7 +64,8 @@ def extractor(
             columns = [distributed.all_gather_rows(x) for x in columns]
         return columns
 
-    elsewhere = strategy.num_replicas_in_sync > len(
+    replicas = strategy.num_replicas_in_sync
+    elsewhere = replicas > 1 and replicas > len(
         strategy.extended.worker_devices
     )
     step = tf.function(lambda batch: strategy.run(on_replica, args=(batch,)))
