@@ -19,7 +19,7 @@ from simclr_tf import files, resolve
 from simclr_tf.config import Config
 from simclr_tf.evaluation import records, transfer
 from simclr_tf.evaluation.records import Record
-from simclr_tf.train import evaluations, inputs, recording
+from simclr_tf.train import evaluations, inputs, loop, recording
 
 
 class Sweep:
@@ -93,7 +93,10 @@ class Sweep:
             flush=True,
         )
         final = self._record_of(
-            best, name="best", train="train_and_validation", test="test"
+            best,
+            name=_best_name(best),
+            train="train_and_validation",
+            test="test",
         )
         self._write(final, best, validated)
 
@@ -101,13 +104,15 @@ class Sweep:
         folder = os.path.join(self._folder, name)
         path = os.path.join(folder, "record.json")
         config = self._config_of(point, folder, train, test)
-        if not files.gfile.exists(path):
-            self._run_one(config)
-            # A model for every setting would fill the memory.
-            keras.backend.clear_session()
-            gc.collect()
-        else:
+        if files.gfile.exists(path):
+            record = records.read(path)
+            _require_same(record, config, path)
             print(f"  finished before: {path}")
+            return record
+        self._run_one(config)
+        # A model for every setting would fill the memory.
+        keras.backend.clear_session()
+        gc.collect()
         return records.read(path)
 
     def _config_of(self, point, folder, train, test) -> Config:
@@ -166,5 +171,28 @@ class Sweep:
             },
         )
         recording.copy(
-            record, os.path.join(self._folder, "best", "record"), self._folder
+            record,
+            os.path.join(self._folder, _best_name(best), "record"),
+            self._folder,
+        )
+
+
+def _best_name(point) -> str:
+    """Of its own for every setting: with more of them, the best may change."""
+    return f"best_{point.number:02}"
+
+
+def _require_same(record: Record, config: Config, path: str) -> None:
+    """A result of other settings must not stand for this sweep's.
+
+    Raises:
+        loop.Halted: it would.
+    """
+    changes = resolve.fixed_differences(
+        resolve.from_dict(record.config), config
+    )
+    if changes:
+        raise loop.Halted(
+            f"{path} is of another sweep: {'; '.join(changes)}. Choose another "
+            "--model_dir, or the flags that the sweep was started with."
         )

@@ -103,3 +103,6 @@ def test_a_sweep_of_two_settings_goes_on_where_it_stopped(go, tmp_path, name):
     assert (folder / "point_08" / "record.json").stat().st_mtime_ns == before
     again = json.loads((tmp_path / f"{folder.name}.json").read_text())
     assert again["choices"]["validation"] == tried
+    # Results of other settings do not stand for these.
+    assert go(name, "transfer_finetune", *short, "--train_steps=1") == 3
+    assert "--train_steps=1, was 2" in go.err and "another sweep" in go.err
