@@ -44,10 +44,7 @@ class Embedding:
         self._encoder = encoders.open_encoder(
             config, strategy=strategy, dtype=dtype
         )
-        run_folder = loading.run_folder_of(config.job.checkpoint)
-        self._folder = config.job.model_dir or os.path.join(
-            run_folder, "embeddings"
-        )
+        self._folder = loading.results_folder(config, "embeddings")
         artifacts.require_writable(self._folder)
 
     def describe(self) -> str:

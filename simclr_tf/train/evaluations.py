@@ -239,11 +239,8 @@ class Evaluation:
 
 
 def folder_of(config: Config) -> str:
-    """--model_dir, or the folder of evaluations in the checkpoint's run."""
-    if config.job.model_dir:
-        return os.path.expanduser(config.job.model_dir)
-    run = loading.run_folder_of(config.job.checkpoint)
-    return os.path.join(run, "evaluations")
+    """Where records of evaluations go."""
+    return loading.results_folder(config, "evaluations")
 
 
 def transfer_set(config: Config) -> TransferSet:

@@ -211,9 +211,11 @@ def load(
     return Loaded(weights.path, weights.step, tuple(sorted(targets)), left, new)
 
 
-def run_folder_of(path: str) -> str:
-    """The run that a checkpoint or SavedModel belongs to."""
-    return _locate(path).folder
+def results_folder(config: Config, name: str) -> str:
+    """--model_dir, or else a folder in the run that --checkpoint is of."""
+    if config.job.model_dir:
+        return os.path.expanduser(config.job.model_dir)
+    return os.path.join(_locate(config.job.checkpoint).folder, name)
 
 
 def _why_left_out(name: str) -> str:

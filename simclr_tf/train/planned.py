@@ -134,8 +134,6 @@ class PlannedJob:
         self.plan = make_plan(
             config, num_examples=facts.num_examples, num_replicas=num_replicas
         )
-        if config.optim.micro_batch_size:
-            micro_batches.check_place(tf.distribute.get_strategy(), "TPU")
         self._color_on_host = config.augment.augment_on == "host"
         dtype = precision.policy_name(config.model.mixed_precision, "TPU")
         if config.job.train_mode != "pretrain":
