@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests import processes
-from tests.train.test_train_replicas import KINDS, TOLERANCE, compare
+from tests.train.test_train_replicas import SGD, TOLERANCE, compare
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +19,7 @@ SCORED = (
     "--linear_eval_draws=2",
     "--keep_hub_module_max=1",
     "--learning_rate_scaling=linear",
-    *KINDS["sgd"],
+    *SGD,
 )
 # Steps enough that no machine is through before the last signal.
 LONG = ("--train_steps=100", "--checkpoint_steps=6", "--keep_checkpoint_max=2")
