@@ -57,6 +57,52 @@ def gaussian_blur(images, sigma, *, kernel_size: int) -> tf.Tensor:
     return tf.where(sigma[:, None, None, None] > 0, blurred, images)
 
 
+def gaussian_blur_one(image, sigma, *, kernel_size: int) -> tf.Tensor:
+    """The same for one image, tap by tap, and only where sigma is not 0.
+
+    Half of the time of the banded matrices in XLA on a CPU, where one image
+    stays in the cache; elsewhere the slower way.
+
+    Args:
+        image: float32[H, W, C].
+        sigma: float32[] in pixels.
+        kernel_size: odd, in pixels.
+
+    Returns:
+        float32[H, W, C].
+    """
+    radius = kernel_size // 2
+    offsets = tf.range(radius + 1, dtype=tf.float32)
+    taps = tf.exp(-tf.square(offsets / tf.maximum(sigma, 1e-3)) / 2.0)
+    taps /= 2.0 * tf.reduce_sum(taps) - taps[0]
+
+    planes = tf.transpose(image, [2, 0, 1])
+    planes = tf.cond(
+        sigma > 0,
+        lambda: _slide(_slide(planes, taps, axis=1), taps, axis=2),
+        lambda: planes,
+    )
+    return tf.transpose(planes, [1, 2, 0])
+
+
+def _slide(planes, taps, *, axis: int) -> tf.Tensor:
+    """Symmetric convolution along an axis, with zeros beyond the border."""
+    radius = taps.shape[0] - 1
+    margins = [[0, 0] for _ in planes.shape]
+    margins[axis] = [radius, radius]
+    padded = tf.pad(planes, margins)
+
+    def shifted(by):
+        begin = [0 for _ in planes.shape]
+        begin[axis] = radius + by
+        return tf.slice(padded, begin, planes.shape)
+
+    total = shifted(0) * taps[0]
+    for by in range(1, radius + 1):
+        total += (shifted(by) + shifted(-by)) * taps[by]
+    return total
+
+
 def _band(sigma, side: int, radius: int) -> tf.Tensor:
     """float32[N, side, side]: row i holds the kernel, centred on i."""
     # On the CPU executor, exp rounds differently in a tensor's last elements

@@ -122,10 +122,6 @@ class Policy:
     def color_view(self, images, parameters) -> tf.Tensor:
         """Applies to a batch of views the colours that were drawn for them.
 
-        Compile it on a CPU too, in the tf.data graph as well: as
-        tf.function(policy.color_view, jit_compile=True) it is a few fused loops
-        where the executor makes two hundred, 2 to 3 times less work.
-
         Args:
             images: uint8[N, S, S, 3], from ``host_view``.
             parameters: float32[N, NUM_PARAMETERS], from ``host_view``.
@@ -133,11 +129,7 @@ class Policy:
         Returns:
             float32[N, S, S, 3] in [0, 1].
         """
-        images = tf.image.convert_image_dtype(images, tf.float32)
-        if self.distorts_colors:
-            images = color.distort(
-                images, parameters, jitter_impl=self.color_jitter_impl
-            )
+        images = self._distorted(images, parameters)
         if self.blurs:
             images = blur.gaussian_blur(
                 images,
@@ -145,6 +137,43 @@ class Policy:
                 kernel_size=blur.kernel_size(self.image_size),
             )
         return tf.clip_by_value(images, 0.0, 1.0)
+
+    def color_view_in_turn(self, images, parameters) -> tf.Tensor:
+        """``color_view`` for a CPU, one image after the other: compile it.
+
+        As tf.function(policy.color_view_in_turn, jit_compile=True) it is a
+        few fused loops that stay in the cache, where a batch goes through
+        memory for each, and images without blur pass it by: less than half of
+        the work. Equal to ``color_view`` up to rounding.
+        """
+
+        def one(view):
+            image, parameters, sigma = view
+            image = self._distorted(image[None], parameters[None])[0]
+            if self.blurs:
+                image = blur.gaussian_blur_one(
+                    image,
+                    sigma,
+                    kernel_size=blur.kernel_size(self.image_size),
+                )
+            return tf.clip_by_value(image, 0.0, 1.0)
+
+        sigma = tf.broadcast_to(
+            self._sigma(parameters), tf.shape(parameters)[:1]
+        )
+        return tf.map_fn(
+            one,
+            (images, parameters, sigma),
+            fn_output_signature=tf.TensorSpec(images.shape[1:], tf.float32),
+        )
+
+    def _distorted(self, images, parameters) -> tf.Tensor:
+        images = tf.image.convert_image_dtype(images, tf.float32)
+        if not self.distorts_colors:
+            return images
+        return color.distort(
+            images, parameters, jitter_impl=self.color_jitter_impl
+        )
 
     def _sigma(self, parameters) -> tf.Tensor:
         """float32[N], 0 where a view is not blurred."""

@@ -304,7 +304,7 @@ def _central_view(config: Config) -> Callable:
 def _compiled_color(policy: Policy) -> Callable:
     if policy.image_size < _JIT_COLOR_FROM_PIXELS:
         return policy.color_view
-    return tf.function(policy.color_view, jit_compile=True)
+    return tf.function(policy.color_view_in_turn, jit_compile=True)
 
 
 def _color_on_host(policy: Policy, count: int) -> Callable:

@@ -32,6 +32,23 @@ def test_blur_equals_scipy_with_a_sigma_per_image(rng, shape):
         np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("taps", [1, 3, 9, 23])
+def test_tap_by_tap_equals_banded_matrices(rng, taps, jit_compile):
+    images = rng.random((5, 24, 33, 3), np.float32)
+    sigma = np.float32([0.0, 0.1, 0.7, 1.3, 2.0])
+    expected = blur.gaussian_blur(images, sigma, kernel_size=taps)
+    one = tf.function(
+        lambda image, s: blur.gaussian_blur_one(image, s, kernel_size=taps),
+        jit_compile=jit_compile,
+    )
+    for i in range(5):
+        result = one(tf.constant(images[i]), tf.constant(sigma[i]))
+        np.testing.assert_allclose(result, expected[i], atol=1e-6)
+    result = one(tf.constant(images[0]), tf.constant(sigma[0]))
+    np.testing.assert_array_equal(result, images[0])
+
+
 def test_borders_darken_as_in_the_official_code():
     """Constant image, sigma 2, 23 taps: corner 0.36, edge 0.60, inside 1."""
     blurred = blur.gaussian_blur(

@@ -111,6 +111,38 @@ def test_compiled_equals_uncompiled(images):
     )
 
 
+@pytest.mark.parametrize("sigma_per", ["image", "batch"])
+def test_in_turn_equals_all_at_once(images, sigma_per):
+    policy = Policy(40, blur_sigma_per=sigma_per)
+    views, parameters = _batch(policy, images)
+    in_turn = tf.function(policy.color_view_in_turn, jit_compile=True)
+    np.testing.assert_allclose(
+        in_turn(views, parameters),
+        policy.color_view(views, parameters),
+        atol=5e-6,
+    )
+
+
+def test_in_turn_an_image_is_the_same_in_any_batch(images):
+    policy = Policy(40)
+    views, parameters = _batch(policy, images)
+    in_turn = tf.function(policy.color_view_in_turn, jit_compile=True)
+    whole = in_turn(views, parameters)
+    for size in (1, 3):
+        np.testing.assert_array_equal(
+            in_turn(views[:size], parameters[:size]), whole[:size]
+        )
+
+
+def test_in_turn_supervised_views_are_left_alone(images):
+    policy = Policy.supervised(24)
+    views, parameters = _batch(policy, images)
+    np.testing.assert_array_equal(
+        policy.color_view_in_turn(views, parameters),
+        policy.color_view(views, parameters),
+    )
+
+
 def test_replicas_give_the_bits_of_one_device(images, mesh):
     policy = Policy(32)
     views, parameters = _batch(policy, images)
