@@ -73,8 +73,14 @@ class Lars(keras.optimizers.Optimizer):
         if self._adapts_by_index[index]:
             gradient += self.l2_weight_decay * variable
             rate = rate * self._trust_ratio(variable, gradient)
-        velocity.assign(self.momentum * velocity + rate * gradient)
-        variable.assign_sub(velocity)
+        # One kernel for the last two lines of the recursion.
+        tf.raw_ops.ResourceApplyMomentum(
+            var=variable.handle,
+            accum=velocity.handle,
+            lr=1.0,
+            grad=rate * gradient,
+            momentum=self.momentum,
+        )
 
     def get_config(self):
         """Everything, the predicate itself included.
@@ -95,8 +101,9 @@ class Lars(keras.optimizers.Optimizer):
         }
 
     def _trust_ratio(self, variable, gradient):
-        weight_norm = tf.norm(variable)
-        gradient_norm = tf.norm(gradient)
+        # l2_loss is half the squared norm, without a tensor of the squares.
+        weight_norm = tf.sqrt(2.0 * tf.nn.l2_loss(variable))
+        gradient_norm = tf.sqrt(2.0 * tf.nn.l2_loss(gradient))
         return tf.where(
             (weight_norm > 0) & (gradient_norm > 0),
             self.eta * tf.math.divide_no_nan(weight_norm, gradient_norm),

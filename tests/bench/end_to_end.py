@@ -1,0 +1,165 @@
+"""Pretraining through run.py: images per second once it is under way.
+
+    python tests/bench/end_to_end.py --reference=PATH --json=end_to_end.json
+
+With --reference, the folder tf2 of a checkout of google-research/simclr, the
+official run.py has its turn after ours, in every round, with the same flags.
+Both are timed from outside, from one line of progress to another: their data,
+augmentation, steps and checkpoints, but not what comes before.
+
+The images are noise, under the name and in the format of CIFAR-10. With
+--data_dir, what is prepared there as --dataset.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+
+from tests.bench import measuring
+
+# The official README's for CIFAR-10, but for batch and length.
+FLAGS = (
+    "--mode=train",
+    "--train_mode=pretrain",
+    "--use_tpu=False",
+    "--learning_rate=1.0",
+    "--weight_decay=1e-4",
+    "--temperature=0.5",
+    "--eval_split=test",
+    "--use_blur=False",
+    "--color_jitter_strength=0.5",
+    "--num_proj_layers=2",
+    "--warmup_epochs=0",
+)
+# How each says that it is at a step.
+PROGRESS = {"ours": r"step (\d+)/", "official": r"Completed: (\d+) / "}
+
+
+def main() -> None:
+    arguments = _parse()
+    ways = {"ours": [measuring.ROOT / "run.py"]}
+    if arguments.reference:
+        ways["official"] = [pathlib.Path(arguments.reference) / "run.py"]
+    ways["ours"] += [f"--log_steps={arguments.steps}", *arguments.ours]
+    seen = {name: [] for name in ways}
+    with tempfile.TemporaryDirectory() as folder:
+        data_dir = arguments.data_dir or _write_images(arguments, folder)
+        for number in range(arguments.rounds):
+            for name, command in ways.items():
+                model_dir = f"{folder}/{name}_{number}"
+                seen[name].append(
+                    _run(name, command, arguments, data_dir, model_dir)
+                )
+    rows = []
+    for name, rounds in seen.items():
+        row = {"what": name}
+        for clock in ("wall", "cpu"):
+            rates = [1 / r[clock] for r in rounds]
+            row[f"images_per_{clock}_second"] = max(rates)
+            if "official" in seen:
+                row[f"{clock}_over_official"] = measuring.ratio(
+                    rates, [1 / r[clock] for r in seen["official"]]
+                )
+        rows.append(row)
+    measuring.report(
+        rows,
+        title=(
+            f"ResNet-{arguments.depth} (width {arguments.width}), "
+            f"{arguments.image_size} px, batch {arguments.batch_size}, "
+            f"steps {arguments.steps} to {3 * arguments.steps} of a run"
+        ),
+        path=arguments.json,
+    )
+
+
+def _run(name, command, arguments, data_dir, model_dir):
+    """Seconds per image, of a clock and of all cores together."""
+    steps = arguments.steps
+    script, *own = map(str, command)
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            script,
+            *FLAGS,
+            f"--dataset={arguments.dataset}",
+            f"--data_dir={data_dir}",
+            f"--model_dir={model_dir}",
+            f"--train_batch_size={arguments.batch_size}",
+            f"--train_steps={3 * steps}",
+            f"--checkpoint_steps={steps}",
+            f"--resnet_depth={arguments.depth}",
+            f"--width_multiplier={arguments.width}",
+            f"--image_size={arguments.image_size}",
+            *own,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ
+        | {"PYTHONUNBUFFERED": "1", "TF_USE_LEGACY_KERAS": "1"},
+    )
+    marks, lines = {}, []
+    for line in process.stdout:
+        lines.append(line)
+        if found := re.search(PROGRESS[name], line):
+            marks[int(found[1])] = (time.monotonic(), _cpu_seconds(process.pid))
+    if process.wait() or {steps, 3 * steps} - set(marks):
+        sys.exit(f"{script} did not train:\n" + "".join(lines[-30:]))
+    images = 2 * steps * arguments.batch_size
+    return {
+        clock: (marks[3 * steps][i] - marks[steps][i]) / images
+        for i, clock in enumerate(("wall", "cpu"))
+    }
+
+
+def _cpu_seconds(pid):
+    """Of all threads of a process, so far (Linux)."""
+    text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    fields = text.rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def _write_images(arguments, folder):
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow_datasets as tfds
+
+    from tests.tiny_datasets import texture, write_tfds
+
+    write_tfds(
+        "cifar10",
+        folder,
+        splits={"train": arguments.images, "test": 10},
+        extra_features={"id": (tfds.features.Text(), str)},
+        draw=texture,
+    )
+    return folder
+
+
+def _parse():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--reference", help="tf2/ of google-research/simclr")
+    parser.add_argument("--dataset", default="cifar10")
+    parser.add_argument("--data_dir", help="where it is prepared for TFDS")
+    parser.add_argument("--images", type=int, default=2048)
+    parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--batch_size", type=int, default=256)
+    parser.add_argument("--depth", type=int, default=18)
+    parser.add_argument("--width", type=int, default=1)
+    parser.add_argument("--image_size", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", help="file to write")
+    parser.add_argument(
+        "ours", nargs="*", help="more flags, for ours only, after a --"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
