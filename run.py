@@ -5,9 +5,12 @@ import functools
 import os
 import signal
 import sys
+import time
 import traceback
 
 import simclr_tf  # noqa: F401  before TensorFlow: see its __init__
+
+_STARTED = time.monotonic()
 
 # For a reader's terminal: without a GPU, TensorFlow logs as an error that there
 # is none. What goes wrong in a run arrives as a Python exception.
@@ -244,6 +247,7 @@ def _experiment(config, resolved):
         hosts=Hosts(
             placement.strategy, count=placement.num_hosts, index=placement.host
         ),
+        started=_STARTED,
     )
     print(experiment.describe(), flush=True)
     return experiment

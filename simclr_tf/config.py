@@ -408,6 +408,12 @@ class OutputConfig:
         at_least=0,
         may_change=True,
     )
+    profile_steps: tuple[int, ...] = option(
+        (),
+        "First and last step (a,b; the first of training is 1, and compiles) "
+        "of a TensorBoard profile in model_dir. Unset: none.",
+        may_change=True,
+    )
 
 
 @section
@@ -559,6 +565,7 @@ def _check_together(config: Config) -> None:
     if job.train_mode == "pretrain" and job.mode not in ("evaluate", "embed"):
         _refuse_labels(data)
     _check_micro_batches(config)
+    _check_profile(config.output.profile_steps)
     if data.dataset == "folder" and not data.data_dir:
         raise ValueError(
             "--dataset=folder needs --data_dir, the folder of images. "
@@ -574,6 +581,14 @@ def _refuse_labels(data: DataConfig) -> None:
                 "--train_mode=finetune or supervised, or --mode=evaluate. "
                 "Pretraining uses none."
             )
+
+
+def _check_profile(steps: tuple[int, ...]) -> None:
+    if steps and not (len(steps) == 2 and 1 <= steps[0] <= steps[1]):
+        raise ValueError(
+            "--profile_steps must be two steps a,b with 1 <= a <= b. Received: "
+            f"{','.join(map(str, steps))}."
+        )
 
 
 def _check_micro_batches(config: Config) -> None:

@@ -13,7 +13,6 @@ import uuid
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from sklearn import datasets
 
 _DARKEST = 16  # of scikit-learn's pixels, which are counts of 0..16
 
@@ -40,6 +39,9 @@ class Digits(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager):
         del dl_manager
+        # Slow to import, and needed once for each folder of data.
+        from sklearn import datasets
+
         digits = datasets.load_digits()
         # Every fifth example of the sequence sorted by class is for testing.
         by_class = np.argsort(digits.target, kind="stable")

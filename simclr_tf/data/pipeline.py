@@ -27,7 +27,12 @@ _LARGE_BATCH_BYTES = 2**28
 # Side of the black image that stands for padding and unreadable examples.
 _BLANK_SIDE = 32
 
+# No Python control flow depends on a tensor here: AutoGraph would have nothing
+# to convert, and takes seconds to find out.
+_as_written = tf.autograph.experimental.do_not_convert
 
+
+@_as_written
 def training_batches(
     source: Source,
     *,
@@ -106,6 +111,7 @@ def training_batches(
     return _finish(batches, threadpool_size)
 
 
+@_as_written
 def eval_batches(
     source: Source,
     *,
@@ -190,6 +196,7 @@ def eval_batches(
     return _finish(batches, threadpool_size)
 
 
+@_as_written
 def preflight_scan(
     source: Source,
     *,

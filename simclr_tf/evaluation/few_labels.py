@@ -8,8 +8,6 @@ split.
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
 from simclr_tf.evaluation import label_subsets
 from simclr_tf.evaluation.features import Features
@@ -101,6 +99,10 @@ def score(
         num_draws: how many draws.
         seed: decides the draws; equal seeds compare encoders on equal labels.
     """
+    # Slow to import, and every training run imports this file.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
     scaler = StandardScaler().fit(train.values)
     values, test_values = (scaler.transform(f.values) for f in (train, test))
     accuracies = []

@@ -109,6 +109,8 @@ class SimClr(keras.Model):
             layer.trainable = False
 
 
+# AutoGraph would have nothing to convert, and takes seconds to find out.
+@tf.autograph.experimental.do_not_convert
 def build_simclr(
     *,
     image_size: int,

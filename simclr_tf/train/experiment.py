@@ -17,6 +17,7 @@ from simclr_tf import export, resolve
 from simclr_tf.config import Config
 from simclr_tf.data import pipeline, sources
 from simclr_tf.data.corrupt import CorruptLog
+from simclr_tf.models.flops import training_flops_of_view
 from simclr_tf.models.simclr import SimClr
 from simclr_tf.train import (
     assembly,
@@ -35,9 +36,11 @@ from simclr_tf.train import (
 from simclr_tf.train.hosts import Hosts
 from simclr_tf.train.knn_watch import KnnWatch
 from simclr_tf.train.plan import make_plan
+from simclr_tf.train.profiling import Profiler
 from simclr_tf.train.progress import Progress
 from simclr_tf.train.reporting import Reporter
 from simclr_tf.train.run_folder import RunFolder
+from simclr_tf.train.startup import StartUp
 from simclr_tf.train.step import StepTrainer
 from simclr_tf.train.stopping import StopRequest
 
@@ -57,6 +60,7 @@ class Experiment:
         strategy: where the replicas run.
         device_type: "TPU", "GPU" or "CPU".
         hosts: the processes of the run; the chief writes its files.
+        started: time.monotonic() when the process began, for `StartUp`.
 
     Raises:
         ValueError: something the user can mend; the message names the flag.
@@ -70,7 +74,9 @@ class Experiment:
         strategy: tf.distribute.Strategy,
         device_type: str,
         hosts: Hosts | None = None,
+        started: float | None = None,
     ):
+        self._startup = StartUp(started)
         self.config = config
         self.hosts = hosts or Hosts(strategy)
         self.origins = origins
@@ -99,6 +105,7 @@ class Experiment:
         self._check_knn()
         self._check_images()
         self._num_unreadable = 0
+        self._startup.ended("data")
 
     def describe(self) -> str:
         """What the configuration came to, for the reader of the log."""
@@ -201,6 +208,7 @@ class Experiment:
         elif not self.pretrains:
             start.note(self, {"checkpoint": None})
         self._require_agreement()
+        self._startup.ended("model")
 
     def build_model(self) -> SimClr:
         """A new model with the weights that the seed gives it."""
@@ -235,11 +243,17 @@ class Experiment:
             self.strategy, device_type=self._device_type, hosts=self.hosts
         )
         reporter = Reporter(self.folder, self.optimizer, from_step=self.step)
-        if not self.step:
-            reporter.picture_views(self.config, self.train_source)
+        reporter.picture_views(self.config, self.train_source)
+        views = inputs.num_views(self.config)
         progress = Progress(
             total_steps=self.plan.train_steps,
             global_batch_size=self.plan.global_batch_size,
+            flops_per_image=views * training_flops_of_view(self.model),
+        )
+        profiler = Profiler(
+            self.config.output.profile_steps,
+            self.folder.path,
+            writes=self.hosts.is_chief,
         )
         try:
             loop.train(
@@ -250,9 +264,12 @@ class Experiment:
                 check=self._check_corrupt,
                 progress=progress,
                 stop=stop,
+                startup=self._startup,
+                profiler=profiler,
                 hosts=self.hosts,
             )
         finally:
+            profiler.close()
             progress.close()
             reporter.close()
         start.require_frozen(self)

@@ -8,7 +8,9 @@ import tensorflow as tf
 
 from simclr_tf.train.hosts import Hosts
 from simclr_tf.train.plan import Plan
+from simclr_tf.train.profiling import Profiler
 from simclr_tf.train.progress import Progress
+from simclr_tf.train.startup import StartUp
 from simclr_tf.train.stopping import Stopped, StopRequest
 
 # Python handles a signal when the inner loop returns: it is kept this short.
@@ -39,6 +41,8 @@ def train(
     check: Callable[[], None],
     progress: Progress,
     stop: StopRequest,
+    startup: StartUp,
+    profiler: Profiler,
     hosts: Hosts | None = None,
 ) -> None:
     """Trains up to exactly `plan.train_steps`.
@@ -52,6 +56,8 @@ def train(
         check: called after every inner loop; raises to halt the run.
         progress: shown at every log point.
         stop: asked after every inner loop.
+        startup: told of the first step, and shown.
+        profiler: told before and after every inner loop, which it may bound.
         hosts: the processes that train in step, and must do so for equally
             many steps: the slowest one's clock counts, and anyone's signal.
 
@@ -63,22 +69,31 @@ def train(
     steps = 1  # the first inner loop traces and compiles; it is timed apart
     seconds_per_step = None
     while step < plan.train_steps:
-        steps = min(steps, _steps_until_due(step, plan))
+        steps = min(
+            steps,
+            _steps_until_due(step, plan),
+            profiler.steps_until_due(step),
+        )
+        profiler.before(step)
         started = time.monotonic()
         waited = trainer.train(tf.constant(steps, tf.int32))["wait_seconds"]
         seconds = time.monotonic() - started
         step += steps
+        if said := profiler.after(step):
+            progress.note(said)
         _require_finite(trainer, plan)
         check()
         first = seconds_per_step is None
         seconds_per_step = seconds / steps
         progress.ran(steps, seconds, waited)
+        if first:
+            startup.ended("first step")
+            progress.note(startup.describe())
         if step % plan.log_steps == 0 or step == plan.train_steps:
             scalars = {**trainer.take_means(), **progress.take_rates()}
             log(step, scalars)
             progress.show(step, scalars)
         elif first:
-            progress.note(f"First step after {seconds:.0f} s of compilation.")
             progress.take_rates()
         signal_number = stop.signal_number or 0
         if hosts is not None:

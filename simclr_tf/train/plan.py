@@ -77,6 +77,11 @@ def make_plan(config: Config, *, num_examples: int, num_replicas: int) -> Plan:
     train_steps = optim.train_steps or schedules.steps_of_training(
         epochs=optim.train_epochs, **sizes
     )
+    if max(output.profile_steps, default=0) > train_steps:
+        raise ValueError(
+            f"--profile_steps must end by the last step, {train_steps}. "
+            f"Received: {','.join(map(str, output.profile_steps))}."
+        )
     warmup_steps = schedules.steps_of_warmup(
         epochs=optim.warmup_epochs, **sizes
     )

@@ -11,14 +11,21 @@ class Progress:
     Args:
         total_steps: of training.
         global_batch_size: images per step.
+        flops_per_image: of training; None where it is not known.
         stream: where to write; standard output if None.
     """
 
     def __init__(
-        self, *, total_steps: int, global_batch_size: int, stream=None
+        self,
+        *,
+        total_steps: int,
+        global_batch_size: int,
+        flops_per_image: float | None = None,
+        stream=None,
     ):
         self._total_steps = total_steps
         self._global_batch_size = global_batch_size
+        self._flops_per_image = flops_per_image
         self._stream = stream or sys.stdout
         self._steps = 0
         self._seconds = 0.0
@@ -32,14 +39,16 @@ class Progress:
         self._wait_seconds += wait_seconds
 
     def take_rates(self) -> dict[str, float]:
-        """images_per_second and input_wait_share since the last call."""
+        """Since the last call: images_per_second, input_wait_share and, where
+        an image's are known, flops_per_second."""
         seconds = max(self._seconds, 1e-9)
+        images = self._steps * self._global_batch_size
         rates = {
-            "images_per_second": self._steps
-            * self._global_batch_size
-            / seconds,
+            "images_per_second": images / seconds,
             "input_wait_share": min(self._wait_seconds / seconds, 1.0),
         }
+        if self._flops_per_image is not None:
+            rates["flops_per_second"] = images * self._flops_per_image / seconds
         self._steps, self._seconds, self._wait_seconds = 0, 0.0, 0.0
         return rates
 
@@ -51,6 +60,7 @@ class Progress:
             f"step {step}/{self._total_steps}",
             *_objective(scalars),
             f"{scalars['images_per_second']:.0f} images/s",
+            *_arithmetic(scalars),
             f"input wait {scalars['input_wait_share']:.0%}",
             f"left {_duration(left)}",
         ]
@@ -74,6 +84,14 @@ class Progress:
             self._stream.write("\n")
             self._stream.flush()
             self._drawn = 0
+
+
+def _arithmetic(scalars: Mapping[str, float]) -> list[str]:
+    flops = scalars.get("flops_per_second")
+    if flops is None:
+        return []
+    prefix, unit = ("T", 1e12) if flops >= 1e12 else ("G", 1e9)
+    return [f"{flops / unit:.3g} {prefix}FLOP/s"]
 
 
 def _objective(scalars: Mapping[str, float]) -> list[str]:

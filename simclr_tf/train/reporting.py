@@ -1,5 +1,6 @@
 """Where the scalars of a run go: metrics.jsonl and TensorBoard."""
 
+import functools
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -26,6 +27,7 @@ class Reporter:
         self._folder = folder
         self._optimizer = optimizer
         self._writer = None
+        self._draw_picture = None
         if not folder.writes:
             return
         self._lines = artifacts.MetricsFile(
@@ -37,6 +39,9 @@ class Reporter:
         """One line and one point of every curve."""
         if self._writer is None:
             return
+        if self._draw_picture is not None:
+            self._draw_picture()
+            self._draw_picture = None
         rate = float(self._optimizer.learning_rate.numpy())
         scalars = {**scalars, "train/learning_rate": rate}
         self._lines.append(step, scalars)
@@ -46,13 +51,22 @@ class Reporter:
         self._writer.flush()
 
     def picture_views(self, config, source) -> None:
-        """views.png, and the same picture for TensorBoard."""
-        if self._writer is None:
-            return
+        """views.png, and the same picture for TensorBoard, unless it is there.
+
+        With the first line, as it takes a second, for which the first step
+        need not wait.
+        """
+        path = self._folder.file("views.png")
+        if self._writer is not None and not files.gfile.exists(path):
+            self._draw_picture = functools.partial(
+                self._picture_views, path, config, source
+            )
+
+    def _picture_views(self, path, config, source):
         views = inputs.sample_views(config, source, _PICTURED_IMAGES)
         picture = pictures.grid(views)
         files.write_bytes(
-            self._folder.file("views.png"),
+            path,
             tf.io.encode_png(picture).numpy(),
         )
         with self._writer.as_default(0):

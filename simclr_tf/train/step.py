@@ -83,6 +83,8 @@ class StepTrainer(orbit.StandardTrainer):
     def train_loop_begin(self):
         self._wait_seconds.assign(0.0)
 
+    # AutoGraph would have nothing to convert, and takes seconds to find out.
+    @tf.autograph.experimental.do_not_convert
     def train_step(self, iterator):
         asked = tf.timestamp()
         batch = next(iterator)

@@ -102,8 +102,7 @@ def _run(name, command, arguments, data_dir, model_dir):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ
-        | {"PYTHONUNBUFFERED": "1", "TF_USE_LEGACY_KERAS": "1"},
+        env=os.environ | {"PYTHONUNBUFFERED": "1", "TF_USE_LEGACY_KERAS": "1"},
     )
     marks, lines = {}, []
     for line in process.stdout:

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 import tensorflow as tf
-import tf_keras as keras
 
 from simclr_tf import distributed
+from simclr_tf.models.flops import training_flops_of_view
 from simclr_tf.models.simclr import build_simclr
 from tpu import chips, preflight
 
@@ -37,35 +37,6 @@ def go(tmp_path, *flags):
     return done.returncode, report, done.stdout + done.stderr
 
 
-def valid_taps(size, kernel, stride):
-    """Pairs of output position and tap, along one axis, inside the image."""
-    before = (kernel - 1) // 2
-    return sum(
-        0 <= o * stride + t - before < size
-        for o in range(math.ceil(size / stride))
-        for t in range(kernel)
-    )
-
-
-def flops_of_a_view(model, image_size):
-    """Of the convolutions and dense layers: forward, and twice that back."""
-    total = 0
-    for layer in model._flatten_layers(include_self=False):
-        if isinstance(layer, keras.layers.Conv2D):
-            [kernel, _], [stride, _] = layer.kernel_size, layer.strides
-            size = layer.input_shape[1]
-            if stride > 1 and kernel > 1:
-                size -= kernel - 1  # padded by a layer before it
-            taps = valid_taps(size, kernel, stride) ** 2
-            # No gradient goes to the images.
-            passes = 2 if layer.name.startswith("stem_conv") else 3
-            channels = math.prod(layer.kernel.shape[2:])
-            total += passes * 2 * taps * channels
-        elif isinstance(layer, keras.layers.Dense):
-            total += 3 * 2 * math.prod(layer.kernel.shape)
-    return total
-
-
 def test_a_small_job_fits_and_costs_what_its_layers_do(tmp_path):
     status, report, output = go(
         tmp_path,
@@ -77,7 +48,7 @@ def test_a_small_job_fits_and_costs_what_its_layers_do(tmp_path):
     assert status == 0, output
     assert report["fits"]
     model = build_simclr(depth=18, image_size=64, num_classes=1000)
-    expected = flops_of_a_view(model, 64)
+    expected = training_flops_of_view(model)
     assert report["flops_per_view"] == pytest.approx(expected, rel=0.1)
     weights = sum(math.prod(v.shape) for v in model.trainable_variables)
     [reduce] = report["collectives"]

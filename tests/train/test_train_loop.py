@@ -6,11 +6,14 @@ import os
 import signal
 
 import pytest
+import tensorflow as tf
 
 from simclr_tf import resolve
 from simclr_tf.train import loop
 from simclr_tf.train.plan import make_plan
+from simclr_tf.train.profiling import Profiler
 from simclr_tf.train.progress import Progress
+from simclr_tf.train.startup import StartUp
 from simclr_tf.train.stopping import Stopped, StopRequest
 
 
@@ -45,7 +48,9 @@ def plan(**options):
     )
 
 
-def run(trainer, *, stop=None, check=lambda: None, **options):
+def run(
+    trainer, *, stop=None, check=lambda: None, profile=(), folder="", **options
+):
     saved, logged = [], []
     stream = io.StringIO()
     progress = Progress(total_steps=21, global_batch_size=4, stream=stream)
@@ -59,6 +64,8 @@ def run(trainer, *, stop=None, check=lambda: None, **options):
                 check=check,
                 progress=progress,
                 stop=request,
+                startup=StartUp(),
+                profiler=Profiler(profile, folder, writes=bool(folder)),
             )
         finally:
             trainer.saved, trainer.logged = saved, logged
@@ -80,6 +87,35 @@ def test_continues_in_the_middle_of_an_interval():
     run(trainer)
     assert trainer.saved == [16, 21]
     assert [step for step, _ in trainer.logged] == [15, 20, 21]
+
+
+@pytest.mark.parametrize("start", [0, 5])
+def test_a_profile_bounds_the_inner_loops(start):
+    # Also on a host that writes none: hosts step together.
+    trainer = CountingTrainer(start=start)
+    run(trainer, profile=(4, 7))
+    ends = {start + n for n in itertools.accumulate(trainer.loops)}
+    assert ({3, 7} if start == 0 else {7}) <= ends
+    assert trainer.global_step == 21
+
+
+def test_a_profile_is_of_its_steps(monkeypatch):
+    trainer, calls = CountingTrainer(), []
+    for name in ("start", "stop"):
+        monkeypatch.setattr(
+            tf.profiler.experimental,
+            name,
+            lambda *_, name=name: calls.append((name, trainer.global_step)),
+        )
+    run(trainer, profile=(4, 7), folder="run")
+    assert calls == [("start", 3), ("stop", 7)]
+    assert "Profile of steps 4 to 7" in trainer.text
+
+
+def test_says_how_long_it_took_to_start():
+    trainer = CountingTrainer()
+    run(trainer)
+    assert trainer.text.startswith("First step after 0.0 s: first step 0.0.")
 
 
 def test_not_finite_halts_before_anything_is_saved():
@@ -170,3 +206,25 @@ def test_progress_redraws_on_a_terminal():
     assert "3 images/s" in text
     assert "input wait 25%" in text
     assert "left 0:00:04" in text  # 6 steps of 2 images at 3 a second
+    assert "FLOP" not in text
+
+
+@pytest.mark.parametrize(
+    ("flops_per_image", "shown"),
+    [(5e9, "15 GFLOP/s"), (4e12 / 3, "4 TFLOP/s")],
+)
+def test_progress_says_the_arithmetic(flops_per_image, shown):
+    stream = io.StringIO()
+    progress = Progress(
+        total_steps=9,
+        global_batch_size=2,
+        flops_per_image=flops_per_image,
+        stream=stream,
+    )
+    progress.ran(steps=3, seconds=2.0, wait_seconds=0.5)
+    rates = progress.take_rates()
+    assert rates["flops_per_second"] == pytest.approx(3 * flops_per_image)
+    progress.show(
+        3, {"train/contrast_loss": 2, "train/contrast_acc": 0} | rates
+    )
+    assert shown in stream.getvalue()
