@@ -65,3 +65,51 @@ def test_features(tmp_path):
     assert (forward["what"], forward["to_forward"]) == ("forward", 1)
     assert extract["to_forward"] > 0
     assert extract["images_per_second"] > 0
+
+
+def test_step(tmp_path):
+    full, mixed = run(
+        "step.py",
+        tmp_path / "step.json",
+        "--batch_size=8",
+        "--depths=10",
+        "--widths=0.125",
+        "--image_sizes=16",
+    )
+    assert (full["precision"], full["time_over_float32"]) == ("float32", 1)
+    assert mixed["images_per_second"] > 0
+    assert mixed["gflop_per_second"] > 0
+
+
+@pytest.mark.parametrize("depth", [10, 18])
+def test_startup(tmp_path, depth):
+    """The first step of a small ResNet is done within 15 seconds.
+
+    Of all cores together, which on an idle machine is about the clock's.
+    """
+    (row,) = run(
+        "startup.py",
+        tmp_path / "startup.json",
+        "--",
+        f"--resnet_depth={depth}",
+        "--width_multiplier=0.25",
+        "--image_size=32",
+        "--train_batch_size=64",
+    )
+    assert row["cpu"] < 15
+    parts = [row[p] for p in ("import", "data", "model", "first step")]
+    assert sum(parts) == pytest.approx(row["wall"], abs=1)
+
+
+def test_end_to_end(tmp_path):
+    (ours,) = run(
+        "end_to_end.py",
+        tmp_path / "end_to_end.json",
+        "--images=40",
+        "--steps=1",
+        "--batch_size=8",
+        "--depth=10",
+        "--image_size=16",
+    )
+    assert ours["images_per_wall_second"] > 0
+    assert ours["images_per_cpu_second"] > 0

@@ -79,6 +79,7 @@ def test_every_option_has_a_flag_of_its_type(name):
         "use_tpu": ("true", True),
         "linear_eval_labels": ("10,20", (10, 20)),
         "sweep_points": ("3,4", (3, 4)),
+        "profile_steps": ("3,4", (3, 4)),
     }.get(name)
     if sample is None:
         default = field.default

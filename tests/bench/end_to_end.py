@@ -15,10 +15,8 @@ import argparse
 import os
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
@@ -44,9 +42,14 @@ PROGRESS = {"ours": r"step (\d+)/", "official": r"Completed: (\d+) / "}
 
 def main() -> None:
     arguments = _parse()
+    # The official code is of Keras 2; run.py sees to that by itself.
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     ways = {"ours": [measuring.ROOT / "run.py"]}
     if arguments.reference:
-        ways["official"] = [pathlib.Path(arguments.reference) / "run.py"]
+        ways["official"] = [
+            pathlib.Path(arguments.reference).resolve() / "run.py"
+        ]
     ways["ours"] += [f"--log_steps={arguments.steps}", *arguments.ours]
     seen = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as folder:
@@ -81,11 +84,15 @@ def main() -> None:
 
 def _run(name, command, arguments, data_dir, model_dir):
     """Seconds per image, of a clock and of all cores together."""
-    steps = arguments.steps
-    script, *own = map(str, command)
-    process = subprocess.Popen(
+    steps, marks = arguments.steps, {}
+
+    def heard(line, wall, cpu):
+        if found := re.search(PROGRESS[name], line):
+            marks[int(found[1])] = {"wall": wall, "cpu": cpu}
+
+    script, *own = command
+    measuring.listen(
         [
-            sys.executable,
             script,
             *FLAGS,
             f"--dataset={arguments.dataset}",
@@ -99,34 +106,16 @@ def _run(name, command, arguments, data_dir, model_dir):
             f"--image_size={arguments.image_size}",
             *own,
         ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1", "TF_USE_LEGACY_KERAS": "1"},
+        heard,
     )
-    marks, lines = {}, []
-    for line in process.stdout:
-        lines.append(line)
-        if found := re.search(PROGRESS[name], line):
-            marks[int(found[1])] = (time.monotonic(), _cpu_seconds(process.pid))
-    if process.wait() or {steps, 3 * steps} - set(marks):
-        sys.exit(f"{script} did not train:\n" + "".join(lines[-30:]))
     images = 2 * steps * arguments.batch_size
     return {
-        clock: (marks[3 * steps][i] - marks[steps][i]) / images
-        for i, clock in enumerate(("wall", "cpu"))
+        clock: (marks[3 * steps][clock] - marks[steps][clock]) / images
+        for clock in ("wall", "cpu")
     }
 
 
-def _cpu_seconds(pid):
-    """Of all threads of a process, so far (Linux)."""
-    text = pathlib.Path(f"/proc/{pid}/stat").read_text()
-    fields = text.rpartition(")")[2].split()
-    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
-
-
 def _write_images(arguments, folder):
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow_datasets as tfds
 
     from tests.tiny_datasets import texture, write_tfds

@@ -5,6 +5,7 @@ one process, and what is compared is the median over rounds of the ratio
 within a round. Peaks are a process's, so each case gets one of its own.
 """
 
+import collections
 import json
 import os
 import pathlib
@@ -66,6 +67,43 @@ def in_process(script: str, *arguments: object) -> dict:
         | {"PYTHONPATH": str(ROOT)},
     )
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def listen(
+    command: Sequence[object], heard: Callable[[str, float, float], None]
+) -> None:
+    """Runs a Python script in a new process, and listens to it.
+
+    Args:
+        command: the script and its arguments.
+        heard: called with every line that it writes, the seconds since it
+            began and those of all cores that it has used (Linux).
+
+    Raises:
+        RuntimeError: it failed; with the end of what it said.
+    """
+    began = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    last = collections.deque(maxlen=30)
+    for line in process.stdout:
+        last.append(line)
+        heard(line, time.monotonic() - began, _cpu_seconds(process.pid))
+    if process.wait():
+        raise RuntimeError(f"{command[0]} failed:\n{''.join(last)}")
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Of all threads of a process, so far."""
+    text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    fields = text.rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def report(

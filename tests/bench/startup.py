@@ -1,0 +1,73 @@
+"""From `python run.py` to the first finished step, in fresh processes.
+
+    python tests/bench/startup.py --json=startup.json
+
+Of the quick start's job (half a ResNet-10, 16 px), or of whatever flags stand
+after a --. Seconds of a clock, as the run itself says them part by part, and
+seconds of all cores together, which other work on the machine hardly changes.
+"""
+
+import argparse
+import pathlib
+import re
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+
+from tests.bench import measuring
+
+FLAGS = ("--flagfile=flags/digits_quickstart.flags",)
+SAID = r"First step after ([\d.]+) s: (.*)\."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", help="file to write")
+    parser.add_argument("flags", nargs="*", default=FLAGS)
+    arguments = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        # The first run prepares the data, and fills the disk's cache.
+        for number in range(arguments.rounds + 1):
+            row = start(
+                [*arguments.flags, f"--data_dir={folder}/data"],
+                f"{folder}/run_{number}",
+            )
+            if number:
+                rows.append({"round": number, **row})
+    measuring.report(
+        rows,
+        title=f"Start-up of run.py {' '.join(arguments.flags)}",
+        path=arguments.json,
+    )
+
+
+def start(flags, model_dir) -> dict[str, float]:
+    """Seconds until the first step of a run of two is done."""
+    row = {}
+
+    def heard(line, wall, cpu):
+        if found := re.search(SAID, line):
+            row.update(wall=wall, cpu=cpu)
+            for part in found[2].split(", "):
+                name, seconds = part.rsplit(" ", 1)
+                row[name] = float(seconds)
+
+    measuring.listen(
+        [
+            measuring.ROOT / "run.py",
+            *flags,
+            f"--model_dir={model_dir}",
+            "--mode=train",
+            "--train_steps=2",
+            "--warmup_epochs=0",
+        ],
+        heard,
+    )
+    return row
+
+
+if __name__ == "__main__":
+    main()
