@@ -193,7 +193,13 @@ def _prepare(resolved, parsed):
         config = run_folder.inherit(resolved.config, parsed.given)
         return _prepare_follow(config, resolved)
     if job.mode == "embed":
-        return _prepare_embedding(resolved.config)
+        from simclr_tf.train.embedding import Embedding
+
+        return _prepare_job(Embedding, resolved.config)
+    if job.mode == "benchmark_input":
+        from simclr_tf.train.input_benchmark import InputBenchmark
+
+        return _prepare_job(InputBenchmark, resolved.config)
     if job.mode == "evaluate":
         return _prepare_evaluation(resolved, parsed)
     return _prepare_training(resolved, parsed)
@@ -267,10 +273,8 @@ def _prepare_follow(config, resolved):
     return experiment.follow
 
 
-def _prepare_embedding(config):
-    from simclr_tf.train.embedding import Embedding
-
-    job = Embedding(config, **_place(config))
+def _prepare_job(kind, config):
+    job = kind(config, **_place(config))
     print(job.describe(), flush=True)
     return job.run
 
@@ -286,9 +290,7 @@ def _prepare_evaluation(resolved, parsed):
         )
     if config.eval.protocol == "transfer_finetune":
         return _prepare_sweep(config, resolved, parsed)
-    job = evaluations.Evaluation(config, **_place(config))
-    print(job.describe(), flush=True)
-    return job.run
+    return _prepare_job(evaluations.Evaluation, config)
 
 
 def _prepare_sweep(config, resolved, parsed):

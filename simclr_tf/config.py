@@ -21,7 +21,8 @@ class JobConfig:
         "The job: train, or train and then evaluate; follow a model_dir and "
         "evaluate its checkpoints as they appear (eval); score an encoder by "
         "a --protocol (evaluate); write its features (embed); compile the "
-        "training step for a TPU --topology without a TPU (preflight).",
+        "training step for a TPU --topology without a TPU (preflight); time "
+        "the stages that images go through on the host (benchmark_input).",
         choices=(
             "train",
             "eval",
@@ -29,6 +30,7 @@ class JobConfig:
             "evaluate",
             "embed",
             "preflight",
+            "benchmark_input",
         ),
         may_change=True,
     )
@@ -127,6 +129,19 @@ class DataConfig:
         "The run stops when more than this share of the images is unreadable.",
         at_least=0,
         at_most=1,
+        may_change=True,
+    )
+    input_threads: int = option(
+        0,
+        "Threads that prepare images, apart from the step's; 0: they share "
+        "TensorFlow's.",
+        at_least=0,
+        may_change=True,
+    )
+    benchmark_seconds: float = option(
+        5.0,
+        "--mode=benchmark_input: how long each stage is timed.",
+        above=0,
         may_change=True,
     )
 

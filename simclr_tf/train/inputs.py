@@ -149,6 +149,11 @@ def num_views(config: Config) -> int:
     return NUM_VIEWS if config.job.train_mode == "pretrain" else 1
 
 
+def threadpool_size(config: Config) -> int | None:
+    """Threads of the input's own; None: it shares TensorFlow's."""
+    return config.data.input_threads or None
+
+
 def color_on_host(config: Config, device_type: str) -> bool:
     """Whether colour and blur run in the tf.data graph.
 
@@ -207,12 +212,13 @@ def training_dataset(
             ),
             num_hosts=context.num_input_pipelines,
             host=context.input_pipeline_id,
-            view=_drawn_view(policy, config.job.seed),
+            view=drawn_view(policy, config.job.seed),
             num_views=num_views(config),
-            on_batch=_color_on_host(policy, num_views(config))
+            on_batch=color_of_batch(policy, num_views(config))
             if color_on_host
             else None,
             corrupt=corrupt,
+            threadpool_size=threadpool_size(config),
         )
 
     if config.optim.micro_batch_size and strategy.num_replicas_in_sync == 1:
@@ -244,6 +250,7 @@ def evaluation_dataset(
             view=_central_view(config),
             max_examples=max_examples,
             corrupt=corrupt,
+            threadpool_size=threadpool_size(config),
         )
 
     return strategy.distribute_datasets_from_function(batches)
@@ -258,7 +265,7 @@ def sample_views(config: Config, source: Source, count: int) -> tf.Tensor:
     """
     policy = augmentation(config)
     drawn, central = (
-        _drawn_view(policy, config.job.seed),
+        drawn_view(policy, config.job.seed),
         _central_view(config),
     )
 
@@ -274,7 +281,7 @@ def sample_views(config: Config, source: Source, count: int) -> tf.Tensor:
         per_replica_batch_size=count,
         view=view,
         num_views=NUM_VIEWS,
-        on_batch=_color_on_host(policy, NUM_VIEWS),
+        on_batch=color_of_batch(policy, NUM_VIEWS),
     )
     batch = next(iter(batches))
     views = [
@@ -284,7 +291,9 @@ def sample_views(config: Config, source: Source, count: int) -> tf.Tensor:
     return tf.stack([batch["original_0"], *views], axis=1)
 
 
-def _drawn_view(policy: Policy, seed: int) -> Callable:
+def drawn_view(policy: Policy, seed: int) -> Callable:
+    """The view of `pipeline.training_batches`."""
+
     def view(image, epoch, sample_id, view_index):
         sample_seed = draw.sample_seed(seed, epoch, sample_id, view_index)
         images, parameters = policy.host_view(image, sample_seed)
@@ -307,7 +316,8 @@ def _compiled_color(policy: Policy) -> Callable:
     return tf.function(policy.color_view_in_turn, jit_compile=True)
 
 
-def _color_on_host(policy: Policy, count: int) -> Callable:
+def color_of_batch(policy: Policy, count: int) -> Callable:
+    """The on_batch of `pipeline.training_batches`: colour and blur."""
     color_view = _compiled_color(policy)
 
     def on_batch(batch):
