@@ -113,3 +113,24 @@ def test_end_to_end(tmp_path):
     )
     assert ours["images_per_wall_second"] > 0
     assert ours["images_per_cpu_second"] > 0
+
+
+def test_input(tmp_path):
+    rows = run(
+        "input.py",
+        tmp_path / "input.json",
+        "--images=8",
+        "--image_size=64",
+        "--batch_size=4",
+        "--seconds=0.1",
+    )
+    assert [row["what"] for row in rows] == [
+        "order",
+        "read, decode",
+        "crop, resize, flip",
+        "draw colours",
+        "colour",
+        "blur",
+        "cached",
+    ]
+    assert all(row["images_per_second"] > 0 for row in rows)
