@@ -125,10 +125,9 @@ def test_input(tmp_path):
         "--seconds=0.1",
     )
     assert [row["what"] for row in rows] == [
-        "order",
+        "order, draw",
         "read, decode",
         "crop, resize, flip",
-        "draw colours",
         "colour",
         "blur",
         "cached",

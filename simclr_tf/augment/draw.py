@@ -5,6 +5,9 @@ else: not of the order of samples, the batch, the replica or a global seed.
 What a draw is for is folded into its seed, so that the crop, the flip and the
 colours of a view are independent. Applying what is drawn is the work of
 ``geometry``, ``color`` and ``blur``. Paper: Appendix A.
+
+All but the crop's box are drawn for many samples at once: "..." stands for no
+dimension or several.
 """
 
 import enum
@@ -12,12 +15,12 @@ import itertools
 
 import tensorflow as tf
 
+from simclr_tf.augment import philox
+
 JITTER_IMPLS = ("simclrv1", "simclrv2")
 JITTER_ORDERS = ("random", "fixed")
 MAX_STRENGTH = 1.25
 
-# Named, not left to TensorFlow, which would pick another one under XLA.
-_ALGORITHM = "philox"
 _CROP, _FLIP, _COLOR = range(3)  # what a draw is for
 
 
@@ -80,21 +83,22 @@ def sample_seed(seed, epoch, sample_id, view) -> tf.Tensor:
 
     Args:
         seed: int64[], the run's seed.
-        epoch: int64[].
-        sample_id: int64[], any value: the source's own name of the sample.
+        epoch: int64[...].
+        sample_id: int64[...], any value: the source's own name of the sample.
         view: int32[], which of the sample's views.
 
     Returns:
-        int32[2], for the functions below.
+        int32[..., 2], for the functions below.
     """
     key = tf.stack([tf.cast(seed, tf.int64), 0])
-    for data in (
-        tf.cast(epoch, tf.int64),
-        tf.cast(sample_id, tf.int64),
-        tf.cast(view, tf.int32),
-    ):
-        key = tf.random.experimental.stateless_fold_in(key, data, _ALGORITHM)
-    return key
+    key = philox.fold_in(key, tf.cast(epoch, tf.int64))
+    key = philox.fold_in(key, tf.cast(sample_id, tf.int64))
+    return philox.fold_in(key, tf.cast(view, tf.int32))
+
+
+def crop_seed(seed) -> tf.Tensor:
+    """int32[..., 2], for ``crop_box``, from a ``sample_seed``."""
+    return _seed_for(seed, _CROP)
 
 
 def crop_box(
@@ -120,7 +124,7 @@ def crop_box(
 
     Args:
         image_shape: int32[3], (height, width, channels); any size from 1 px.
-        seed: int32[2], from ``sample_seed``.
+        seed: int32[2], from ``crop_seed``.
         min_area, max_area: fractions of the image's area.
         min_aspect, max_aspect: of width / height.
         min_object_covered: least fraction of the image inside the crop.
@@ -132,7 +136,7 @@ def crop_box(
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
         tf.cast(image_shape, tf.int32),
         tf.constant([[[0.0, 0.0, 1.0, 1.0]]]),
-        _seed_for(seed, _CROP),
+        seed,
         min_object_covered=min_object_covered,
         aspect_ratio_range=(min_aspect, max_aspect),
         area_range=(min_area, max_area),
@@ -142,8 +146,8 @@ def crop_box(
 
 
 def flip_coin(seed, probability: float = 0.5) -> tf.Tensor:
-    """Whether a view is mirrored left to right: bool[], from int32[2]."""
-    return _uniform(seed, _FLIP, []) < probability
+    """Whether a view is mirrored left to right: bool[...]; int32[..., 2]."""
+    return _uniform(seed, _FLIP, 1)[..., 0] < probability
 
 
 def color_parameters(
@@ -167,7 +171,7 @@ def color_parameters(
     Paper: Appendix A.
 
     Args:
-        seed: int32[2], from ``sample_seed``.
+        seed: int32[..., 2], from ``sample_seed``.
         strength: s in [0, 1.25]. Ref: 0 turns off the colour drop too.
         jitter_impl: one of JITTER_IMPLS, the paper's brightness or v2's.
         jitter_order: 'random' over the 24 ORDERS, or 'fixed', the first.
@@ -176,7 +180,7 @@ def color_parameters(
         use_blur: False leaves BLUR at 0.
 
     Returns:
-        float32[NUM_PARAMETERS], by ``Column``.
+        float32[..., NUM_PARAMETERS], by ``Column``.
 
     Raises:
         ValueError: strength, jitter_impl or jitter_order is not one of those.
@@ -195,24 +199,19 @@ def color_parameters(
     ]
     num_orders = len(ORDERS) if jitter_order == "random" else 1
 
-    # One call for all columns: per-op overhead is what this costs on the host.
-    uniform = _uniform(seed, _COLOR, [9])
-    values = _between(uniform[:5], low, high)
-    coins = tf.cast(uniform[5:8] < tf.constant(probabilities), tf.float32)
-    order = tf.floor(uniform[8:] * num_orders)
-    return tf.concat([values, coins, order], axis=0)
+    uniform = _uniform(seed, _COLOR, 9)
+    values = _between(uniform[..., :5], low, high)
+    coins = tf.cast(uniform[..., 5:8] < tf.constant(probabilities), tf.float32)
+    order = tf.floor(uniform[..., 8:] * num_orders)
+    return tf.concat([values, coins, order], axis=-1)
 
 
 def _seed_for(seed, purpose: int) -> tf.Tensor:
-    return tf.random.experimental.stateless_fold_in(
-        tf.cast(seed, tf.int32), purpose, _ALGORITHM
-    )
+    return philox.fold_in(tf.cast(seed, tf.int32), purpose)
 
 
-def _uniform(seed, purpose: int, shape: list[int]) -> tf.Tensor:
-    return tf.random.stateless_uniform(
-        shape, _seed_for(seed, purpose), alg=_ALGORITHM
-    )
+def _uniform(seed, purpose: int, count: int) -> tf.Tensor:
+    return philox.uniform(_seed_for(seed, purpose), count)
 
 
 def _between(uniform, low: list[float], high: list[float]) -> tf.Tensor:

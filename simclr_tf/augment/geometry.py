@@ -29,7 +29,8 @@ def crop_resize(image, box, *, size: int) -> tf.Tensor:
     extent = tf.concat([box[2:], [3]], axis=0)
     crop = tf.slice(image, begin, extent)
     resized = tf.image.resize(crop, [size, size], tf.image.ResizeMethod.BICUBIC)
-    resized = tf.saturate_cast(tf.round(resized), tf.uint8)
+    resized = tf.clip_by_value(tf.round(resized), 0.0, 255.0)
+    resized = tf.cast(resized, tf.uint8)
     return tf.ensure_shape(resized, [size, size, 3])
 
 

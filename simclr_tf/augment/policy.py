@@ -1,10 +1,10 @@
 """The augmentation policy: which operators, in which order, on host or device.
 
-A view is made in two halves. ``host_view`` decides everything random from the
-sample's seed and does the geometry, image by image, in uint8. ``color_view``
-applies what was drawn for the colours to a whole batch and is free of
-randomness, so it can run in the tf.data graph or in the training step and give
-the same bits (--augment_on). Paper: Appendix A.
+``draw`` decides everything random of many views from the samples' seeds. A view
+is then made in two halves: ``host_view`` does the geometry, image by image, in
+uint8. ``color_view`` applies what was drawn for the colours to a whole batch
+and is free of randomness, so it can run in the tf.data graph or in the training
+step and give the same bits (--augment_on). Paper: Appendix A.
 """
 
 import dataclasses
@@ -94,37 +94,58 @@ class Policy:
         """Whether any view is blurred."""
         return self.use_blur and blur.kernel_size(self.image_size) > 1
 
-    def host_view(self, image, seed) -> tuple[tf.Tensor, tf.Tensor]:
-        """Makes one view of one image up to its colours, and draws those.
+    def draw(self, seed) -> dict[str, tf.Tensor]:
+        """Draws everything random of views, many at once.
+
+        Args:
+            seed: int32[..., 2], from ``draw.sample_seed``.
+
+        Returns:
+            "crop" int32[..., 2], the seed of a box, which depends on the
+            image's size; "flip" bool[...]; and "parameters"
+            float32[..., NUM_PARAMETERS], for ``color_view``.
+        """
+        return {
+            "crop": draw.crop_seed(seed),
+            "flip": draw.flip_coin(seed),
+            "parameters": draw.color_parameters(
+                seed,
+                strength=self.color_jitter_strength if self.color else 0.0,
+                jitter_impl=self.color_jitter_impl,
+                jitter_order=self.color_jitter_order,
+                use_blur=self.use_blur,
+            ),
+        }
+
+    def host_view(self, image, drawn) -> tf.Tensor:
+        """Makes one view of one image up to its colours.
 
         Args:
             image: uint8[h, w, 3], of any size.
-            seed: int32[2], from ``draw.sample_seed``.
+            drawn: of this view, from ``draw``.
 
         Returns:
-            uint8[S, S, 3] and float32[NUM_PARAMETERS], for ``color_view``.
+            uint8[S, S, 3].
         """
         shape = tf.shape(image)
         if self.crop:
             box = draw.crop_box(
                 shape,
-                seed,
+                drawn["crop"],
                 min_area=self.min_crop_area,
                 min_object_covered=self.min_object_covered,
             )
         else:
             box = geometry.central_box(shape, proportion=1.0)
         view = geometry.crop_resize(image, box, size=self.image_size)
-        if self.flip:
-            view = geometry.flip(view, draw.flip_coin(seed))
-        return view, self._color_parameters(seed)
+        return geometry.flip(view, drawn["flip"]) if self.flip else view
 
     def color_view(self, images, parameters) -> tf.Tensor:
         """Applies to a batch of views the colours that were drawn for them.
 
         Args:
             images: uint8[N, S, S, 3], from ``host_view``.
-            parameters: float32[N, NUM_PARAMETERS], from ``host_view``.
+            parameters: float32[N, NUM_PARAMETERS], from ``draw``.
 
         Returns:
             float32[N, S, S, 3] in [0, 1].
@@ -181,12 +202,3 @@ class Policy:
         if self.blur_sigma_per == "batch":
             drawn = drawn[:1]
         return drawn * parameters[:, draw.Column.BLUR]
-
-    def _color_parameters(self, seed) -> tf.Tensor:
-        return draw.color_parameters(
-            seed,
-            strength=self.color_jitter_strength if self.color else 0.0,
-            jitter_impl=self.color_jitter_impl,
-            jitter_order=self.color_jitter_order,
-            use_blur=self.use_blur,
-        )

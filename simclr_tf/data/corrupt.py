@@ -95,9 +95,12 @@ def map_picks(records, chunks, plain, careful, *, num_parallel_calls):
 
     def rows_of(chunk):
         each = tf.data.Dataset.from_tensor_slices(
-            {key: chunk[key] for key in ("epoch", "index")}
+            {
+                key: chunk[key]
+                for key in ("epoch", "index", "drawn")
+                if key in chunk
+            }
         )
-
         size = tf.size(chunk["index"], out_type=tf.int64)
 
         def rows(make):

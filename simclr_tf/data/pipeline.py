@@ -40,6 +40,7 @@ def training_batches(
     start_step: int,
     global_batch_size: int,
     per_replica_batch_size: int,
+    draw,
     view,
     num_views: int = 2,
     num_hosts: int = 1,
@@ -61,9 +62,12 @@ def training_batches(
         start_step: global batches that have been used; they are not read.
         global_batch_size: B, over all replicas of all hosts.
         per_replica_batch_size: N; divides B / num_hosts.
-        view: (image uint8[h, w, 3], epoch int64[], id int64[], number of the
-            view) -> dict of tensors of fixed shapes.
-        num_views: how often view is called for an image decoded once.
+        draw: (epoch int64[k], id int64[k], number of the view) -> dict of
+            tensors [k, ...]: all that is random of the view, for many samples
+            at once, since small operations cost most.
+        view: (image uint8[h, w, 3], what was drawn for it) -> dict of tensors
+            of fixed shapes.
+        num_views: views of an image, which is decoded once.
         num_hosts: H, processes that each read their part.
         host: this one, 0..H-1.
         on_batch: dict of a batch -> dict, mapped over the batches.
@@ -81,16 +85,23 @@ def training_batches(
     _check_sizes(global_batch_size, per_replica_batch_size, num_hosts)
     records = source.records
 
-    def sample(pick, image, label, sample_id):
+    def draw_views(epoch, sample_id):
+        return tuple(draw(epoch, sample_id, i) for i in range(num_views))
+
+    def sample(drawn, image, label, sample_id):
         views = {}
         for number in range(num_views):
-            drawn = view(image, pick["epoch"], sample_id, number)
-            views |= {f"{key}_{number}": drawn[key] for key in drawn}
+            made = view(image, drawn[number])
+            views |= {f"{key}_{number}": made[key] for key in made}
         return {**views, "label": label, "id": sample_id}
 
     def careful(pick):
-        found = read_or_substitute(records, pick, seed=seed, log=corrupt)
-        return sample(pick, *found)
+        image, label, sample_id = read_or_substitute(
+            records, pick, seed=seed, log=corrupt
+        )
+        drawn = draw_views(pick["epoch"][None], sample_id[None])
+        drawn = tf.nest.map_structure(lambda rows: rows[0], drawn)
+        return sample(drawn, image, label, sample_id)
 
     samples = map_picks(
         records,
@@ -100,8 +111,9 @@ def training_batches(
             global_batch_size=global_batch_size,
             num_hosts=num_hosts,
             host=host,
+            draw=draw_views,
         ),
-        plain=lambda pick: sample(pick, *read(records, pick)),
+        plain=lambda pick: sample(pick["drawn"], *read(records, pick)),
         careful=careful,
         num_parallel_calls=num_parallel_calls,
     )

@@ -3,9 +3,10 @@
 A source hands out picks, which say what example comes next without reading
 it: {"epoch": int64[], "index": int64[]}, and whatever else the source needs.
 They come in chunks, in which epoch and index are int64[k] and the rest is
-shared. `read` turns a pick into an image; it may raise inside the graph, and
-then another of the pick's `choices` can take its place. `Records` and
-`shards.Shards` have the same methods.
+shared; those of training also have "drawn", rows [k, ...] of whatever the
+caller's draw(epoch int64[k], id int64[k]) gives. `read` turns a pick into an
+image; it may raise inside the graph, and then another of the pick's `choices`
+can take its place. `Records` and `shards.Shards` have the same methods.
 """
 
 import dataclasses
@@ -93,7 +94,7 @@ class Records:
         return tuple(self.labels.shape[1:])
 
     def training_picks(
-        self, *, seed, start_step, global_batch_size, num_hosts, host
+        self, *, seed, start_step, global_batch_size, num_hosts, host, draw
     ) -> tf.data.Dataset:
         """Endless: this host's part of every global batch, in order."""
         rows = _rows_of_host(global_batch_size, num_hosts, host)
@@ -104,10 +105,13 @@ class Records:
                 num_examples=self.num_examples,
                 seed=seed,
             )
-            return {"epoch": epoch, "index": index}
+            drawn = draw(epoch, tf.gather(self.ids, index))
+            return {"epoch": epoch, "index": index, "drawn": drawn}
 
         steps = tf.data.Dataset.range(start_step, ENDLESS)
-        return steps.map(picks_of_step).unbatch().batch(CHUNK)
+        # The next step's are drawn while this one's are used up.
+        picks = steps.map(picks_of_step).prefetch(1)
+        return picks.unbatch().batch(CHUNK)
 
     def eval_picks(
         self, *, num_examples, global_batch_size, num_hosts, host

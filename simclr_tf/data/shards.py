@@ -126,7 +126,7 @@ class Shards:
         return self.pieces.num_examples
 
     def training_picks(
-        self, *, seed, start_step, global_batch_size, num_hosts, host
+        self, *, seed, start_step, global_batch_size, num_hosts, host, draw
     ) -> tf.data.Dataset:
         """Endless: this host's part of the data, epoch after epoch."""
         pieces = self._of_host(self.num_examples, num_hosts, host)
@@ -141,9 +141,15 @@ class Shards:
                 skip=tf.where(group == first_group, skip, tf.zeros_like(skip)),
             )
 
+        def with_draws(window):
+            ids = tf.gather(window["ids"], window["index"])
+            epoch = tf.fill(tf.shape(ids), window["epoch"])
+            return {**window, "drawn": draw(epoch, ids)}
+
         numbers = tf.data.Dataset.range(first_group, ENDLESS)
+        filled = numbers.flat_map(windows).map(with_draws)
         # The next window fills while this one is used up.
-        return numbers.flat_map(windows).prefetch(1).flat_map(_picks_of_window)
+        return filled.prefetch(1).flat_map(_picks_of_window)
 
     def eval_picks(
         self, *, num_examples, global_batch_size, num_hosts, host
@@ -245,14 +251,15 @@ class _Groups:
 
 def _picks_of_window(window) -> tf.data.Dataset:
     # Every chunk carries the whole window, for substitutes: by reference.
-    index = tf.data.Dataset.from_tensor_slices(window.pop("index"))
+    rows = {key: window.pop(key) for key in ("index", "drawn") if key in window}
+    rows = tf.data.Dataset.from_tensor_slices(rows).batch(CHUNK)
     epoch = window.pop("epoch")
     rest = tf.data.Dataset.from_tensors(window).repeat()
-    return tf.data.Dataset.zip(rest, index.batch(CHUNK)).map(
-        lambda window, index: {
+    return tf.data.Dataset.zip(rest, rows).map(
+        lambda window, rows: {
             **window,
-            "epoch": tf.fill(tf.shape(index), epoch),
-            "index": index,
+            **rows,
+            "epoch": tf.fill(tf.shape(rows["index"]), epoch),
         }
     )
 

@@ -26,10 +26,10 @@ _LEAST_BATCHES = 2
 
 # By how images are stored, what the first two stages do.
 _READING = {
-    "pixels": ("order", "look up"),
-    "images": ("order", "decode"),
-    "files": ("order", "read, decode"),
-    "stream": ("read in order", "decode"),
+    "pixels": ("order, draw", "look up"),
+    "images": ("order, draw", "decode"),
+    "files": ("order, draw", "read, decode"),
+    "stream": ("read in order, draw", "decode"),
 }
 
 # A training run that waits longer for its input, of its time, is held up.
@@ -144,7 +144,7 @@ def stages(
     batch_size = config.optim.train_batch_size
     policy, seed = inputs.augmentation(config), config.job.seed
     num_views = inputs.num_views(config)
-    drawn = inputs.drawn_view(policy, seed)
+    draw, view = inputs.draw_of(policy, seed), inputs.view_of(policy)
 
     def batches(view, num_views=num_views, on_batch=None):
         return pipeline.training_batches(
@@ -153,6 +153,7 @@ def stages(
             start_step=0,
             global_batch_size=batch_size,
             per_replica_batch_size=batch_size // num_replicas,
+            draw=draw,
             view=view,
             num_views=num_views,
             on_batch=on_batch,
@@ -161,7 +162,7 @@ def stages(
         )
 
     def colors(policy):
-        return batches(drawn, on_batch=inputs.color_of_batch(policy, num_views))
+        return batches(view, on_batch=inputs.color_of_batch(policy, num_views))
 
     picks = source.records.training_picks(
         seed=seed,
@@ -169,16 +170,14 @@ def stages(
         global_batch_size=batch_size,
         num_hosts=1,
         host=0,
+        draw=lambda *sample: tuple(draw(*sample, i) for i in range(num_views)),
     )
-    picks = picks.map(lambda pick: pick["index"]).unbatch()
+    picks = picks.map(lambda pick: pick["drawn"]).unbatch()
     ordering, reading = _READING[source.records.storage]
     found = {
         ordering: picks.batch(batch_size // num_replicas).prefetch(1),
-        reading: batches(lambda image, *_: {"size": tf.size(image)}, 1),
-        "crop, resize, flip": batches(
-            lambda *sample: {"images": drawn(*sample)["images"]}
-        ),
-        "draw colours": batches(drawn),
+        reading: batches(lambda image, _: {"size": tf.size(image)}, 1),
+        "crop, resize, flip": batches(view),
     }
     if color_on_host:
         found["colour"] = colors(dataclasses.replace(policy, use_blur=False))

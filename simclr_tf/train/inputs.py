@@ -212,7 +212,8 @@ def training_dataset(
             ),
             num_hosts=context.num_input_pipelines,
             host=context.input_pipeline_id,
-            view=drawn_view(policy, config.job.seed),
+            draw=draw_of(policy, config.job.seed),
+            view=view_of(policy),
             num_views=num_views(config),
             on_batch=color_of_batch(policy, num_views(config))
             if color_on_host
@@ -264,22 +265,18 @@ def sample_views(config: Config, source: Source, count: int) -> tf.Tensor:
         views that training sees of it.
     """
     policy = augmentation(config)
-    drawn, central = (
-        drawn_view(policy, config.job.seed),
-        _central_view(config),
-    )
-
-    def view(image, epoch, sample_id, view_index):
-        views = drawn(image, epoch, sample_id, view_index)
-        return {**views, "original": central(image)}
-
+    view, central = view_of(policy), _central_view(config)
     batches = pipeline.training_batches(
         source,
         seed=config.job.seed,
         start_step=0,
         global_batch_size=count,
         per_replica_batch_size=count,
-        view=view,
+        draw=draw_of(policy, config.job.seed),
+        view=lambda image, drawn: {
+            **view(image, drawn),
+            "original": central(image),
+        },
         num_views=NUM_VIEWS,
         on_batch=color_of_batch(policy, NUM_VIEWS),
     )
@@ -291,13 +288,23 @@ def sample_views(config: Config, source: Source, count: int) -> tf.Tensor:
     return tf.stack([batch["original_0"], *views], axis=1)
 
 
-def drawn_view(policy: Policy, seed: int) -> Callable:
-    """The view of `pipeline.training_batches`."""
+def draw_of(policy: Policy, seed: int) -> Callable:
+    """The `draw` of `pipeline.training_batches`."""
 
-    def view(image, epoch, sample_id, view_index):
-        sample_seed = draw.sample_seed(seed, epoch, sample_id, view_index)
-        images, parameters = policy.host_view(image, sample_seed)
-        return {"images": images, "parameters": parameters}
+    def draw_views(epoch, sample_id, number):
+        return policy.draw(draw.sample_seed(seed, epoch, sample_id, number))
+
+    return draw_views
+
+
+def view_of(policy: Policy) -> Callable:
+    """The `view` of `pipeline.training_batches`."""
+
+    def view(image, drawn):
+        return {
+            "images": policy.host_view(image, drawn),
+            "parameters": drawn["parameters"],
+        }
 
     return view
 

@@ -35,16 +35,14 @@ def _parameters(num_images, **columns):
 
 
 def _drawn(num_images, jitter_impl="simclrv1", **changes):
-    rows = tf.data.Dataset.range(num_images).map(
-        lambda i: draw.color_parameters(
-            draw.sample_seed(0, 0, i, 0),
-            strength=1.0,
-            jitter_impl=jitter_impl,
-            jitter_order="random",
-            **changes,
-        )
-    )
-    return next(iter(rows.batch(num_images))).numpy()
+    ids = tf.range(num_images, dtype=tf.int64)
+    return draw.color_parameters(
+        draw.sample_seed(0, 0, ids, 0),
+        strength=1.0,
+        jitter_impl=jitter_impl,
+        jitter_order="random",
+        **changes,
+    ).numpy()
 
 
 def _one_by_one(operator, images, values):

@@ -15,12 +15,21 @@ NUM_DRAWS = 4800
 LEAST_P_VALUE = 1e-3  # seeds are fixed: a test passes always or never
 
 
-def _over_samples(draw_one, num_draws=NUM_DRAWS, *, seed=0, epoch=0, view=0):
-    """Stacks draw_one(seed of sample i), in the tf.data graph as on a host."""
-    draws = tf.data.Dataset.range(num_draws).map(
-        lambda i: draw_one(draw.sample_seed(seed, epoch, i, view))
+def _over_samples(draw_many, num_draws=NUM_DRAWS, *, seed=0, epoch=0, view=0):
+    """draw_many(seeds of all samples), in the tf.data graph as on a host."""
+    sample_ids = tf.data.Dataset.range(num_draws).batch(num_draws)
+    draws = sample_ids.map(
+        lambda ids: draw_many(draw.sample_seed(seed, epoch, ids, view))
     )
-    return next(iter(draws.batch(num_draws))).numpy()
+    return next(iter(draws)).numpy()
+
+
+def _boxes_of(shape, seeds, **changes):
+    """int32[N, 4] of int32[N, 2]: boxes are drawn one by one."""
+    boxes = tf.data.Dataset.from_tensor_slices(draw.crop_seed(seeds)).map(
+        lambda seed: draw.crop_box(shape, seed, **changes)
+    )
+    return boxes.batch(len(seeds)).get_single_element()
 
 
 @functools.cache
@@ -37,9 +46,8 @@ def _parameters(num_draws=NUM_DRAWS, **changes):
 
 
 def _boxes(shape, num_draws=NUM_DRAWS, **changes):
-    return _over_samples(
-        lambda seed: draw.crop_box(shape, seed, **changes), num_draws
-    )
+    ids = tf.range(num_draws, dtype=tf.int64)
+    return _boxes_of(shape, draw.sample_seed(0, 0, ids, 0), **changes).numpy()
 
 
 def _areas(boxes, shape):
@@ -68,7 +76,7 @@ def test_draws_are_pinned():
     seed = draw.sample_seed(3, 5, 7, 1)
     assert seed.dtype == tf.int32
     np.testing.assert_array_equal(seed, [1892813986, 1])
-    box = draw.crop_box((375, 500, 3), seed)
+    box = draw.crop_box((375, 500, 3), draw.crop_seed(seed))
     np.testing.assert_array_equal(box, [44, 105, 147, 119])
     parameters = draw.color_parameters(
         seed, strength=1, jitter_impl="simclrv1", jitter_order="random"
@@ -83,7 +91,8 @@ def test_a_seed_gives_the_same_draws_eagerly_and_in_a_dataset():
     coins = _over_samples(draw.flip_coin, 8)
     for i in range(8):
         seed = draw.sample_seed(0, 0, i, 0)
-        np.testing.assert_array_equal(draw.crop_box(shape, seed), boxes[i])
+        box = draw.crop_box(shape, draw.crop_seed(seed))
+        np.testing.assert_array_equal(box, boxes[i])
         np.testing.assert_array_equal(draw.flip_coin(seed), coins[i])
         np.testing.assert_array_equal(
             draw.color_parameters(
@@ -109,15 +118,13 @@ def test_draws_differ_between_seeds_epochs_and_views(other):
 
 
 def test_crop_flip_and_colours_of_a_view_are_independent():
-    def draw_all(seed):
-        box = tf.cast(draw.crop_box((224, 224, 3), seed), tf.float32)
-        coin = tf.cast(draw.flip_coin(seed), tf.float32)[None]
-        parameters = draw.color_parameters(
-            seed, strength=1, jitter_impl="simclrv1", jitter_order="random"
-        )
-        return tf.concat([box, coin, parameters], axis=0)
-
-    draws = _over_samples(draw_all, seed=1)
+    ids = tf.range(NUM_DRAWS, dtype=tf.int64)
+    seeds = draw.sample_seed(1, 0, ids, 0)
+    boxes = _boxes_of((224, 224, 3), seeds)
+    parameters = draw.color_parameters(
+        seeds, strength=1, jitter_impl="simclrv1", jitter_order="random"
+    )
+    draws = np.column_stack([boxes, draw.flip_coin(seeds), parameters])
     correlations = np.corrcoef(draws, rowvar=False)
     # Within a box they depend: a high one starts near the top.
     correlations[:4, :4] = 0
@@ -170,7 +177,8 @@ def test_crop_lies_in_images_of_any_size_and_shape(channels):
     shapes = np.repeat(shapes, 5, axis=0)
     boxes = tf.data.Dataset.from_tensor_slices(shapes).map(
         lambda shape: draw.crop_box(
-            shape, draw.sample_seed(0, 0, shape[0], shape[1])
+            shape,
+            draw.crop_seed(draw.sample_seed(0, 0, shape[0], shape[1])),
         )
     )
     boxes = next(iter(boxes.batch(len(shapes)))).numpy()

@@ -20,12 +20,13 @@ def images(rng):
 
 def _host_views(policy, images, *, seed=0, epoch=0, view=0):
     """Dataset of (view, parameters) of each image, sample ids 0, 1, ..."""
-    samples = tf.data.Dataset.from_tensor_slices(
-        (images, np.arange(len(images), dtype=np.int64))
-    )
+    sample_ids = np.arange(len(images), dtype=np.int64)
+    drawn = policy.draw(draw.sample_seed(seed, epoch, sample_ids, view))
+    samples = tf.data.Dataset.from_tensor_slices((images, drawn))
     return samples.map(
-        lambda image, sample_id: policy.host_view(
-            image, draw.sample_seed(seed, epoch, sample_id, view)
+        lambda image, drawn: (
+            policy.host_view(image, drawn),
+            drawn["parameters"],
         )
     )
 
@@ -46,7 +47,7 @@ def test_host_view_is_its_parts_in_order(images, size, crop):
         seed = draw.sample_seed(0, 0, i, 0)
         shape = images[i].shape
         if crop:
-            box = draw.crop_box(shape, seed)
+            box = draw.crop_box(shape, draw.crop_seed(seed))
         else:
             box = geometry.central_box(shape, proportion=1.0)
         expected = geometry.crop_resize(images[i], box, size=size)
@@ -171,8 +172,12 @@ def test_a_sample_is_augmented_the_same_in_any_batch_and_order(images):
     views, parameters = _batch(policy, images)
     expected = policy.color_view(views, parameters).numpy()
     order = np.random.default_rng(1).permutation(NUM_IMAGES)
-    shuffled = tf.data.Dataset.from_tensor_slices((images[order], order)).map(
-        lambda image, i: policy.host_view(image, draw.sample_seed(0, 0, i, 0))
+    drawn = policy.draw(draw.sample_seed(0, 0, order, 0))
+    shuffled = tf.data.Dataset.from_tensor_slices((images[order], drawn)).map(
+        lambda image, drawn: (
+            policy.host_view(image, drawn),
+            drawn["parameters"],
+        )
     )
     result = np.concatenate(
         [policy.color_view(*batch) for batch in shuffled.batch(5)]
@@ -192,16 +197,21 @@ def test_views_differ_between_seeds_epochs_and_views(images, other):
 
 def test_images_of_any_size_become_views_of_a_static_shape(rng):
     policy = Policy(32)
-    host_view = tf.function(policy.host_view)
-    traced = host_view.get_concrete_function(
-        tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([2], tf.int32)
-    )
-    view, parameters = traced.structured_outputs
-    assert view.shape == (32, 32, 3)
+    drawn = policy.draw(draw.sample_seed(0, 0, 0, 0))
+    parameters = drawn["parameters"]
     assert parameters.shape == (draw.NUM_PARAMETERS,)
+    host_view = tf.function(
+        policy.host_view,
+        input_signature=[
+            tf.TensorSpec([None, None, 3], tf.uint8),
+            tf.nest.map_structure(tf.TensorSpec.from_tensor, drawn),
+        ],
+    )
+    traced = host_view.get_concrete_function()
+    assert traced.structured_outputs.shape == (32, 32, 3)
     for shape in [(1, 1), (1, 17), (2, 3), (300, 5), (9, 9)]:
         image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
-        view, parameters = traced(image, draw.sample_seed(0, 0, 0, 0))
+        view = host_view(tf.constant(image), drawn)
         view = policy.color_view(view[None], parameters[None])
         assert np.isfinite(view).all()
 

@@ -7,8 +7,8 @@ Every stage stands for the pipeline up to it, as in --mode=benchmark_input;
 keeps decoded. With --reference=PATH, the tf2 folder of google-research/simclr,
 its build_input_fn takes its turns on the same files: `official` makes views
 with their colours, `official, blur` blurs them too, as its training step does.
-To compare: `draw colours`, all that the host has to do where colours run on
-the device, with `official`; and `blur`, everything, with `official, blur`.
+To compare: `crop, resize, flip`, all that the host has to do where colours run
+on the device, with `official`; and `blur`, everything, with `official, blur`.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def _ours(arguments):
         )
 
     cached = stages(cache_dataset=True, train_split=f"train[:{_NUM_CACHED}]")
-    return {**stages(), "cached": cached["draw colours"]}
+    return {**stages(), "cached": cached["crop, resize, flip"]}
 
 
 def _official(arguments):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from simclr_tf.augment import philox
 from simclr_tf.data import pipeline
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.data.sources import open_source
@@ -18,13 +19,16 @@ NUM_EXAMPLES = 20
 BAD = (3, 11, 12)
 
 
-def view(image, epoch, sample_id, number):
-    image = tf.cast(tf.image.resize(image, [4, 4]), tf.uint8)
-    seed = tf.stack([epoch, sample_id + number])
-    return {
-        "images": image,
-        "parameters": tf.random.stateless_uniform([1], seed),
-    }
+def draw(epoch, sample_id, number):
+    return philox.uniform(tf.stack([epoch, sample_id + number], axis=-1), 1)
+
+
+def small(image):
+    return tf.cast(tf.image.resize(image, [4, 4]), tf.uint8)
+
+
+def view(image, drawn):
+    return {"images": small(image), "parameters": drawn}
 
 
 def train(source, *, steps=10, start_step=0, **options):
@@ -34,6 +38,7 @@ def train(source, *, steps=10, start_step=0, **options):
         start_step=start_step,
         global_batch_size=6,
         per_replica_batch_size=6,
+        draw=draw,
         view=view,
         **options,
     )
@@ -264,7 +269,7 @@ def test_eval_masks_what_it_cannot_read(kinds, kind):
             source,
             global_batch_size=8,
             per_replica_batch_size=8,
-            view=lambda image: view(image, 0, 0, 0)["images"],
+            view=small,
             **options,
         )
         batches = list(dataset.as_numpy_iterator())
@@ -287,9 +292,9 @@ def test_eval_masks_what_it_cannot_read(kinds, kind):
 def test_an_error_in_a_view_is_not_taken_for_a_corrupt_image(tmp_path):
     _, opened = folder(tmp_path)
 
-    def broken_view(image, epoch, sample_id, number):
+    def broken_view(image, drawn):
         tf.debugging.assert_greater(tf.shape(image)[0], 10**6)
-        return view(image, epoch, sample_id, number)
+        return view(image, drawn)
 
     batches = pipeline.training_batches(
         opened(),
@@ -297,6 +302,7 @@ def test_an_error_in_a_view_is_not_taken_for_a_corrupt_image(tmp_path):
         start_step=0,
         global_batch_size=2,
         per_replica_batch_size=2,
+        draw=draw,
         view=broken_view,
     )
     with pytest.raises(tf.errors.InvalidArgumentError, match="1000000"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from simclr_tf.augment import philox
 from simclr_tf.data import pipeline, shards
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.data.sources import open_source
@@ -60,17 +61,18 @@ def small(image):
     return tf.cast(tf.round(image), tf.uint8)
 
 
-def view(image, epoch, sample_id, number):
-    """A crop of one corner, and a draw from all that a view may depend on."""
-    seed = tf.stack([epoch * 2 + number, sample_id])
-    return {
-        "images": small(image),
-        "parameters": tf.random.stateless_uniform([2], seed),
-    }
+def draw(epoch, sample_id, number):
+    """Two numbers from all that a view may depend on."""
+    seeds = tf.stack([epoch * 2 + number, sample_id], axis=-1)
+    return philox.uniform(seeds, 2)
+
+
+def view(image, drawn):
+    return {"images": small(image), "parameters": drawn}
 
 
 def training(source, *, seed=5, start_step=0, batch=6, replicas=1, **options):
-    options = {"view": view, "num_views": 2} | options
+    options = {"draw": draw, "view": view, "num_views": 2} | options
     return pipeline.training_batches(
         source,
         seed=seed,
@@ -233,9 +235,9 @@ def test_what_is_skipped_is_not_decoded(sources, kind):
     with tf.device("CPU:0"):
         counter = tf.Variable(0, dtype=tf.int64)
 
-    def counted(image, epoch, sample_id, number):
+    def counted(image, drawn):
         with tf.control_dependencies([counter.assign_add(1)]):
-            return view(tf.identity(image), epoch, sample_id, number)
+            return view(tf.identity(image), drawn)
 
     options = {"num_parallel_calls": 1, "view": counted}
     batches = training(sources[kind], start_step=50, **options).take(1)
@@ -377,10 +379,11 @@ def test_sizes_that_cannot_work_are_refused(sources):
                 global_batch_size=batch,
                 per_replica_batch_size=size,
                 num_hosts=hosts,
+                draw=draw,
                 view=view,
             )
 
 
 def test_a_view_of_unknown_shape_is_refused(sources):
     with pytest.raises(ValueError, match="view gives 'images_0' of shape"):
-        training(sources["images"], view=lambda image, *_: {"images": image})
+        training(sources["images"], view=lambda image, _: {"images": image})

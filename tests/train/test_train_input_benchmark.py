@@ -38,7 +38,7 @@ def test_digits_without_a_model_dir(capsys, tmp_path, monkeypatch):
     assert go() == 0
     out = capsys.readouterr().out
     assert "Reading 1437 images of digits" in out
-    assert out.count("images/s\n") == 5  # below 20 px there is no blur
+    assert out.count("images/s\n") == 4  # below 20 px there is no blur
     assert "look up" in out and "The input gives" in out
     assert not list(tmp_path.iterdir())
 
@@ -48,10 +48,9 @@ def test_folder_of_jpegs(photos, tmp_path, capsys):
     assert go(*options, f"--model_dir={tmp_path}", "--input_threads=1") == 0
     assert f"Written to {tmp_path}" in capsys.readouterr().out
     assert names(tmp_path) == [
-        "order",
+        "order, draw",
         "read, decode",
         "crop, resize, flip",
-        "draw colours",
         "colour",
         "blur",
     ]
@@ -59,10 +58,9 @@ def test_folder_of_jpegs(photos, tmp_path, capsys):
     assert go(*cached, f"--model_dir={tmp_path}") == 0
     assert "device, not measured here" in capsys.readouterr().out
     assert names(tmp_path) == [
-        "order",
+        "order, draw",
         "look up",
         "crop, resize, flip",
-        "draw colours",
     ]
 
 
@@ -78,7 +76,7 @@ def test_stream_of_tfrecords(tmp_path, capsys):
     )
     assert status == 0
     assert "1 views at 24 px" in capsys.readouterr().out
-    assert names(tmp_path / "run")[:2] == ["read in order", "decode"]
+    assert names(tmp_path / "run")[:2] == ["read in order, draw", "decode"]
 
 
 def test_a_training_run_is_compared_with(tmp_path, capsys):
