@@ -84,8 +84,9 @@ class InputBenchmark:
             num_replicas=strategy.num_replicas_in_sync,
             color_on_host=self._color_on_host,
         )
-        if config.job.model_dir:
-            artifacts.require_writable(config.job.model_dir)
+        self._folder = os.path.expanduser(config.job.model_dir or "")
+        if self._folder:
+            artifacts.require_writable(self._folder)
 
     def describe(self) -> str:
         """What will be read, and how it is measured."""
@@ -113,14 +114,14 @@ class InputBenchmark:
                 flush=True,
             )
         found = costs(rates)
-        training = _training_rates(self._config.job.model_dir)
+        training = _training_rates(self._folder)
         print(as_table(found))
         print(verdict(found, training))
-        if self._config.job.model_dir:
+        if self._folder:
             self._write(found, training)
 
     def _write(self, found, training) -> None:
-        path = os.path.join(self._config.job.model_dir, "benchmark_input.json")
+        path = os.path.join(self._folder, "benchmark_input.json")
         report = {
             "stages": [dataclasses.asdict(stage) for stage in found],
             "verdict": verdict(found, training),
@@ -252,9 +253,9 @@ def verdict(
     return "\n".join(lines)
 
 
-def _training_rates(model_dir: str | None) -> dict[str, float] | None:
+def _training_rates(model_dir: str) -> dict[str, float] | None:
     """Medians over a run's metrics.jsonl but its first line, which compiles."""
-    path = os.path.join(model_dir or "", "metrics.jsonl")
+    path = os.path.join(model_dir, "metrics.jsonl")
     if not model_dir or not tf.io.gfile.exists(path):
         return None
     with tf.io.gfile.GFile(path, "r") as file:
