@@ -131,6 +131,7 @@ def build_trainer(
         weight_decay=optim.weight_decay,
         decayed=decayed_in_loss(config, model),
         loss_scale=precision.loss_scale(dtype),
+        times_input=not config.device.deterministic,
         color_view=color_view,
     )
 

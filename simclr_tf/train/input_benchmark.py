@@ -262,7 +262,7 @@ def _training_rates(model_dir: str) -> dict[str, float] | None:
         # The last line of a run that was killed may be cut.
         lines = [x for x in file.read().splitlines() if x.endswith("}")]
     rows = [json.loads(line) for line in lines]
-    rows = rows[1:] or rows
+    rows = [row for row in rows[1:] or rows if "input_wait_share" in row]
     if not rows:
         return None
     return {

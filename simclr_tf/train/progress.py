@@ -29,24 +29,28 @@ class Progress:
         self._stream = stream or sys.stdout
         self._steps = 0
         self._seconds = 0.0
-        self._wait_seconds = 0.0
+        self._wait_seconds: float | None = 0.0
         self._drawn = 0
 
-    def ran(self, steps: int, seconds: float, wait_seconds: float) -> None:
-        """Counts steps that have been run."""
+    def ran(
+        self, steps: int, seconds: float, wait_seconds: float | None
+    ) -> None:
+        """Counts steps that have been run; None: the wait is not known."""
         self._steps += steps
         self._seconds += seconds
-        self._wait_seconds += wait_seconds
+        if wait_seconds is None:
+            self._wait_seconds = None
+        else:
+            self._wait_seconds += wait_seconds
 
     def take_rates(self) -> dict[str, float]:
-        """Since the last call: images_per_second, input_wait_share and, where
-        an image's are known, flops_per_second."""
+        """Since the last call: images_per_second and, where they are known,
+        input_wait_share and flops_per_second."""
         seconds = max(self._seconds, 1e-9)
         images = self._steps * self._global_batch_size
-        rates = {
-            "images_per_second": images / seconds,
-            "input_wait_share": min(self._wait_seconds / seconds, 1.0),
-        }
+        rates = {"images_per_second": images / seconds}
+        if self._wait_seconds is not None:
+            rates["input_wait_share"] = min(self._wait_seconds / seconds, 1.0)
         if self._flops_per_image is not None:
             rates["flops_per_second"] = images * self._flops_per_image / seconds
         self._steps, self._seconds, self._wait_seconds = 0, 0.0, 0.0
@@ -61,7 +65,7 @@ class Progress:
             *_objective(scalars),
             f"{scalars['images_per_second']:.0f} images/s",
             *_arithmetic(scalars),
-            f"input wait {scalars['input_wait_share']:.0%}",
+            *_waiting(scalars),
             f"left {_duration(left)}",
         ]
         line = "  ".join(parts)
@@ -92,6 +96,11 @@ def _arithmetic(scalars: Mapping[str, float]) -> list[str]:
         return []
     prefix, unit = ("T", 1e12) if flops >= 1e12 else ("G", 1e9)
     return [f"{flops / unit:.3g} {prefix}FLOP/s"]
+
+
+def _waiting(scalars: Mapping[str, float]) -> list[str]:
+    share = scalars.get("input_wait_share")
+    return [] if share is None else [f"input wait {share:.0%}"]
 
 
 def _objective(scalars: Mapping[str, float]) -> list[str]:

@@ -29,6 +29,8 @@ class StepTrainer(orbit.StandardTrainer):
             be missing.
         loss_scale: multiplies the loss and divides the gradients, so that
             float16 gradients do not underflow.
+        times_input: whether the wait for a batch is measured. TensorFlow's
+            clock does not run where deterministic kernels are asked for.
     """
 
     def __init__(
@@ -40,12 +42,14 @@ class StepTrainer(orbit.StandardTrainer):
         dataset,
         metrics: Sequence[str],
         loss_scale: float = 1.0,
+        times_input: bool = True,
     ):
         super().__init__(dataset)
         self._strategy = strategy
         self._model = model
         self._optimizer = optimizer
         self._loss_scale = loss_scale
+        self._times_input = times_input
         with strategy.scope():
             self._means = {n: keras.metrics.Mean(name=n) for n in metrics}
             self._first_bad_step = tf.Variable(
@@ -86,14 +90,21 @@ class StepTrainer(orbit.StandardTrainer):
     # AutoGraph would have nothing to convert, and takes seconds to find out.
     @tf.autograph.experimental.do_not_convert
     def train_step(self, iterator):
+        batch = (
+            self._timed_next(iterator) if self._times_input else next(iterator)
+        )
+        self._strategy.run(self.replica_step, args=(batch,))
+
+    def _timed_next(self, iterator):
         asked = tf.timestamp()
         batch = next(iterator)
         with tf.control_dependencies(tf.nest.flatten(batch, True)):
             self._wait_seconds.assign_add(tf.timestamp() - asked)
-        self._strategy.run(self.replica_step, args=(batch,))
+        return batch
 
     def train_loop_end(self):
-        return {"wait_seconds": float(self._wait_seconds.numpy())}
+        waited = float(self._wait_seconds.numpy())
+        return {"wait_seconds": waited if self._times_input else None}
 
     def take_means(self) -> dict[str, float]:
         """Means of the scalars since the last call; forgets them."""
