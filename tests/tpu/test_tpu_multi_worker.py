@@ -75,6 +75,34 @@ def test_hosts_train_and_score_as_one_and_write_one_set_of_files(
     assert several[pixels] == one[pixels]  # the same images, in one order
 
 
+def test_two_hosts_fine_tune_as_one(folder, alone):
+    ends = {}
+    for name in ("one", "two"):
+        ends[name] = folder / f"tuned_on_{name}"
+        command = processes.command(
+            folder / "tfds",
+            ends[name],
+            "--train_mode=finetune",
+            f"--checkpoint={alone}",
+            "--optimizer=momentum",
+            "--learning_rate=0.05",
+        )
+        if name == "one":
+            processes.run(command)
+            continue
+        statuses, outputs = processes.finish(
+            processes.start_workers(command, 2)
+        )
+        assert statuses == [0, 0], outputs
+    one, two = (
+        [line["train/supervised_loss"] for line in processes.logged(end)]
+        for end in ends.values()
+    )
+    assert len(one) == 5 and len(set(one)) == 5
+    assert two == pytest.approx(one, rel=1e-5)
+    assert files_of(ends["two"]) == files_of(ends["one"])
+
+
 def test_a_lost_worker_and_a_signal_to_one_of_two(folder):
     """SIGKILL to one, SIGTERM to one, then to the end: the same bits."""
     make = functools.partial(processes.command, folder / "tfds")
