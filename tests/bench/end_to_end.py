@@ -11,7 +11,6 @@ The images are noise, under the name and in the format of CIFAR-10. With
 --data_dir, what is prepared there as --dataset.
 """
 
-import argparse
 import os
 import pathlib
 import re
@@ -131,7 +130,7 @@ def _write_images(arguments, folder):
 
 
 def _parse():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measuring.parser(__doc__, rounds=3, has_clock=False)
     parser.add_argument("--reference", help="tf2/ of google-research/simclr")
     parser.add_argument("--dataset", default="cifar10")
     parser.add_argument("--data_dir", help="where it is prepared for TFDS")
@@ -141,8 +140,6 @@ def _parse():
     parser.add_argument("--depth", type=int, default=18)
     parser.add_argument("--width", type=int, default=1)
     parser.add_argument("--image_size", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", help="file to write")
     parser.add_argument(
         "ours", nargs="*", help="more flags, for ours only, after a --"
     )

@@ -7,7 +7,6 @@ pass over the same images, prepared beforehand, in the same batches. They take
 turns; the ratio is to be at most 1.2.
 """
 
-import argparse
 import pathlib
 import sys
 
@@ -18,15 +17,13 @@ from tests.bench import measuring
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = measuring.parser(__doc__, rounds=3, has_clock=False)
     parser.add_argument("--images", type=int, default=10_000)
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch_size", type=int, default=256)
     parser.add_argument("--image_size", type=int, default=32)
     parser.add_argument("--depth", type=int, default=18)
     parser.add_argument("--width", type=float, default=1)
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--json")
     arguments = parser.parse_args()
 
     seconds = measuring.alternate(

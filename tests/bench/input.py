@@ -11,12 +11,10 @@ To compare: `crop, resize, flip`, all that the host has to do where colours run
 on the device, with `official`; and `blur`, everything, with `official, blur`.
 """
 
-import argparse
 import functools
 import pathlib
 import sys
 import tempfile
-import time
 import types
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
@@ -24,7 +22,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 import simclr_tf  # noqa: F401  before TensorFlow
 from tests.bench import measuring
 
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 # How many images `cached` keeps: 560 KB each at the usual size.
 _NUM_CACHED = 512
 
@@ -75,7 +72,7 @@ def _measure(arguments) -> dict[str, list[float]]:
             rate = input_benchmark.images_per_second(
                 dataset,
                 seconds=arguments.seconds,
-                clock=CLOCKS[arguments.clock],
+                clock=measuring.CLOCKS[arguments.clock],
             )
             seconds[name].append(1 / rate)
     return seconds
@@ -176,7 +173,7 @@ def _write_jpegs(folder, arguments) -> None:
 
 
 def _parse():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measuring.parser(__doc__, rounds=5)
     parser.add_argument("--data_dir", help="folder of .jpg; unset: made here")
     parser.add_argument("--images", type=int, default=512, help="made here")
     parser.add_argument("--reference", help="tf2 folder of the official code")
@@ -184,14 +181,6 @@ def _parse():
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--input_threads", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", help="file to write")
-    parser.add_argument(
-        "--clock",
-        choices=CLOCKS,
-        default="wall",
-        help="cpu: seconds of all cores, for a machine in use",
-    )
     return parser.parse_args()
 
 

@@ -10,14 +10,11 @@ import argparse
 import json
 import pathlib
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
 import simclr_tf  # noqa: F401  before TensorFlow
 from tests.bench import measuring
-
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 # Larger ones would need more memory than a small machine has: 16 GB and on.
 LARGEST_AT_ONCE = 8192
@@ -84,18 +81,20 @@ def _case(arguments) -> dict:
     }
     if arguments.case == "both":
         seconds = measuring.alternate(
-            ways, rounds=arguments.rounds, clock=CLOCKS[arguments.clock]
+            ways,
+            rounds=arguments.rounds,
+            clock=measuring.CLOCKS[arguments.clock],
         )
         over = measuring.ratio(seconds["tiles"], seconds["at once"])
         return {"time_over_at_once": over}
     way = {arguments.case: ways[arguments.case]}
     # The first call traces, which is short beside a large batch's arithmetic.
     rounds = arguments.rounds if size <= LARGEST_AT_ONCE else 0
-    started = CLOCKS[arguments.clock]()
+    started = measuring.CLOCKS[arguments.clock]()
     seconds = measuring.alternate(
-        way, rounds=rounds, clock=CLOCKS[arguments.clock]
+        way, rounds=rounds, clock=measuring.CLOCKS[arguments.clock]
     )[arguments.case]
-    first = CLOCKS[arguments.clock]() - started
+    first = measuring.CLOCKS[arguments.clock]() - started
     return {
         "seconds": min(seconds, default=first),
         "peak_gb": measuring.peak_memory_gb(),
@@ -103,17 +102,9 @@ def _case(arguments) -> dict:
 
 
 def _parse():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measuring.parser(__doc__, rounds=5)
     parser.add_argument("--rows", default="1024,4096,16384")
     parser.add_argument("--dim", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", help="file to write")
-    parser.add_argument(
-        "--clock",
-        choices=CLOCKS,
-        default="wall",
-        help="cpu: seconds of all cores, for a machine in use",
-    )
     parser.add_argument("--case", help=argparse.SUPPRESS)
     return parser.parse_args()
 

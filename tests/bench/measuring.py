@@ -5,6 +5,7 @@ one process, and what is compared is the median over rounds of the ratio
 within a round. Peaks are a process's, so each case gets one of its own.
 """
 
+import argparse
 import collections
 import json
 import os
@@ -17,6 +18,30 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 ROOT = pathlib.Path(__file__).parents[2]
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+
+def parser(
+    doc: str, *, rounds: int, has_clock: bool = True
+) -> argparse.ArgumentParser:
+    """With the options that benchmarks share: --rounds, --json, --clock.
+
+    Args:
+        doc: of the script; the first line is what --help says.
+        rounds: the default.
+        has_clock: whether the clock can be chosen.
+    """
+    made = argparse.ArgumentParser(description=doc.splitlines()[0])
+    made.add_argument("--rounds", type=int, default=rounds)
+    made.add_argument("--json", help="file to write")
+    if has_clock:
+        made.add_argument(
+            "--clock",
+            choices=CLOCKS,
+            default="wall",
+            help="cpu: seconds of all cores, for a machine in use",
+        )
+    return made
 
 
 def alternate(

@@ -12,14 +12,11 @@ import argparse
 import json
 import pathlib
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
 import simclr_tf  # noqa: F401  before TensorFlow
 from tests.bench import measuring
-
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 def main() -> None:
@@ -86,7 +83,7 @@ def _case(arguments) -> dict:
             for name in ("cached", "plain")
         },
         rounds=arguments.rounds,
-        clock=CLOCKS[arguments.clock],
+        clock=measuring.CLOCKS[arguments.clock],
     )
     return {
         "cached_seconds": min(seconds["cached"]),
@@ -156,7 +153,7 @@ def _trainers(arguments):
 
 
 def _parse():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measuring.parser(__doc__, rounds=5)
     parser.add_argument("--batches", default="64,128,256")
     parser.add_argument("--micro_batch", type=int, default=32)
     parser.add_argument("--largest_at_once", type=int, default=256)
@@ -164,14 +161,6 @@ def _parse():
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--image_size", type=int, default=32)
     parser.add_argument("--dtype", default="mixed_bfloat16")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", help="file to write")
-    parser.add_argument(
-        "--clock",
-        choices=CLOCKS,
-        default="wall",
-        help="cpu: seconds of all cores, for a machine in use",
-    )
     parser.add_argument("--case", help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -7,7 +7,6 @@ after a --. Seconds of a clock, as the run itself says them part by part, and
 seconds of all cores together, which other work on the machine hardly changes.
 """
 
-import argparse
 import pathlib
 import re
 import sys
@@ -22,9 +21,7 @@ SAID = r"First step after ([\d.]+) s: (.*)\."
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", help="file to write")
+    parser = measuring.parser(__doc__, rounds=5, has_clock=False)
     parser.add_argument("flags", nargs="*", default=FLAGS)
     arguments = parser.parse_args()
     rows = []

@@ -6,18 +6,14 @@ For every combination of depth, width and size, the precisions take turns.
 FLOPs are the model's (`models.flops`), both views of an image.
 """
 
-import argparse
 import itertools
 import pathlib
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
 import simclr_tf  # noqa: F401  before TensorFlow
 from tests.bench import measuring
-
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 def main() -> None:
@@ -51,7 +47,7 @@ def _rows(arguments, depth, width, size):
             for dtype, (trainer, _) in trainers.items()
         },
         rounds=arguments.rounds,
-        clock=CLOCKS[arguments.clock],
+        clock=measuring.CLOCKS[arguments.clock],
     )
     images = arguments.steps * arguments.batch_size
     for dtype, (_, model) in trainers.items():
@@ -114,21 +110,13 @@ def _numbers(text, kind):
 
 
 def _parse():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = measuring.parser(__doc__, rounds=3)
     parser.add_argument("--depths", default="18")
     parser.add_argument("--widths", default="1")
     parser.add_argument("--image_sizes", default="32")
     parser.add_argument("--precisions", default="float32,mixed_bfloat16")
     parser.add_argument("--batch_size", type=int, default=256)
     parser.add_argument("--steps", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", help="file to write")
-    parser.add_argument(
-        "--clock",
-        choices=CLOCKS,
-        default="wall",
-        help="cpu: seconds of all cores, for a machine in use",
-    )
     return parser.parse_args()
 
 
