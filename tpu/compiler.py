@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -145,12 +146,7 @@ def compile_module(module: bytes, topology: Topology) -> Compiled:
         )
         seconds = time.monotonic() - started
         if not os.path.exists(result):
-            said = process.stderr.strip().splitlines() or ["nothing"]
-            return Compiled(
-                f"The compiler ended with status {process.returncode} and "
-                f"said: {said[-1]}",
-                seconds=seconds,
-            )
+            return Compiled(_why_it_died(process), seconds=seconds)
         found = json.loads(pathlib.Path(result).read_text())
         if "error" in found:
             return _refused(found["error"], seconds)
@@ -173,6 +169,17 @@ def compile_module(module: bytes, topology: Topology) -> Compiled:
         host_operations=compiled_text.host_operations(text),
         seconds=seconds,
     )
+
+
+def _why_it_died(process: subprocess.CompletedProcess) -> str:
+    status = process.returncode
+    if status < 0:
+        return (
+            f"The compiler itself crashed ({signal.Signals(-status).name}): a "
+            "fault of libtpu's, which says nothing of the job on a TPU."
+        )
+    said = process.stderr.strip().splitlines() or ["nothing"]
+    return f"The compiler ended with status {status} and said: {said[-1]}"
 
 
 def _refused(error: str, seconds: float) -> Compiled:

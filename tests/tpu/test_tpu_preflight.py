@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import pytest
 import tensorflow as tf
@@ -186,6 +187,23 @@ def test_the_compilers_words_on_memory_are_read(words):
     assert refused.out_of_memory
     assert refused.used_bytes == 20.5 * 2**30
     assert refused.limit_bytes == 15.75 * 2**30
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ("kill -SEGV $$", r"itself crashed \(SIGSEGV\): a fault of libtpu's"),
+        ("echo no such chip >&2; exit 3", "status 3 and said: no such chip"),
+    ],
+)
+def test_a_compiler_that_dies_is_a_reason(monkeypatch, tmp_path, ending, said):
+    program = tmp_path / "python"
+    program.write_text(f"#!/bin/sh\n{ending}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(compiler.sys, "executable", str(program))
+    result = compiler.compile_module(b"", TOPOLOGY)
+    assert re.search(said, result.reason)
+    assert not result.out_of_memory
 
 
 def test_a_missing_extra_says_how_to_install_it(monkeypatch):
