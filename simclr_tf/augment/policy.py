@@ -4,7 +4,8 @@
 is then made in two halves: ``host_view`` does the geometry, image by image, in
 uint8. ``color_view`` applies what was drawn for the colours to a whole batch
 and is free of randomness, so it can run in the tf.data graph or in the training
-step and give the same bits (--augment_on). Paper: Appendix A.
+step (--augment_on) and give the same, up to a compiler's rounding. Paper:
+Appendix A.
 """
 
 import dataclasses

@@ -101,24 +101,14 @@ def test_host_and_device_give_the_same_bits(
         np.testing.assert_array_equal(training_step(*batch), expected)
 
 
-def test_compiled_equals_uncompiled(images):
-    policy = Policy(40)
-    views, parameters = _batch(policy, images)
-    compiled = tf.function(policy.color_view, jit_compile=True)
-    np.testing.assert_allclose(
-        compiled(views, parameters),
-        policy.color_view(views, parameters),
-        atol=5e-6,
-    )
-
-
 @pytest.mark.parametrize("sigma_per", ["image", "batch"])
-def test_in_turn_equals_all_at_once(images, sigma_per):
+@pytest.mark.parametrize("way", ["color_view", "color_view_in_turn"])
+def test_compiled_equals_uncompiled(images, way, sigma_per):
     policy = Policy(40, blur_sigma_per=sigma_per)
     views, parameters = _batch(policy, images)
-    in_turn = tf.function(policy.color_view_in_turn, jit_compile=True)
+    compiled = tf.function(getattr(policy, way), jit_compile=True)
     np.testing.assert_allclose(
-        in_turn(views, parameters),
+        compiled(views, parameters),
         policy.color_view(views, parameters),
         atol=5e-6,
     )
