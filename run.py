@@ -9,6 +9,8 @@ import time
 import traceback
 
 import simclr_tf  # noqa: F401  before TensorFlow: see its __init__
+from simclr_tf import errors
+from simclr_tf.errors import UserError
 
 _STARTED = time.monotonic()
 
@@ -28,7 +30,7 @@ _LOST_WORKER = (
 def main(argv: list[str]) -> int:
     """Runs a job; returns the exit status."""
     from flags import definitions
-    from simclr_tf import resolve
+    from simclr_tf.config import resolve
 
     try:
         parsed = definitions.parse(argv)
@@ -55,18 +57,16 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         return _interrupted()
 
-    from simclr_tf.train import loop, stopping
-
     try:
         work()
-    except stopping.Stopped as stopped:
+    except errors.Stopped as stopped:
         print(
             f"Stopped by {signal.Signals(stopped.signal_number).name} after "
             f"step {stopped.step}, which is saved. The same command continues "
             "from there."
         )
         return 128 + stopped.signal_number
-    except loop.Halted as halted:
+    except errors.Halted as halted:
         return _halted(str(halted))
     except KeyboardInterrupt:
         return _interrupted()
@@ -113,7 +113,7 @@ def _inherited(given):
     follows = given.get("mode") == "eval"  # its folder says everything
     if follows or not given.get("checkpoint"):
         return {}
-    from simclr_tf.train import loading
+    from simclr_tf.run_files import loading
 
     return loading.inheritance(given)
 
@@ -127,12 +127,12 @@ def _preflight(resolved) -> int:
     topology = chips.parse_topology(options.topology)
     checks = compiler.version_findings()
 
-    from simclr_tf.train import planned
+    from simclr_tf.build import core_step
     from tpu import preflight, preflight_report
 
-    facts = planned.data_facts(config)
-    checks += planned.findings(config, facts, num_hosts=topology.num_hosts)
-    job = planned.PlannedJob(
+    facts = core_step.data_facts(config)
+    checks += core_step.findings(config, facts, num_hosts=topology.num_hosts)
+    job = core_step.PlannedJob(
         config, facts=facts, num_replicas=topology.num_cores
     )
     print(job.plan.describe(), flush=True)
@@ -187,17 +187,17 @@ def _prepare(resolved, parsed):
         os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
     # TensorFlow takes seconds to import; what is wrong with the flags has been
     # said by now.
-    from simclr_tf.train import run_folder
+    from simclr_tf.run_files import folder
 
     if job.mode == "eval":
-        config = run_folder.inherit(resolved.config, parsed.given)
+        config = folder.inherit(resolved.config, parsed.given)
         return _prepare_follow(config, resolved)
     if job.mode == "embed":
-        from simclr_tf.train.embedding import Embedding
+        from simclr_tf.jobs.embed import Embedding
 
         return _prepare_job(Embedding, resolved.config)
     if job.mode == "benchmark_input":
-        from simclr_tf.train.input_benchmark import InputBenchmark
+        from simclr_tf.jobs.benchmark_input import InputBenchmark
 
         return _prepare_job(InputBenchmark, resolved.config)
     if job.mode == "evaluate":
@@ -212,7 +212,7 @@ def _placement(config):
 
     device, mode = config.device, config.job.mode
     if device.strategy == "multi_worker" and not mode.startswith("train"):
-        raise ValueError(
+        raise UserError(
             f"--mode={mode} runs on one host. Leave --strategy=multi_worker "
             "out."
         )
@@ -241,7 +241,7 @@ def _place(config):
 
 
 def _experiment(config, resolved):
-    from simclr_tf.train.experiment import Experiment
+    from simclr_tf.jobs.training import Experiment
     from simclr_tf.train.hosts import Hosts
 
     placement = _placement(config)
@@ -280,22 +280,22 @@ def _prepare_job(kind, config):
 
 
 def _prepare_evaluation(resolved, parsed):
-    from simclr_tf.train import evaluations
+    from simclr_tf.jobs import evaluate
 
     config = resolved.config
     if config.eval.protocol == "probe":
-        config = evaluations.as_training(config)
+        config = evaluate.as_training(config)
         return _prepare_training(
             dataclasses.replace(resolved, config=config), parsed
         )
     if config.eval.protocol == "transfer_finetune":
         return _prepare_sweep(config, resolved, parsed)
-    return _prepare_job(evaluations.Evaluation, config)
+    return _prepare_job(evaluate.Evaluation, config)
 
 
 def _prepare_sweep(config, resolved, parsed):
-    from simclr_tf.train.experiment import Experiment
-    from simclr_tf.train.sweep import Sweep
+    from simclr_tf.jobs.training import Experiment
+    from simclr_tf.jobs.transfer_finetune import Sweep
 
     placement = _place(config)
 
@@ -315,7 +315,9 @@ def _prepare_sweep(config, resolved, parsed):
 
 
 def _train(experiment) -> None:
-    from simclr_tf.train import results, scoring, stopping
+    from simclr_tf.evaluation import scoring
+    from simclr_tf.jobs import results
+    from simclr_tf.train import stopping
 
     with stopping.StopRequest() as stop:
         experiment.train(stop)

@@ -15,6 +15,7 @@ from typing import Any
 from absl import flags as absl_flags
 
 from simclr_tf import config
+from simclr_tf.errors import UserError
 
 # Flags of the TF1 code that its README still passes to tf2/run.py.
 _TF1_ONLY = {
@@ -89,7 +90,7 @@ def parse(argv: Sequence[str]) -> Parsed:
     """Reads a command line, `argv[0]` being the program's name.
 
     Raises:
-        ValueError: an unknown flag, an argument that is no flag, or a value
+        UserError: an unknown flag, an argument that is no flag, or a value
             that cannot be read; the message names it.
     """
     flag_values = absl_flags.FlagValues()
@@ -97,9 +98,9 @@ def parse(argv: Sequence[str]) -> Parsed:
     try:
         rest = flag_values(_flagfiles_first(argv))[1:]
     except absl_flags.Error as error:
-        raise ValueError(f"{error} (--help lists the flags.)") from error
+        raise UserError(f"{error} (--help lists the flags.)") from error
     if rest:
-        raise ValueError(
+        raise UserError(
             f"Every argument is a --flag=value. Received: {rest[0]!r}."
         )
     given = {}
@@ -186,7 +187,7 @@ def _convert(name: str, value: Any, field: dataclasses.Field) -> Any:
     try:
         return tuple(int(item) for item in value)
     except ValueError as error:
-        raise ValueError(
+        raise UserError(
             f"--{name} must be whole numbers with commas between them. "
             f"Received: {','.join(value)}."
         ) from error

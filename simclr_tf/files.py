@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from simclr_tf.errors import UserError
+
 gfile = tf.io.gfile
 
 # What NumPy raises for half a file.
@@ -37,14 +39,14 @@ def read_json(path: str) -> dict[str, Any]:
     """Reads what `write_json` wrote.
 
     Raises:
-        ValueError: the file is not JSON; the message names it.
+        UserError: the file is not JSON; the message names it.
     """
     with gfile.GFile(path, "r") as file:
         text = file.read()
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(
+        raise UserError(
             f"{path} is damaged ({error}). Restore it, or remove it."
         ) from error
 
@@ -60,7 +62,7 @@ def read_npz(path: str) -> dict[str, np.ndarray]:
     """Reads what `write_npz` wrote.
 
     Raises:
-        ValueError: the file is damaged; the message names it.
+        UserError: the file is damaged; the message names it.
     """
     with gfile.GFile(path, "rb") as file:
         content = file.read()
@@ -68,6 +70,6 @@ def read_npz(path: str) -> dict[str, np.ndarray]:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except _DAMAGES as error:
-        raise ValueError(
+        raise UserError(
             f"{path} is damaged ({error}). Restore it, or remove it."
         ) from error

@@ -9,6 +9,8 @@ import math
 import tensorflow as tf
 import tf_keras as keras
 
+from simclr_tf.errors import UserError
+
 
 def scaled_learning_rate(
     base: float, *, global_batch_size: int, rule: str
@@ -21,13 +23,13 @@ def scaled_learning_rate(
         rule: "linear", base * B / 256, or "sqrt", base * sqrt(B).
 
     Raises:
-        ValueError: an unknown rule.
+        UserError: an unknown rule.
     """
     if rule == "linear":
         return base * global_batch_size / 256
     if rule == "sqrt":
         return base * math.sqrt(global_batch_size)
-    raise ValueError(
+    raise UserError(
         f"--learning_rate_scaling must be linear or sqrt. Received: {rule!r}."
     )
 
@@ -66,7 +68,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, peak: float, warmup_steps: int, total_steps: int):
         if not 0 <= warmup_steps < total_steps:
-            raise ValueError(
+            raise UserError(
                 "--warmup_epochs must be shorter than the training. Received: "
                 f"{warmup_steps} warm-up steps of {total_steps} steps. Lower "
                 "--warmup_epochs or train for longer (--train_epochs, "

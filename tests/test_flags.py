@@ -7,7 +7,8 @@ import shlex
 import pytest
 
 from flags import definitions
-from simclr_tf import config, resolve, schedules
+from simclr_tf import config, schedules
+from simclr_tf.config import resolve
 
 ROOT = pathlib.Path(__file__).parents[1]
 FLAGFILES = sorted((ROOT / "flags").glob("*.flags"))

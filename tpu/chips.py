@@ -7,6 +7,8 @@ import dataclasses
 import math
 import re
 
+from simclr_tf.errors import UserError
+
 _GIB = 2**30
 
 
@@ -89,12 +91,12 @@ def parse_topology(name: str) -> Topology:
     """Reads "v5e:4x4" or "v4:2x2x4".
 
     Raises:
-        ValueError: it is not of this form, or the generation is unknown.
+        UserError: it is not of this form, or the generation is unknown.
     """
     match = re.fullmatch(r"(v\d+\w?):(\d+(?:x\d+)+)", name)
     shape = tuple(int(n) for n in match[2].split("x")) if match else ()
     if not match or match[1] not in CHIPS or 0 in shape:
-        raise ValueError(
+        raise UserError(
             "--topology must be a generation and its chips per axis, such as "
             f"v5e:4x4 or v4:2x2x4, of {', '.join(CHIPS)}. Received: {name}."
         )

@@ -13,6 +13,8 @@ import re
 import socket
 import time
 
+from simclr_tf.errors import UserError
+
 # TensorFlow's own patience, once everybody has been seen.
 _REGISTER_SECONDS = 60
 # Without a sign of life for so long, a worker counts as gone, and the others'
@@ -53,7 +55,7 @@ def read_cluster() -> Cluster | None:
     """What the environment variable TF_CONFIG says, or None if it is not set.
 
     Raises:
-        ValueError: it is malformed; the message says how.
+        UserError: it is malformed; the message says how.
     """
     text = os.environ.get("TF_CONFIG", "").strip()
     if not text:
@@ -118,7 +120,7 @@ def wait_for_workers(cluster: Cluster, *, timeout_seconds: float) -> None:
     that has seen everybody goes on to TensorFlow, which listens there too.
 
     Raises:
-        ValueError: a worker cannot be reached in time; the message names it.
+        UserError: a worker cannot be reached in time; the message names it.
     """
     missing = set(range(cluster.num_hosts)) - {cluster.host}
     deadline = time.monotonic() + timeout_seconds
@@ -131,7 +133,7 @@ def wait_for_workers(cluster: Cluster, *, timeout_seconds: float) -> None:
                 names = ", ".join(
                     f"{i} ({cluster.addresses[i]})" for i in sorted(missing)
                 )
-                raise ValueError(
+                raise UserError(
                     f"--strategy=multi_worker: worker {cluster.host} has "
                     f"waited {timeout_seconds:g} s (--worker_timeout_seconds)"
                     f" for worker {names}. Start the same command on every "
@@ -152,7 +154,7 @@ def _listen(cluster: Cluster) -> socket.socket:
             )
         except (OSError, OverflowError) as error:
             if time.monotonic() > deadline or isinstance(error, OverflowError):
-                raise ValueError(
+                raise UserError(
                     f"--strategy=multi_worker: worker {cluster.host} cannot "
                     f"listen at {address}, its address in TF_CONFIG: {error}. "
                     "Is another run using the port?"

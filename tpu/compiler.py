@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from simclr_tf.errors import UserError
 from tpu import compiled_text
 from tpu.chips import Topology
 
@@ -65,12 +66,12 @@ def check_installed() -> dict[str, str]:
     """Versions of what the compiler needs.
 
     Raises:
-        ValueError: something is missing; says how to install it.
+        UserError: something is missing; says how to install it.
     """
     versions = {name: version(name) for name in _NEEDED}
     missing = [name for name, found in versions.items() if found is None]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"--mode=preflight needs {', '.join(missing)}. Install the extra, "
             "on Python 3.11: pip install -c constraints.txt -e '.[preflight]'"
         )
@@ -81,7 +82,7 @@ def version_findings() -> list[tuple[str, str]]:
     """("ok" or "error", text) on the versions here and on a TPU VM.
 
     Raises:
-        ValueError: what the compiler needs is missing.
+        UserError: what the compiler needs is missing.
     """
     here = {"tensorflow": tf.__version__, **check_installed()}
     found = [("ok", ", ".join(f"{k} {v}" for k, v in here.items()))]

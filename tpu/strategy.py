@@ -9,6 +9,7 @@ import os
 
 import tensorflow as tf
 
+from simclr_tf.errors import UserError
 from tpu import cluster as clusters
 
 
@@ -61,23 +62,23 @@ def make_placement(
     Must come before anything else uses TensorFlow's devices.
 
     Raises:
-        ValueError: what was asked for is not there; the message names the
+        UserError: what was asked for is not there; the message names the
             flag.
     """
     if virtual_devices:
         _split_cpu(virtual_devices)
     address = tpu_name or master or os.environ.get("TPU_NAME")
     if use_tpu and strategy not in ("auto", "tpu"):
-        raise ValueError(
+        raise UserError(
             f"--use_tpu=True contradicts --strategy={strategy}. Leave one out."
         )
     if use_tpu is False and strategy == "tpu":
-        raise ValueError(
+        raise UserError(
             "--use_tpu=False contradicts --strategy=tpu. Leave one out."
         )
     wants_tpu = use_tpu or strategy == "tpu" or tpu_name or master
     if (tpu_name or master) and strategy not in ("auto", "tpu"):
-        raise ValueError(
+        raise UserError(
             f"--tpu_name={tpu_name or master} contradicts --strategy="
             f"{strategy}. Leave one out."
         )
@@ -97,12 +98,12 @@ def make_placement(
 def _multi_worker(virtual_devices: int, timeout_seconds: float) -> Placement:
     cluster = clusters.read_cluster()
     if cluster is None:
-        raise ValueError(
+        raise UserError(
             "--strategy=multi_worker needs the environment variable TF_CONFIG, "
             "which the launcher sets on every host. Received: none."
         )
     if virtual_devices > 1:
-        raise ValueError(
+        raise UserError(
             "--virtual_devices and --strategy=multi_worker exclude each other: "
             "a worker without GPUs is one replica. Leave one out."
         )
@@ -112,7 +113,7 @@ def _multi_worker(virtual_devices: int, timeout_seconds: float) -> Placement:
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
-        raise ValueError(
+        raise UserError(
             "--strategy=multi_worker: the workers of TF_CONFIG did not come "
             f"together: {str(error).splitlines()[0]}"
         ) from error
@@ -133,7 +134,7 @@ def _refuse_to_run_alone() -> None:
     except ValueError:
         return  # an evaluator's, or another program's: not asked for here
     if cluster is not None and cluster.num_hosts > 1:
-        raise ValueError(
+        raise UserError(
             f"TF_CONFIG names {cluster.num_hosts} workers, and --strategy=auto "
             "would run each of them alone. Pass --strategy=multi_worker, or "
             "unset TF_CONFIG."
@@ -186,7 +187,7 @@ def _split_cpu(parts: int) -> None:
             cpu, [tf.config.LogicalDeviceConfiguration()] * parts
         )
     except RuntimeError as error:
-        raise ValueError(
+        raise UserError(
             "--virtual_devices must be set before TensorFlow has used a "
             f"device: {error}"
         ) from error
@@ -211,7 +212,7 @@ def _tpu(
         )
     except (ValueError, RuntimeError, OSError, tf.errors.OpError) as error:
         reason = str(error).splitlines()[0] if str(error) else repr(error)
-        raise ValueError(
+        raise UserError(
             "A TPU was asked for (--use_tpu=True, --strategy=tpu or "
             f"--tpu_name={address or ''}) and none was reached: {reason}. Name "
             "one with --tpu_name, or pass --use_tpu=False to run without."
@@ -227,7 +228,7 @@ def _check_tpu_package() -> None:
     except importlib.metadata.PackageNotFoundError:
         return  # a remote TPU needs none; a local one will not be found
     if version != tf.__version__:
-        raise ValueError(
+        raise UserError(
             f"tensorflow-tpu {version} is installed, and tensorflow is "
             f"{tf.__version__}. Install tensorflow-tpu=={tf.__version__} "
             "in its place (see tpu/README.md)."

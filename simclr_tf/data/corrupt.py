@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from simclr_tf.data import order
+from simclr_tf.errors import UserError
 
 # How many candidates are tried for one image. They are drawn one at a time,
 # so only a data set with hardly a readable image gets to the end.
@@ -57,7 +58,7 @@ class CorruptLog:
             names: those that any process could not read; this one's if None.
 
         Raises:
-            ValueError: there are more; the first ten are named.
+            UserError: there are more; the first ten are named.
         """
         names = self.names() if names is None else names
         count = len(names)
@@ -66,7 +67,7 @@ class CorruptLog:
         listed = ", ".join(names[:_NUM_NAMED])
         if count > _NUM_NAMED:
             listed += f" and {count - _NUM_NAMED} more"
-        raise ValueError(
+        raise UserError(
             f"--max_corrupt_fraction={max_fraction:g} of {num_examples} images"
             f" may be unreadable, but {count} are: {listed}. Repair or remove"
             " them, or raise the flag."

@@ -14,6 +14,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from simclr_tf.errors import UserError
+
 _DARKEST = 16  # of scikit-learn's pixels, which are counts of 0..16
 
 
@@ -77,7 +79,7 @@ def prepare(data_dir: str | None = None) -> str:
         The data_dir.
 
     Raises:
-        ValueError: it cannot be written.
+        UserError: it cannot be written.
     """
     root = os.path.expanduser(data_dir or tfds.core.constants.DATA_DIR)
     place = os.path.join(root, "digits", str(Digits.VERSION))
@@ -93,7 +95,7 @@ def prepare(data_dir: str | None = None) -> str:
             if not _is_prepared(place):
                 raise
     except (OSError, tf.errors.OpError) as error:
-        raise ValueError(
+        raise UserError(
             f"--dataset=digits cannot be written into --data_dir={root}"
             f" ({error}). Give a --data_dir that can be written."
         ) from error

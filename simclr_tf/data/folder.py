@@ -23,13 +23,8 @@ from concurrent import futures
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf.data.records import (
-    Records,
-    Source,
-    decoded,
-    joined,
-    read_rgb,
-)
+from simclr_tf.data.examples import Records, Source, decoded, joined, read_rgb
+from simclr_tf.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 # Folders of these names split a data set; they are not classes.
@@ -62,7 +57,7 @@ def open_folder(
         Source with random access.
 
     Raises:
-        ValueError: no such folder or split, or no images in it.
+        UserError: no such folder or split, or no images in it.
     """
     if "+" in split:
         parts = [
@@ -83,14 +78,14 @@ def open_folder(
     labelled = any("/" in file for file in files)
     classes = _classes(root, folder, splits) if labelled else []
     if not files:
-        raise ValueError(
+        raise UserError(
             f"--data_dir={data_dir} has no JPEG, PNG, GIF, BMP or WebP image"
             f" for split {split!r} ({ignored} other files)."
         )
     ids = np.array([_path_id(file) for file in files], np.int64)
     chosen = _slice(ids, start, stop)
     if not chosen.size:
-        raise ValueError(
+        raise UserError(
             f"split {split!r} of --data_dir={data_dir} is empty: there are"
             f" {len(files)} images."
         )
@@ -170,12 +165,12 @@ def folder_splits(data_dir: str | None) -> list[str]:
 
 def _existing_folder(data_dir: str | None) -> str:
     if not data_dir:
-        raise ValueError(
+        raise UserError(
             "--dataset=folder needs --data_dir, the folder of images."
         )
     root = os.path.expanduser(data_dir).rstrip("/")
     if not tf.io.gfile.isdir(root):
-        raise ValueError(f"--data_dir={data_dir} is not an existing folder.")
+        raise UserError(f"--data_dir={data_dir} is not an existing folder.")
     return root
 
 
@@ -189,12 +184,12 @@ def _folder_of_split(root: str, name: str, splits: list[str]) -> str:
     if name in splits or tf.io.gfile.isdir(_join(root, name)):
         return _join(root, name)
     if splits:
-        raise ValueError(
+        raise UserError(
             f"split {name!r} does not exist: --data_dir={root} has the split"
             f" folders {', '.join(splits)}."
         )
     if name != "train":
-        raise ValueError(
+        raise UserError(
             f"split {name!r} does not exist: --data_dir={root} has no split"
             f" folders, so it is all 'train' (slices: 'train[:90%]',"
             f" 'train[90%:]'), and there is no folder {name!r} in it."
@@ -213,7 +208,7 @@ def _classes(root: str, folder: str, splits: list[str]) -> list[str]:
 def _parse_split(split: str):
     match = _SPLIT.match(split)
     if not match:
-        raise ValueError(
+        raise UserError(
             f"split {split!r} of a folder is not a name, or a name with one"
             " slice such as train[:90%] or train[100:], or a sum of these."
         )

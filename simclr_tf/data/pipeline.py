@@ -18,7 +18,7 @@ from simclr_tf.data.corrupt import (
     read_or_blank,
     read_or_substitute,
 )
-from simclr_tf.data.records import Source
+from simclr_tf.data.examples import Source
 
 # Above it, one batch waits for the step and no more, whatever the tuner finds:
 # a step with such a batch takes longer than making the next.

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from simclr_tf.data import order
-from simclr_tf.data.records import CHUNK, ENDLESS, read_rgb
+from simclr_tf.data.examples import CHUNK, ENDLESS, read_rgb
 
 # A window is what shuffling and substitutes cost in memory, two to three
 # times over (one in use, the next one filling).

@@ -1,7 +1,7 @@
 """Opening a data set by name: the one door to TFDS, folders and digits."""
 
+from simclr_tf.data.examples import Source
 from simclr_tf.data.folder import folder_splits, open_folder
-from simclr_tf.data.records import Source
 
 __all__ = ["Source", "open_source", "split_names"]
 

@@ -6,14 +6,15 @@ import hashlib
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf.data.records import Records, Source
+from simclr_tf.data.examples import Records, Source
+from simclr_tf.errors import UserError
 
 
 def labels_of(source: Source) -> np.ndarray:
     """int64[n], the label of every example, -1 where there is none.
 
     Raises:
-        ValueError: the source is a stream, whose labels nobody knows yet.
+        UserError: the source is a stream, whose labels nobody knows yet.
     """
     return _records(source).labels.numpy()
 
@@ -32,7 +33,7 @@ def take(source: Source, indices: np.ndarray, *, name: str) -> Source:
         name: of the part, appended to the split's.
 
     Raises:
-        ValueError: the source is a stream.
+        UserError: the source is a stream.
     """
     records = _records(source)
     kept = tf.constant(np.sort(indices), tf.int64)
@@ -57,7 +58,7 @@ def take(source: Source, indices: np.ndarray, *, name: str) -> Source:
 
 def _records(source: Source) -> Records:
     if not source.random_access:
-        raise ValueError(
+        raise UserError(
             f"--train_split={source.split} of {source.name} is read as a "
             "stream, so that a part of its labels cannot be chosen. Raise "
             "--in_memory_limit_mb, or use a data set that is such a part "

@@ -6,12 +6,14 @@ from collections.abc import Callable
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from simclr_tf.errors import UserError
+
 
 def image_key(builder, dataset: str, asked: str | None) -> str:
     """The image feature asked for, or the only one.
 
     Raises:
-        ValueError: naming --image_key, or there is no image.
+        UserError: naming --image_key, or there is no image.
     """
     features = builder.info.features
     images = [
@@ -21,12 +23,12 @@ def image_key(builder, dataset: str, asked: str | None) -> str:
     ]
     key = _only(images, asked, "image", dataset)
     if key is None:
-        raise ValueError(
+        raise UserError(
             f"--dataset={dataset} has no image: its features are"
             f" {', '.join(features)}."
         )
     if not features[key].tf_dtype.is_unsigned:
-        raise ValueError(
+        raise UserError(
             f"--image_key={key} of --dataset={dataset} holds"
             f" {features[key].dtype} pixels; only 8 and 16 bits can be read."
         )
@@ -45,13 +47,13 @@ def label_key(
         several: whether it is to be a list of classes.
 
     Raises:
-        ValueError: naming --label_key.
+        UserError: naming --label_key.
     """
     features = builder.info.features
     if several:
         lists = [key for key in features if _is_list_of_classes(features[key])]
         if not lists:
-            raise ValueError(
+            raise UserError(
                 f"--dataset={dataset} has no feature that lists classes: its"
                 f" features are {', '.join(features)}."
             )
@@ -85,12 +87,12 @@ def _only(candidates, asked, kind, dataset) -> str | None:
     """The feature asked for, else the only one there is, else None."""
     listed = ", ".join(sorted(candidates)) or "none"
     if asked is not None and asked not in candidates:
-        raise ValueError(
+        raise UserError(
             f"--{kind}_key={asked} is not among the {kind} features of"
             f" --dataset={dataset}: {listed}."
         )
     if asked is None and len(candidates) > 1:
-        raise ValueError(
+        raise UserError(
             f"--dataset={dataset} has several {kind} features; choose one with"
             f" --{kind}_key: {listed}."
         )

@@ -15,9 +15,10 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import read_only_builder
 
 from simclr_tf.data import digits, tfds_features
-from simclr_tf.data.records import Source
+from simclr_tf.data.examples import Source
 from simclr_tf.data.shards import Pieces
-from simclr_tf.data.tfds_records import Stored
+from simclr_tf.data.tfds_storage import Stored
+from simclr_tf.errors import UserError
 
 
 def open_tfds(
@@ -53,7 +54,7 @@ def open_tfds(
         Source, of random access where the split fits in memory.
 
     Raises:
-        ValueError: one line that names the flag, for all that can be wrong.
+        UserError: one line that names the flag, for all that can be wrong.
     """
     builder = _builder(dataset, data_dir, download)
     pieces, bytes_per_record = _pieces(builder, dataset, split)
@@ -102,13 +103,13 @@ def _builder(dataset, data_dir, download):
     elif download:
         tfds.builder(dataset, data_dir=data_dir).download_and_prepare()
     elif data_dir is not None and not tf.io.gfile.isdir(data_dir):
-        raise ValueError(f"--data_dir={data_dir} is not an existing folder.")
+        raise UserError(f"--data_dir={data_dir} is not an existing folder.")
     try:
         return read_only_builder.builder_from_files(dataset, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError as error:
-        raise ValueError(_not_found(dataset, data_dir)) from error
+        raise UserError(_not_found(dataset, data_dir)) from error
     except (ValueError, OSError, tf.errors.OpError) as error:
-        raise ValueError(
+        raise UserError(
             f"--dataset={dataset} in --data_dir={data_dir} cannot be opened:"
             f" {str(error).splitlines()[0]}"
         ) from error
@@ -164,14 +165,14 @@ def _pieces(builder, dataset: str, split: str) -> tuple[Pieces, float]:
     try:
         instructions = splits[split].file_instructions
     except (ValueError, KeyError, AssertionError) as error:
-        raise ValueError(
+        raise UserError(
             f"split {split!r} (--train_split, --eval_split) does not exist in"
             f" --dataset={dataset}, which has {', '.join(sorted(splits))};"
             " parts are written train[:10%], sums train+test."
         ) from error
     takes = np.array([one.take for one in instructions], np.int64)
     if not takes.sum():
-        raise ValueError(
+        raise UserError(
             f"split {split!r} (--train_split, --eval_split) of"
             f" --dataset={dataset} is empty."
         )

@@ -3,7 +3,9 @@
 import argparse
 import sys
 
-from simclr_tf.evaluation import records, tables
+from simclr_tf.errors import UserError
+from simclr_tf.evaluation import records
+from simclr_tf.reports import tables
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,9 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _comparison(paths: list[str]) -> str:
     if len(paths) != 2:
-        raise ValueError(
-            f"--compare takes two records. Received: {len(paths)}."
-        )
+        raise UserError(f"--compare takes two records. Received: {len(paths)}.")
     found = records.compare(*paths)
     verdict = "differ" if found.p_value <= 0.05 else "may be equally good"
     return (

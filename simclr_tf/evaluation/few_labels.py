@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simclr_tf.errors import UserError
 from simclr_tf.evaluation import label_subsets
 from simclr_tf.evaluation.features import Features
 
@@ -29,12 +30,12 @@ def labels_per_class(num_labels: int, num_classes: int) -> int:
     """How many labels of each class make a balanced subset.
 
     Raises:
-        ValueError: naming --linear_eval_labels, where the classes cannot
+        UserError: naming --linear_eval_labels, where the classes cannot
             share them evenly.
     """
     per_class, rest = divmod(num_labels, num_classes)
     if rest or per_class < 1:
-        raise ValueError(
+        raise UserError(
             f"--linear_eval_labels must be multiples of the {num_classes} "
             f"classes. Received: {num_labels}."
         )
@@ -58,7 +59,7 @@ def balanced_draw(
         seed, draw: which subset.
 
     Raises:
-        ValueError: naming --linear_eval_labels, where the classes cannot
+        UserError: naming --linear_eval_labels, where the classes cannot
             share num_labels evenly or one has too few examples.
     """
     number = labels_per_class(num_labels, num_classes)
@@ -72,7 +73,7 @@ def balanced_draw(
             draw=draw,
         )
     except ValueError as error:
-        raise ValueError(f"--linear_eval_labels={num_labels}: {error}") from (
+        raise UserError(f"--linear_eval_labels={num_labels}: {error}") from (
             error
         )
     return subset.indices

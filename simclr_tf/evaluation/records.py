@@ -19,6 +19,7 @@ import numpy as np
 
 import simclr_tf
 from simclr_tf import files
+from simclr_tf.errors import UserError
 from simclr_tf.evaluation import permutation
 from simclr_tf.evaluation.intervals import Estimate
 from simclr_tf.evaluation.permutation import Comparison
@@ -170,7 +171,7 @@ def write(
         predictions: of the same shape: classes, or 0 and 1.
 
     Raises:
-        ValueError: arrays that do not fit each other or the record.
+        UserError: arrays that do not fit each other or the record.
     """
     if labels.shape != predictions.shape or len(ids) != len(labels):
         raise ValueError(
@@ -189,16 +190,16 @@ def read(path: str) -> Record:
     """Reads <path>.json, with or without its suffix.
 
     Raises:
-        ValueError: it is damaged, or not a record.
+        UserError: it is damaged, or not a record.
     """
     path = _without_suffix(path) + ".json"
     if not files.gfile.exists(path):
-        raise ValueError(f"{path} does not exist.")
+        raise UserError(f"{path} does not exist.")
     content = files.read_json(path)
     names = {field.name for field in dataclasses.fields(Record)}
     if not isinstance(content, dict) or set(content) != names:
         found = set(content) if isinstance(content, dict) else set()
-        raise ValueError(
+        raise UserError(
             f"{path} is not the record of an evaluation: it lacks "
             f"{', '.join(sorted(names - found)) or 'nothing'}, and has "
             f"{', '.join(sorted(found - names)) or 'nothing'} too many."
@@ -214,7 +215,7 @@ def read_all(paths: list[str]) -> dict[str, Record]:
     """{path: record} of files, and of every record in folders, sorted.
 
     Raises:
-        ValueError: there is none, or one is damaged.
+        UserError: there is none, or one is damaged.
     """
     found = {}
     for path in paths:
@@ -230,7 +231,7 @@ def read_all(paths: list[str]) -> dict[str, Record]:
         else:
             expanded = [expanded]
         if not expanded:
-            raise ValueError(f"{path} holds no record of an evaluation.")
+            raise UserError(f"{path} holds no record of an evaluation.")
         found |= {one: read(one) for one in expanded}
     return found
 
@@ -243,12 +244,12 @@ def compare(first: str, second: str, *, seed: int = 0) -> Comparison:
         seed: of the permutations.
 
     Raises:
-        ValueError: they are not on the same examples, or of other metrics.
+        UserError: they are not on the same examples, or of other metrics.
     """
     records = [read(path) for path in (first, second)]
     metrics = [record.metric.split("/")[-1] for record in records]
     if metrics[0] != metrics[1]:
-        raise ValueError(
+        raise UserError(
             f"{first} is about {metrics[0]} and {second} about {metrics[1]}."
         )
     sides = []
@@ -258,7 +259,7 @@ def compare(first: str, second: str, *, seed: int = 0) -> Comparison:
         sides.append({name: array[order] for name, array in arrays.items()})
     for name in ("ids", "labels"):
         if not np.array_equal(sides[0][name], sides[1][name]):
-            raise ValueError(
+            raise UserError(
                 f"{first} and {second} are not of the same test examples: "
                 f"their {name} differ."
             )

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from simclr_tf.errors import UserError
+
 HELD_OUT_PERCENT = 20
 # Of the shorter side, what the central crop keeps. Paper: the shorter side is
 # resized to 224 for the regression and to 256 for fine-tuned networks; then
@@ -191,13 +193,13 @@ def other_set(dataset: str, splits: list[str]) -> TransferSet:
         splits: that it has.
 
     Raises:
-        ValueError: it has no training or no test split.
+        UserError: it has no training or no test split.
     """
     validation = next(
         (s for s in ("validation", "val", "valid") if s in splits), None
     )
     if "train" not in splits or not (validation or "test" in splits):
-        raise ValueError(
+        raise UserError(
             f"--dataset={dataset} needs a split to train on and one to test "
             f"on. It has: {', '.join(splits)}."
         )

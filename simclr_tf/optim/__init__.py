@@ -1,7 +1,7 @@
 """Optimizers, and which variables adapt and decay."""
 
 from simclr_tf.optim.lars import Lars
-from simclr_tf.optim.policy import (
+from simclr_tf.optim.selection import (
     adapts,
     decayed_in_loss,
     l2_loss,

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from simclr_tf import distributed
+from simclr_tf.errors import UserError
 
 
 class Hosts:
@@ -80,12 +81,12 @@ class Hosts:
         """Checks that a number is the same on every host.
 
         Raises:
-            ValueError: it is not; on every host.
+            UserError: it is not; on every host.
         """
         values = self.gather([value])[:, 0]
         if (values != values[0]).any():
             listed = ", ".join(f"{v:g} on {h}" for h, v in enumerate(values))
-            raise ValueError(f"The hosts differ in {what}: {listed}.")
+            raise UserError(f"The hosts differ in {what}: {listed}.")
 
     def barrier(self) -> None:
         """Returns when every host has come here."""

@@ -6,19 +6,16 @@ from typing import Protocol
 
 import tensorflow as tf
 
+from simclr_tf.errors import Halted, Stopped
 from simclr_tf.train.hosts import Hosts
 from simclr_tf.train.plan import Plan
 from simclr_tf.train.profiling import Profiler
 from simclr_tf.train.progress import Progress
-from simclr_tf.train.startup import StartUp
-from simclr_tf.train.stopping import Stopped, StopRequest
+from simclr_tf.train.startup_clock import StartUp
+from simclr_tf.train.stopping import StopRequest
 
 # Python handles a signal when the inner loop returns: it is kept this short.
 _LOOP_SECONDS = 2.0
-
-
-class Halted(Exception):
-    """The run stopped itself; the message says why and what to do."""
 
 
 class Trainer(Protocol):

@@ -7,6 +7,7 @@ arXiv:2101.06983, section 3.2).
 
 import tensorflow as tf
 
+from simclr_tf.errors import UserError
 from simclr_tf.models import batch_norm
 from simclr_tf.train.pretrain import PretrainTrainer
 
@@ -133,13 +134,13 @@ def check_place(strategy: tf.distribute.Strategy, device_type: str) -> None:
     """Refuses what micro-batches have not been made for.
 
     Raises:
-        ValueError: the replicas are TPU cores, or on several hosts.
+        UserError: the replicas are TPU cores, or on several hosts.
     """
     several_hosts = isinstance(
         strategy, tf.distribute.MultiWorkerMirroredStrategy
     )
     if device_type == "TPU" or several_hosts:
-        raise ValueError(
+        raise UserError(
             "--micro_batch_size runs on one device or on the devices of one "
             "host. Received: "
             + ("several hosts" if several_hosts else "a TPU")

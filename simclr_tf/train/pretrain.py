@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from simclr_tf import distributed, losses
 from simclr_tf.models.simclr import SimClrOutput
-from simclr_tf.optim import policy
+from simclr_tf.optim import selection
 from simclr_tf.train.step import StepTrainer
 
 METRICS = (
@@ -79,7 +79,7 @@ class PretrainTrainer(StepTrainer):
             hidden_norm=self._hidden_norm,
         )
         replicas = distributed.num_replicas()
-        decay = policy.l2_loss(self._decayed, self._weight_decay)
+        decay = selection.l2_loss(self._decayed, self._weight_decay)
         total = contrast.loss + decay / replicas
         # Each replica's share times R: their mean is the global value.
         scalars = {

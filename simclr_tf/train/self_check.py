@@ -11,10 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from simclr_tf import distributed, losses
-from simclr_tf.optim import policy
+from simclr_tf.errors import Halted
+from simclr_tf.optim import selection
 from simclr_tf.train import step
 from simclr_tf.train.hosts import Hosts
-from simclr_tf.train.loop import Halted
 
 _ROWS = 2  # N, of each replica
 _COLUMNS = 16  # d
@@ -95,7 +95,7 @@ def _one_device(views):
 def _on_replicas(strategy, views):
     with strategy.scope():
         weight = tf.Variable(tf.ones([_COLUMNS]), name="self_check")
-        optimizer = policy.make_optimizer("momentum", 1.0, momentum=0.0)
+        optimizer = selection.make_optimizer("momentum", 1.0, momentum=0.0)
         optimizer.build([weight])
 
     def on_replica():

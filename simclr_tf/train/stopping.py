@@ -8,15 +8,6 @@ import signal
 import sys
 
 
-class Stopped(Exception):
-    """A signal asked the run to stop, and everything is saved."""
-
-    def __init__(self, signal_number: int, step: int):
-        super().__init__(signal_number, step)
-        self.signal_number = signal_number
-        self.step = step
-
-
 class StopRequest:
     """Context manager that remembers a signal instead of dying of it.
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from simclr_tf import distributed, losses
-from simclr_tf.optim import policy
+from simclr_tf.optim import selection
 from simclr_tf.train.step import StepTrainer
 
 METRICS = ("supervised_loss", "supervised_acc", "weight_decay", "total_loss")
@@ -41,7 +41,7 @@ class SupervisedTrainer(StepTrainer):
         logits = self._model(images, training=True).logits
         labels = batch["label"]
         replicas = distributed.num_replicas()
-        decay = policy.l2_loss(self._decayed, self._weight_decay)
+        decay = selection.l2_loss(self._decayed, self._weight_decay)
         entropy = (
             losses.softmax_cross_entropy
             if labels.shape.rank == 1

@@ -98,21 +98,21 @@ def _candidates(arguments):
 def _source(images):
     import tensorflow as tf
 
-    from simclr_tf.data import records
+    from simclr_tf.data import examples
 
     numbers = tf.range(images.shape[0], dtype=tf.int64)
-    return records.Source(
+    return examples.Source(
         name="noise",
         split="train",
         num_examples=images.shape[0],
         num_classes=10,
         class_names=(),
         fingerprint="",
-        records=records.Records(
+        records=examples.Records(
             payload=images,
             labels=numbers % 10,
             ids=numbers,
-            decode=records.to_rgb,
+            decode=examples.to_rgb,
             name_of=tf.strings.as_string,
             storage="pixels",
             can_fail=False,

@@ -61,7 +61,7 @@ def main() -> None:
 
 def _measure(arguments) -> dict[str, list[float]]:
     """Candidate -> seconds per image, round by round."""
-    from simclr_tf.train import input_benchmark
+    from simclr_tf.jobs import benchmark_input
 
     candidates = _ours(arguments)
     if arguments.reference:
@@ -69,7 +69,7 @@ def _measure(arguments) -> dict[str, list[float]]:
     seconds = {name: [] for name in candidates}
     for _ in range(arguments.rounds):
         for name, dataset in candidates.items():
-            rate = input_benchmark.images_per_second(
+            rate = benchmark_input.images_per_second(
                 dataset,
                 seconds=arguments.seconds,
                 clock=measuring.CLOCKS[arguments.clock],
@@ -79,8 +79,9 @@ def _measure(arguments) -> dict[str, list[float]]:
 
 
 def _ours(arguments):
-    from simclr_tf import resolve
-    from simclr_tf.train import input_benchmark, inputs
+    from simclr_tf.build import splits
+    from simclr_tf.config import resolve
+    from simclr_tf.jobs import benchmark_input
 
     def stages(**more):
         config = resolve.resolve(
@@ -93,9 +94,9 @@ def _ours(arguments):
                 **more,
             }
         ).config
-        return input_benchmark.stages(
+        return benchmark_input.stages(
             config,
-            inputs.open_split(config, config.data.train_split),
+            splits.open_split(config, config.data.train_split),
             num_replicas=1,
             color_on_host=True,
         )

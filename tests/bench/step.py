@@ -75,9 +75,9 @@ def _trainer(batch_size, depth, width, size, dtype):
     """The step of a pretraining run, and its model."""
     import tensorflow as tf
 
-    from simclr_tf import resolve
-    from simclr_tf.train import assembly
-    from simclr_tf.train.plan import make_plan
+    from simclr_tf.build import network, training
+    from simclr_tf.build.schedule import make_plan
+    from simclr_tf.config import resolve
 
     config = resolve.resolve(
         {
@@ -89,15 +89,15 @@ def _trainer(batch_size, depth, width, size, dtype):
         }
     ).config
     plan = make_plan(config, num_examples=50_000, num_replicas=1)
-    model = assembly.build_model(config, num_classes=10, dtype=dtype)
+    model = network.build_model(config, num_classes=10, dtype=dtype)
     views = tf.random.stateless_uniform([2, batch_size, size, size, 3], [0, 0])
     batch = {f"images_{i}": views[i] for i in range(2)}
     batch["label"] = tf.range(batch_size, dtype=tf.int64) % 10
-    trainer = assembly.build_trainer(
+    trainer = training.build_trainer(
         config,
         strategy=tf.distribute.get_strategy(),
         model=model,
-        optimizer=assembly.build_optimizer(config, plan, model),
+        optimizer=training.build_optimizer(config, plan, model),
         dataset=tf.data.Dataset.from_tensors(batch).repeat(),
         dtype=dtype,
         color_view=None,

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simclr_tf.evaluation import metrics, paper, records, tables
+from simclr_tf.evaluation import metrics, records
 from simclr_tf.evaluation.__main__ import main
+from simclr_tf.reports import paper_numbers, tables
 
 FACTS = records.split_facts("train", 1000, "abc")
 RESNET_50 = {"resnet_depth": 50, "width_multiplier": 1, "sk_ratio": 0.0}
@@ -237,7 +238,7 @@ def find(**asked):
         "dataset": "imagenet2012", "protocol": "probe", "metric": "top_1",
         "encoder_kind": "checkpoint", "model": RESNET_50,
     }  # fmt: skip
-    found = paper.find(**{**fields, **asked})
+    found = paper_numbers.find(**{**fields, **asked})
     return found and found.percent
 
 

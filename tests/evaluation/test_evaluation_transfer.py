@@ -11,10 +11,10 @@ from simclr_tf.evaluation import (
     features,
     logistic,
     metrics,
-    paper,
     permutation,
     transfer,
 )
+from simclr_tf.reports import paper_numbers
 from tests import tiny_transfer
 
 NAMES = list(transfer.TRANSFER_SETS)
@@ -30,7 +30,7 @@ def data_dir(tmp_path_factory):
 
 
 def test_they_are_the_papers_twelve_in_its_order():
-    assert tuple(NAMES) == paper.TRANSFER_SETS
+    assert tuple(NAMES) == paper_numbers.TRANSFER_SETS
     metrics_used = [one.metric for one in transfer.TRANSFER_SETS.values()]
     assert metrics_used.count("mean_per_class") == 4
     assert metrics_used.count("voc_map") == 1

@@ -5,7 +5,7 @@ import re
 import shlex
 
 from flags import definitions
-from simclr_tf import resolve
+from simclr_tf.config import resolve
 
 ROOT = pathlib.Path(__file__).parents[2]
 

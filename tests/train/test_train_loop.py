@@ -8,13 +8,15 @@ import signal
 import pytest
 import tensorflow as tf
 
-from simclr_tf import resolve
+from simclr_tf import errors
+from simclr_tf.build.schedule import make_plan
+from simclr_tf.config import resolve
+from simclr_tf.errors import Stopped
 from simclr_tf.train import loop
-from simclr_tf.train.plan import make_plan
 from simclr_tf.train.profiling import Profiler
 from simclr_tf.train.progress import Progress
-from simclr_tf.train.startup import StartUp
-from simclr_tf.train.stopping import Stopped, StopRequest
+from simclr_tf.train.startup_clock import StartUp
+from simclr_tf.train.stopping import StopRequest
 
 
 class CountingTrainer:
@@ -120,7 +122,7 @@ def test_says_how_long_it_took_to_start():
 
 def test_not_finite_halts_before_anything_is_saved():
     trainer = CountingTrainer(bad_step=14)
-    with pytest.raises(loop.Halted, match=r"step 14 is NaN.*learning_rate"):
+    with pytest.raises(errors.Halted, match=r"step 14 is NaN.*learning_rate"):
         run(trainer)
     assert trainer.saved == [8]
 
@@ -130,9 +132,9 @@ def test_check_halts_before_anything_is_saved():
 
     def check():
         if trainer.global_step >= 8:
-            raise loop.Halted("enough")
+            raise errors.Halted("enough")
 
-    with pytest.raises(loop.Halted, match="enough"):
+    with pytest.raises(errors.Halted, match="enough"):
         run(trainer, check=check)
     assert trainer.saved == []
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from simclr_tf.models.simclr import SimClrOutput, build_simclr
-from simclr_tf.optim import policy
+from simclr_tf.optim import selection
 from simclr_tf.train import micro_batches
 from simclr_tf.train.pretrain import PretrainTrainer
 from tests import image_files
@@ -37,7 +37,7 @@ def make_model(probe=True, **options):
 
 
 def make_trainer(kind, model, **options):
-    optimizer = policy.make_optimizer("lars", 0.1)
+    optimizer = selection.make_optimizer("lars", 0.1)
     optimizer.build(model.trainable_variables)
     return kind(
         strategy=PLAIN,

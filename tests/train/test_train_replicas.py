@@ -28,8 +28,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_tf import resolve
-from simclr_tf.train import assembly, checkpoints
+from simclr_tf.build import network
+from simclr_tf.config import resolve
+from simclr_tf.run_files import checkpoints
 from tests import processes
 
 REPLICAS = (1, 2, 4, 8)
@@ -87,7 +88,7 @@ def train(
 def start(model_dir):
     """Checkpoint key -> the value that the seed gives it."""
     saved = json.loads((model_dir / "config.json").read_text())
-    model = assembly.build_model(
+    model = network.build_model(
         resolve.from_dict(saved["config"]),
         num_classes=saved["data"]["num_classes"],
         dtype=saved["policy"],

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from simclr_tf import distributed
+from simclr_tf.errors import Halted
 from simclr_tf.train import self_check, step
 from simclr_tf.train.hosts import Hosts
-from simclr_tf.train.loop import Halted
 
 gather = distributed.all_gather_rows
 

@@ -1,0 +1,65 @@
+"""The encoder that an evaluation or an embedding job works with."""
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from simclr_tf import hashing
+from simclr_tf.build import network
+from simclr_tf.config import Config, resolve
+from simclr_tf.evaluation import features
+from simclr_tf.run_files import loading
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """Images to features, and whose they are.
+
+    Attributes:
+        encode: float32[N, S, S, 3] in [0, 1] -> float[N, D].
+        variables: all that it reads; none of raw pixels.
+        description: for the log and the record.
+    """
+
+    encode: Callable[[tf.Tensor], tf.Tensor]
+    variables: tuple[tf.Variable, ...]
+    description: str
+
+    def sha256(self) -> str:
+        """Of the variables as they are now."""
+        return hashing.variables_sha256(self.variables)
+
+
+def open_encoder(
+    config: Config, *, strategy: tf.distribute.Strategy, dtype: str
+) -> Encoder:
+    """What --encoder names, with --ft_proj_selector's features.
+
+    Args:
+        config: of the job.
+        strategy: where the replicas run.
+        dtype: Keras policy of the encoder.
+
+    Raises:
+        ValueError: the checkpoint cannot be read or does not fit.
+    """
+    if config.eval.encoder == "pixels":
+        return Encoder(features.raw_pixels, (), "raw pixels")
+    # As a classifier is built: without what the features do not need.
+    as_finetuned = resolve.overlay(config, {"train_mode": "finetune"})
+    with strategy.scope():
+        model = network.build_model(as_finetuned, num_classes=None, dtype=dtype)
+    description = f"random encoder of --seed={config.job.seed}"
+    if config.eval.encoder == "checkpoint":
+        weights = loading.open_weights(config.job.checkpoint)
+        loaded = loading.load(weights, model)
+        print(loaded.describe(), flush=True)
+        description = f"{weights.path}, step {weights.step}"
+    selector = config.model.ft_proj_selector
+
+    def encode(images):
+        hidden = model.encoder(images, training=False)
+        return model.projection_head(hidden, training=False)[selector]
+
+    return Encoder(encode, tuple(model.variables), description)

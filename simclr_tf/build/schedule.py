@@ -1,0 +1,70 @@
+"""From epochs and batches to steps: the arithmetic of a run, done once."""
+
+from simclr_tf import schedules
+from simclr_tf.config import Config
+from simclr_tf.errors import UserError
+from simclr_tf.train.plan import Plan
+
+
+def make_plan(config: Config, *, num_examples: int, num_replicas: int) -> Plan:
+    """Derives the steps, and checks what needs the data's size.
+
+    Raises:
+        UserError: a batch that the replicas cannot share, more than the data
+            set holds, or a warm-up that training does not outlast.
+    """
+    optim, output = config.optim, config.output
+    for name, size in (
+        ("train_batch_size", optim.train_batch_size),
+        ("eval_batch_size", config.eval.eval_batch_size),
+    ):
+        if size % num_replicas:
+            raise UserError(
+                f"--{name} must be divisible by the {num_replicas} replicas. "
+                f"Received: {size}."
+            )
+    per_replica = optim.train_batch_size // num_replicas
+    if optim.micro_batch_size and per_replica % optim.micro_batch_size:
+        raise UserError(
+            "--micro_batch_size must divide the batch of a replica, "
+            f"{per_replica}. Received: {optim.micro_batch_size}."
+        )
+    if num_examples < optim.train_batch_size:
+        raise UserError(
+            f"--train_batch_size must be at most the {num_examples} images of "
+            f"--train_split={config.data.train_split}. Received: "
+            f"{optim.train_batch_size}."
+        )
+    sizes = {
+        "num_examples": num_examples,
+        "global_batch_size": optim.train_batch_size,
+    }
+    train_steps = optim.train_steps or schedules.steps_of_training(
+        epochs=optim.train_epochs, **sizes
+    )
+    if max(output.profile_steps, default=0) > train_steps:
+        raise UserError(
+            f"--profile_steps must end by the last step, {train_steps}. "
+            f"Received: {','.join(map(str, output.profile_steps))}."
+        )
+    warmup_steps = schedules.steps_of_warmup(
+        epochs=optim.warmup_epochs, **sizes
+    )
+    peak = schedules.scaled_learning_rate(
+        optim.learning_rate,
+        global_batch_size=optim.train_batch_size,
+        rule=optim.learning_rate_scaling,
+    )
+    schedules.WarmupCosine(peak, warmup_steps, train_steps)  # checks them
+    steps_per_epoch = num_examples / optim.train_batch_size
+    return Plan(
+        num_examples=num_examples,
+        global_batch_size=optim.train_batch_size,
+        train_steps=train_steps,
+        warmup_steps=warmup_steps,
+        peak_learning_rate=peak,
+        checkpoint_steps=output.checkpoint_steps
+        or max(1, round(output.checkpoint_epochs * steps_per_epoch)),
+        log_steps=output.log_steps
+        or min(100, max(10, round(steps_per_epoch / 10))),
+    )

@@ -1,0 +1,93 @@
+"""From a configuration to what trains a model: optimizer and step."""
+
+import functools
+from collections.abc import Callable
+
+import tensorflow as tf
+import tf_keras as keras
+
+from simclr_tf import schedules
+from simclr_tf.config import Config
+from simclr_tf.models.simclr import SimClr
+from simclr_tf.optim import selection
+from simclr_tf.train import precision
+from simclr_tf.train.micro_batches import MicroBatchTrainer
+from simclr_tf.train.plan import Plan
+from simclr_tf.train.pretrain import PretrainTrainer
+from simclr_tf.train.step import StepTrainer
+from simclr_tf.train.supervised import SupervisedTrainer
+
+
+def build_optimizer(
+    config: Config, plan: Plan, model: SimClr
+) -> keras.optimizers.Optimizer:
+    """The optimizer of a model's trainable variables, with its slots."""
+    optimizer = selection.make_optimizer(
+        config.optim.optimizer,
+        learning_rate=schedules.WarmupCosine(
+            plan.peak_learning_rate, plan.warmup_steps, plan.train_steps
+        ),
+        momentum=config.optim.momentum,
+        weight_decay=config.optim.weight_decay,
+        head=model.probe_variables,
+    )
+    # Slots made inside the step would trace it twice.
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def decayed_in_loss(config: Config, model: SimClr) -> list[tf.Variable]:
+    """The variables whose L2 term is part of the loss."""
+    return selection.decayed_in_loss(
+        model.trainable_variables,
+        config.optim.optimizer,
+        head=model.probe_variables,
+    )
+
+
+def build_trainer(
+    config: Config,
+    *,
+    strategy: tf.distribute.Strategy,
+    model: SimClr,
+    optimizer: keras.optimizers.Optimizer,
+    dataset,
+    dtype: str,
+    color_view: Callable | None,
+) -> StepTrainer:
+    """The training step of the job, on a distributed dataset.
+
+    Args:
+        config: of the run.
+        strategy: where the replicas run.
+        model: of `build_model`.
+        optimizer: of `build_optimizer`.
+        dataset: distributed batches, as `inputs.training_dataset` gives them.
+        dtype: Keras policy of the encoder.
+        color_view: the colours, as `inputs.color_in_step`; None where the
+            batches come with them.
+    """
+    optim, make = config.optim, SupervisedTrainer
+    if config.job.train_mode == "pretrain":
+        make = functools.partial(
+            PretrainTrainer,
+            temperature=optim.temperature,
+            hidden_norm=optim.hidden_norm,
+        )
+    if optim.micro_batch_size:
+        make = functools.partial(
+            MicroBatchTrainer,
+            micro_batch_size=optim.micro_batch_size,
+            **make.keywords,
+        )
+    return make(
+        strategy=strategy,
+        model=model,
+        optimizer=optimizer,
+        dataset=dataset,
+        weight_decay=optim.weight_decay,
+        decayed=decayed_in_loss(config, model),
+        loss_scale=precision.loss_scale(dtype),
+        times_input=not config.device.deterministic,
+        color_view=color_view,
+    )

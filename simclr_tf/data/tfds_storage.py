@@ -1,0 +1,148 @@
+"""Prepared TFDS records, and the choice of how to get at them."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from simclr_tf.data.examples import Records, decoded, read_rgb, to_rgb
+from simclr_tf.data.shards import WINDOW_BYTES, Pieces, Shards
+from simclr_tf.errors import UserError
+
+# Images of up to this many pixels a side are kept decoded: they take little
+# more memory than encoded, and nothing can fail any more.
+_SMALL_SIDE = 96
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """Prepared records, and the choice of how to get at them."""
+
+    name: str
+    builder: tfds.core.DatasetBuilder
+    split: str
+    pieces: Pieces
+    bytes_per_record: float
+    parse: Callable
+    shape: tuple
+    limit_bytes: int
+    label_shape: tuple[int, ...] = ()
+
+    def records(self, cache: bool) -> Records | Shards:
+        """Decoded in memory, else encoded in memory, else streamed."""
+        size = self.pieces.num_examples
+        small = None not in self.shape and max(self.shape[:2]) <= _SMALL_SIDE
+        try:
+            if small and size * np.prod(self.shape) <= self.limit_bytes:
+                return self._pixels()
+            if size * self.bytes_per_record > self.limit_bytes:
+                return self._shards(cache)
+            records = self._images()
+        except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+            raise self._damaged(error.message) from error
+        if cache:
+            return decoded(records, limit_bytes=self.limit_bytes)
+        return records
+
+    def _pixels(self) -> Records:
+        def decode(serialized):
+            encoded, label = self.parse(serialized)
+            image = tf.io.decode_image(
+                encoded, channels=self.shape[-1], expand_animations=False
+            )
+            return tf.ensure_shape(image, self.shape), label
+
+        try:
+            images, labels = self._read_all(decode)
+        except tf.errors.InvalidArgumentError:
+            # An image is broken: keep them encoded, and let it be found.
+            return self._images()
+        return self._in_memory(
+            images, labels, decode=to_rgb, storage="pixels", can_fail=False
+        )
+
+    def _images(self) -> Records:
+        images, labels = self._read_all(self.parse)
+        return self._in_memory(
+            images, labels, decode=read_rgb, storage="images", can_fail=True
+        )
+
+    def _in_memory(self, payload, labels, **how) -> Records:
+        ids = np.concatenate(
+            [
+                first + np.arange(take)
+                for first, take in zip(
+                    self.pieces.first_ids, self.pieces.takes, strict=True
+                )
+            ]
+        )
+        with tf.device("CPU:0"):
+            ids = tf.constant(ids)
+        return Records(
+            payload=payload,
+            labels=labels,
+            ids=ids,
+            name_of=lambda index: self.pieces.name_of(tf.gather(ids, index)),
+            **how,
+        )
+
+    def _read_all(self, parse):
+        size = self.pieces.num_examples
+        examples = self._serialized().map(parse, tf.data.AUTOTUNE)
+        with tf.device("CPU:0"):
+            images, labels = examples.batch(size).get_single_element()
+        if labels.shape[0] != size:
+            raise self._damaged(f"{size} records expected, {len(labels)} found")
+        return images, labels
+
+    def _damaged(self, what: str) -> ValueError:
+        return ValueError(
+            f"--dataset={self.name} in {self.builder.data_dir} is damaged:"
+            f" {what}. Prepare it again."
+        )
+
+    def _serialized(self) -> tf.data.Dataset:
+        if self._is_tfrecord():
+            return self.pieces.in_order().map(lambda _, serialized: serialized)
+        # No TensorFlow op reads array_record, so Python does, once.
+        rows = self.builder.as_data_source(
+            self.split,
+            deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES,
+        )
+        return tf.data.Dataset.from_tensor_slices(list(rows))
+
+    def _is_tfrecord(self) -> bool:
+        return self.builder.info.file_format is tfds.core.FileFormat.TFRECORD
+
+    def _shards(self, cache: bool) -> Shards:
+        megabytes = self.pieces.num_examples * self.bytes_per_record / 2**20
+        too_big = (
+            f"split {self.split!r} of --dataset={self.name} takes"
+            f" {megabytes:.3g} MB, more than --in_memory_limit_mb="
+            f"{self.limit_bytes >> 20}"
+        )
+        if cache:
+            raise UserError(
+                f"--cache_dataset: {too_big}. Raise it, or leave the cache off."
+            )
+        if not self._is_tfrecord():
+            raise UserError(
+                f"{too_big}, and TensorFlow cannot stream"
+                f" {self.builder.info.file_format.value} files. Raise it, or"
+                " prepare the data with --file_format=tfrecord."
+            )
+        folder = str(self.builder.data_dir)
+        there = {path.rstrip("/") for path in tf.io.gfile.listdir(folder)}
+        for path in self.pieces.paths:
+            if os.path.basename(path) not in there:
+                raise self._damaged(f"{path} is missing")
+        window = int(WINDOW_BYTES / max(self.bytes_per_record, 1))
+        return Shards(
+            self.pieces,
+            self.parse,
+            window=max(16, window),
+            label_shape=self.label_shape,
+        )

@@ -1,0 +1,1 @@
+"""What run.py can be asked to do, one file a job."""

@@ -1,0 +1,152 @@
+"""--mode=embed: features of a data set as a file, and who is near whom."""
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from simclr_tf import files
+from simclr_tf.build import batches, encoder, splits
+from simclr_tf.config import Config
+from simclr_tf.data import subset
+from simclr_tf.data.corrupt import CorruptLog
+from simclr_tf.data.sources import Source
+from simclr_tf.evaluation import features, knn
+from simclr_tf.evaluation.features import Features
+from simclr_tf.reports import neighbours
+from simclr_tf.run_files import artifacts, loading
+from simclr_tf.train import precision
+
+_NEIGHBOURS = 7
+
+
+class Embedding:
+    """The job, checked; `run` does it.
+
+    Args:
+        config: what to embed, and with which encoder.
+        strategy: where the replicas run.
+        device_type: "TPU", "GPU" or "CPU".
+
+    Raises:
+        ValueError: something the user can mend; the message names the flag.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        strategy: tf.distribute.Strategy,
+        device_type: str,
+    ):
+        self._config = config
+        self._strategy = strategy
+        self._corrupt = CorruptLog()
+        self._source = splits.open_split(config, config.data.train_split)
+        dtype = precision.policy_name(config.model.mixed_precision, device_type)
+        self._encoder = encoder.open_encoder(
+            config, strategy=strategy, dtype=dtype
+        )
+        self._folder = loading.results_folder(config, "embeddings")
+        artifacts.require_writable(self._folder)
+
+    def describe(self) -> str:
+        """What will be embedded, by what, to where."""
+        source = self._source
+        return (
+            f"Embedding {source.num_examples} images of {source.name} "
+            f"{source.split} with {self._encoder.description}\n"
+            f"Results in {self._folder}"
+        )
+
+    def run(self) -> None:
+        """Writes features.npz and neighbours.png."""
+        found = features.extract(
+            self._encoder.encode,
+            self._dataset(self._source),
+            strategy=self._strategy,
+        )
+        self._write_features(found)
+        if self._source.random_access:
+            self._picture_neighbours(found)
+        else:
+            print(
+                "No picture of neighbours: the images are read as a stream. "
+                "Raise --in_memory_limit_mb to hold them."
+            )
+        if self._corrupt.count():
+            print(
+                f"{self._corrupt.count()} unreadable images were left out: "
+                f"{', '.join(self._corrupt.names()[:10])}"
+            )
+
+    def _write_features(self, found: Features) -> None:
+        path = os.path.join(self._folder, "features.npz")
+        arrays = {
+            "features": found.values,
+            "ids": found.ids,
+            "labels": found.labels,
+            "class_names": np.array(self._source.class_names, np.str_),
+            "encoder_sha256": np.array(self._encoder.sha256()),
+        }
+        if self._source.random_access:
+            arrays["names"] = self._names(found.ids)
+        files.write_npz(path, arrays)
+        print(
+            f"Features: {path}, float32 {list(found.values.shape)}; with ids, "
+            "labels (-1: none) and names."
+        )
+
+    def _names(self, ids: np.ndarray) -> np.ndarray:
+        records = self._source.records
+        places = self._places(ids)
+        names = records.name_of(tf.constant(places, tf.int64)).numpy()
+        return np.array([name.decode() for name in names], np.str_)
+
+    def _picture_neighbours(self, found: Features) -> None:
+        count = min(self._config.eval.embed_queries, len(found.ids))
+        k = min(_NEIGHBOURS + 1, len(found.ids))
+        rng = np.random.default_rng(self._config.job.seed)
+        queries = np.sort(rng.choice(len(found.ids), count, replace=False))
+        # The nearest of all is the query itself.
+        similarity, index = knn.nearest(
+            found.values[queries], found.values, k=k
+        )
+        rows = np.concatenate([queries[:, np.newaxis], index[:, 1:]], axis=1)
+        images = self._images(found.ids[rows.ravel()])
+        picture = neighbours.picture(
+            images.reshape(*rows.shape, *images.shape[1:]), similarity[:, 1:]
+        )
+        path = os.path.join(self._folder, "neighbours.png")
+        files.write_bytes(path, tf.io.encode_png(picture).numpy())
+        print(
+            f"Nearest neighbours: {path}; the image on the left, then the "
+            f"{k - 1} nearest by cosine similarity of their features."
+        )
+
+    def _images(self, ids: np.ndarray) -> np.ndarray:
+        """uint8[n, S, S, 3] as the encoder sees them."""
+        wanted = np.unique(ids)
+        part = subset.take(self._source, self._places(wanted), name="shown")
+        shown = features.extract(
+            features.raw_pixels, self._dataset(part), strategy=self._strategy
+        )
+        size = self._config.data.image_size
+        pixels = np.rint(shown.values * 255).astype(np.uint8)
+        order = np.argsort(shown.ids)
+        places = order[np.searchsorted(shown.ids, ids, sorter=order)]
+        return pixels[places].reshape(-1, size, size, 3)
+
+    def _places(self, ids: np.ndarray) -> np.ndarray:
+        """Where examples of these ids are in the source."""
+        own = subset.ids_of(self._source)
+        order = np.argsort(own)
+        return order[np.searchsorted(own, ids, sorter=order)]
+
+    def _dataset(self, source: Source):
+        return batches.evaluation_dataset(
+            self._config,
+            source,
+            strategy=self._strategy,
+            corrupt=self._corrupt,
+        )

@@ -1,0 +1,200 @@
+"""Transfer by fine-tuning (appendix B.8): a grid of runs, and the best again.
+
+Every point of the grid is a run in a folder of its own, trained on the
+training split and scored on the validation split. The best setting is trained
+once more on both and tested once. Whatever is finished stays: the same
+command goes on where it was stopped, and --sweep_points shares a grid among
+machines.
+"""
+
+import dataclasses
+import gc
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tf_keras as keras
+
+from simclr_tf import errors, files
+from simclr_tf.build import splits
+from simclr_tf.config import Config, resolve
+from simclr_tf.errors import UserError
+from simclr_tf.evaluation import records, transfer
+from simclr_tf.evaluation.records import Record
+from simclr_tf.jobs import evaluate, recording
+
+
+class Sweep:
+    """The grid of one data set.
+
+    Args:
+        config: of the job; what it says of steps and batch wins.
+        given: the options that the user set.
+        run_one: (config) -> None trains and evaluates a run, or continues it.
+
+    Raises:
+        UserError: something the user can mend; the message names the flag.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        given: Mapping[str, Any],
+        run_one: Callable[[Config], None],
+    ):
+        self._config = config
+        self._given = given
+        self._run_one = run_one
+        self._set = evaluate.transfer_set(config)
+        random = config.eval.encoder == "random"
+        self._grid = transfer.FROM_SCRATCH if random else transfer.PRETRAINED
+        self._folder = os.path.join(
+            evaluate.folder_of(config), recording.name_of(config)
+        )
+        points = self._grid.points()
+        chosen = config.eval.sweep_points or range(len(points))
+        wrong = [n for n in chosen if not 0 <= n < len(points)]
+        if wrong:
+            raise UserError(
+                f"--sweep_points must be numbers 0 to {len(points) - 1} of "
+                f"the grid. Received: {','.join(map(str, wrong))}."
+            )
+        self._points = [points[n] for n in chosen]
+        self._all = len(self._points) == len(points)
+
+    def describe(self) -> str:
+        """What will be done."""
+        return (
+            f"Sweep: {len(self._points)} settings on {self._set.title}, then "
+            f"the best by {self._set.metric} on train and validation; runs in "
+            f"{self._folder}"
+        )
+
+    def run(self) -> None:
+        """Trains what is not trained yet; records the best when all are."""
+        validated = {}
+        for place, point in enumerate(self._points):
+            print(
+                f"Setting {place + 1} of {len(self._points)}: learning rate "
+                f"{point.learning_rate:.3g}, weight decay "
+                f"{point.weight_decay:.3g}",
+                flush=True,
+            )
+            record = self._record_of(
+                point,
+                name=f"point_{point.number:02}",
+                train="train",
+                test="validation",
+            )
+            validated[point] = self._value(record)
+        # max keeps the first of equals: the smallest learning rate.
+        best = max(validated, key=validated.get)
+        print(
+            f"Best of {len(validated)} on validation: setting {best.number}, "
+            f"{self._set.metric} {validated[best]:.1%}",
+            flush=True,
+        )
+        final = self._record_of(
+            best,
+            name=_best_name(best),
+            train="train_and_validation",
+            test="test",
+        )
+        self._write(final, best, validated)
+
+    def _record_of(self, point, *, name, train, test) -> Record:
+        folder = os.path.join(self._folder, name)
+        path = os.path.join(folder, "record.json")
+        config = self._config_of(point, folder, train, test)
+        if files.gfile.exists(path):
+            record = records.read(path)
+            _require_same(record, config, path)
+            print(f"  finished before: {path}")
+            return record
+        self._run_one(config)
+        # A model for every setting would fill the memory.
+        keras.backend.clear_session()
+        gc.collect()
+        return records.read(path)
+
+    def _config_of(self, point, folder, train, test) -> Config:
+        given, grid = self._given, self._grid
+        batch = given.get("train_batch_size", grid.batch_size)
+        config = evaluate.on_parts(self._config, self._set, train, test)
+        examples = splits.open_split(config, config.data.train_split)
+        start = {
+            "train_mode": "finetune",
+            "checkpoint": self._config.job.checkpoint,
+        }
+        if self._config.eval.encoder == "random":
+            start = {"train_mode": "supervised", "checkpoint": None}
+        return resolve.overlay(
+            config,
+            {
+                **start,
+                "mode": "train_then_eval",
+                "model_dir": folder,
+                "optimizer": "momentum",
+                "learning_rate": point.learning_rate,
+                "learning_rate_scaling": "linear",
+                "weight_decay": point.weight_decay,
+                "momentum": grid.momentum,
+                "warmup_epochs": 0.0,
+                "train_batch_size": batch,
+                "train_steps": given.get("train_steps", grid.train_steps),
+                "batch_norm_decay": transfer.batch_norm_momentum(
+                    examples.num_examples, batch_size=batch
+                ),
+                "keep_checkpoint_max": 1,
+                "keep_hub_module_max": 0,
+                # B.8: crop and flip, for networks from scratch, too.
+                "color_jitter_strength": 0.0,
+                "use_blur": False,
+            },
+        )
+
+    def _value(self, record: Record) -> float:
+        return record.metrics[self._set.metric].value
+
+    def _write(self, final: Record, best, validated) -> None:
+        record = dataclasses.replace(
+            final,
+            protocol="transfer_finetune",
+            metric=self._set.metric,
+            choices={
+                **final.choices,
+                **self._set.to_record(),
+                "whole_grid": self._all,
+                "best": best._asdict(),
+                "validation": [
+                    {**point._asdict(), self._set.metric: value}
+                    for point, value in validated.items()
+                ],
+            },
+        )
+        recording.copy(
+            record,
+            os.path.join(self._folder, _best_name(best), "record"),
+            self._folder,
+        )
+
+
+def _best_name(point) -> str:
+    """Of its own for every setting: with more of them, the best may change."""
+    return f"best_{point.number:02}"
+
+
+def _require_same(record: Record, config: Config, path: str) -> None:
+    """A result of other settings must not stand for this sweep's.
+
+    Raises:
+        errors.Halted: it would.
+    """
+    changes = resolve.fixed_differences(
+        resolve.from_dict(record.config), config
+    )
+    if changes:
+        raise errors.Halted(
+            f"{path} is of another sweep: {'; '.join(changes)}. Choose another "
+            "--model_dir, or the flags that the sweep was started with."
+        )

@@ -1,0 +1,51 @@
+"""Steps from epochs, and what cannot be trained."""
+
+import pytest
+
+from simclr_tf.build.schedule import make_plan
+from simclr_tf.config import resolve
+
+
+def plan(num_examples=50_000, num_replicas=1, **given):
+    given = {"dataset": "cifar10", **given}
+    return make_plan(
+        resolve.resolve(given).config,
+        num_examples=num_examples,
+        num_replicas=num_replicas,
+    )
+
+
+def test_official_cifar_numbers():
+    made = plan(train_batch_size=512, train_epochs=100.0)
+    assert made.train_steps == 9_766
+    assert made.warmup_steps == 976
+    assert made.peak_learning_rate == 2.0
+
+
+def test_steps_override_epochs():
+    assert plan(train_steps=123, warmup_epochs=0.0).train_steps == 123
+
+
+def test_checkpoints_by_epochs_or_steps():
+    assert plan(checkpoint_epochs=1.0).checkpoint_steps == 49
+    assert plan(checkpoint_epochs=0.001).checkpoint_steps == 1
+    assert plan(checkpoint_steps=7).checkpoint_steps == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"num_replicas": 3}, "--train_batch_size.*3 replicas"),
+        (
+            {"num_replicas": 8, "eval_batch_size": 100},
+            "--eval_batch_size.*8 replicas",
+        ),
+        ({"num_examples": 1000}, "--train_batch_size.*1000 images"),
+        ({"train_epochs": 5.0}, "--warmup_epochs"),
+        ({"train_steps": 3}, "--warmup_epochs"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_trained_is_named(options, names):
+    with pytest.raises(ValueError, match=names):
+        plan(**options)
