@@ -1,7 +1,5 @@
 """SimCLR on whatever hardware is there: `python run.py --help`."""
 
-import dataclasses
-import functools
 import os
 import signal
 import sys
@@ -9,8 +7,6 @@ import time
 import traceback
 
 import simclr_tf  # noqa: F401  before TensorFlow: see its __init__
-from simclr_tf import errors
-from simclr_tf.errors import UserError
 
 _STARTED = time.monotonic()
 
@@ -19,46 +15,32 @@ _STARTED = time.monotonic()
 _HAS_GPU = os.path.exists("/dev/nvidiactl")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if _HAS_GPU else "3")
 
-_USAGE_ERROR, _HALTED, _NO_FIT = 2, 3, 4
+# Exit statuses; see simclr_tf/jobs/table.py.
+_FAULT, _USER_ERROR, _HALTED = 1, 2, 3
 
 _LOST_WORKER = (
     "another worker has gone, so this one stops ({}). What was saved stays; "
     "the same command on every host continues from there."
 )
+_REPORT = (
+    "This is a fault of simclr_tf, not of your command. Please report it with "
+    "the lines above and the command: "
+    "https://github.com/simclr-tf/simclr_tf/issues"
+)
 
 
 def main(argv: list[str]) -> int:
     """Runs a job; returns the exit status."""
-    from flags import definitions
-    from simclr_tf.config import resolve
+    from simclr_tf import errors
 
     try:
-        parsed = definitions.parse(argv)
-        if parsed.wants_help:
-            print(definitions.help_text())
-            return 0
-        resolved = resolve.resolve(
-            parsed.given,
-            defaults=parsed.defaults,
-            inherited=_inherited(parsed.given),
-        )
-        if resolved.config.job.mode == "preflight":
-            return _preflight(resolved)
-        work = _prepare(resolved, parsed)
-    except Exception as error:
-        if _worker_is_lost(error):
-            return _halted(_LOST_WORKER.format(_first_line(error)))
-        if not isinstance(error, ValueError):
-            raise
+        return _run(argv)
+    except errors.UserError as error:
         if os.environ.get("SIMCLR_TF_TRACEBACK"):
-            raise
-        print("error:", " ".join(str(error).split()), file=sys.stderr)
-        return _USAGE_ERROR
-    except KeyboardInterrupt:
-        return _interrupted()
-
-    try:
-        work()
+            traceback.print_exc()
+        return _say(" ".join(str(error).split()), _USER_ERROR)
+    except errors.Halted as halted:
+        return _say(str(halted), _HALTED)
     except errors.Stopped as stopped:
         print(
             f"Stopped by {signal.Signals(stopped.signal_number).name} after "
@@ -66,46 +48,53 @@ def main(argv: list[str]) -> int:
             "from there."
         )
         return 128 + stopped.signal_number
-    except errors.Halted as halted:
-        return _halted(str(halted))
     except KeyboardInterrupt:
-        return _interrupted()
+        print("\nInterrupted; what was saved stays.", file=sys.stderr)
+        return 128 + signal.SIGINT
     except Exception as error:
-        if not _worker_is_lost(error):
-            raise
-        return _halted(_LOST_WORKER.format(_first_line(error)))
-    return 0
+        if _worker_is_lost(error):
+            first_line = str(error).strip().splitlines()[0]
+            return _say(_LOST_WORKER.format(first_line), _HALTED)
+        traceback.print_exc()
+        print(_REPORT, file=sys.stderr)
+        return _FAULT
 
 
-def _halted(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return _HALTED
+def _run(argv: list[str]) -> int:
+    from flags import definitions
+    from simclr_tf.config import resolve
 
-
-def _worker_is_lost(error: Exception) -> bool:
-    """Whether a collective failed, in a run of several processes."""
-    if not os.environ.get("TF_CONFIG"):
-        return False
-    import tensorflow as tf
-
-    return isinstance(
-        error,
-        tf.errors.UnavailableError
-        | tf.errors.AbortedError
-        | tf.errors.CancelledError
-        | tf.errors.DeadlineExceededError
-        | tf.errors.FailedPreconditionError
-        | tf.errors.InternalError,
+    parsed = definitions.parse(argv)
+    if parsed.wants_help:
+        print(definitions.help_text())
+        return 0
+    resolved = resolve.resolve(
+        parsed.given,
+        defaults=parsed.defaults,
+        inherited=_inherited(parsed.given),
+        from_files=parsed.from_files,
     )
+    for name in parsed.ignored:
+        print(f"--{name} belongs to the TF1 code: known, and without effect.")
+    _say_options(resolved)
+    if resolved.config.optim.micro_batch_size:
+        # On a CPU, TensorFlow's allocator keeps what it was ever given, and
+        # large batches leave it in pieces: twice the memory that is in use.
+        os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
+    # TensorFlow takes seconds to import; what is wrong with the flags has been
+    # said by now.
+    from simclr_tf.jobs import requests, table
 
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
-
-
-def _interrupted() -> int:
-    print("\nInterrupted; what was saved stays.", file=sys.stderr)
-    return 128 + signal.SIGINT
+    job = table.make(
+        requests.Request(
+            resolved,
+            place=_place,
+            compile_step=_compile_step,
+            started=_STARTED,
+        )
+    )
+    print(job.describe(), flush=True)
+    return job.run()
 
 
 def _inherited(given):
@@ -118,96 +107,27 @@ def _inherited(given):
     return loading.inheritance(given)
 
 
-def _preflight(resolved) -> int:
-    """A TPU job without a TPU; 0 if it would run, else _NO_FIT."""
-    print(resolved.table(), flush=True)
-    from tpu import chips, compiler
-
-    config, options = resolved.config, resolved.config.preflight
-    topology = chips.parse_topology(options.topology)
-    checks = compiler.version_findings()
-
-    from simclr_tf.build import core_step
-    from tpu import preflight, preflight_report
-
-    facts = core_step.data_facts(config)
-    checks += core_step.findings(config, facts, num_hosts=topology.num_hosts)
-    job = core_step.PlannedJob(
-        config, facts=facts, num_replicas=topology.num_cores
-    )
-    print(job.plan.describe(), flush=True)
-    verdict = preflight.run(
-        job.step,
-        topology,
-        per_core_batch_size=job.plan.global_batch_size // topology.num_cores,
-        find_batch=options.find_batch,
-        at_most=facts.num_examples // topology.num_cores,
-        say=functools.partial(print, flush=True),
-    )
-    report = preflight_report.as_json(
-        verdict,
-        preflight_report.Job(job.views_per_example, job.plan.train_steps),
-        [preflight_report.Finding(*check) for check in checks],
-    )
-    print(preflight_report.as_table(report))
-    if options.json:
-        from simclr_tf import files
-
-        files.write_json(options.json, report)
-    return 0 if report["fits"] else _NO_FIT
+def _say_options(resolved) -> None:
+    """What the run is; of a follower, its folder says it."""
+    if resolved.config.output.verbose:
+        print(resolved.table(), flush=True)
+    elif resolved.config.job.mode != "eval":
+        print(resolved.summary(), flush=True)
+    if resolved.config.job.mode != "eval" and (
+        departures := resolved.departures()
+    ):
+        print(
+            "The paper's value, where the official code has another "
+            "(--defaults=official): " + ", ".join(departures),
+            flush=True,
+        )
 
 
-def _prepare(resolved, parsed):
-    """Everything that can be wrong is found here, before any work.
-
-    Returns:
-        The work, to be called.
-    """
-    for name in parsed.ignored:
-        print(f"--{name} belongs to the TF1 code: known, and without effect.")
-    job = resolved.config.job
-    if job.train_mode == "pretrain":
-        for name in ("zero_init_logits_layer", "fine_tune_after_block"):
-            if name in parsed.given:
-                print(
-                    f"--{name} is for finetune: without effect in pretraining."
-                )
-    if job.mode != "eval":
-        print(resolved.table())
-        if departures := resolved.departures():
-            print(
-                "The paper's value, where the official code has another "
-                "(--defaults=official): " + ", ".join(departures)
-            )
-    sys.stdout.flush()
-
-    if resolved.config.optim.micro_batch_size:
-        # On a CPU, TensorFlow's allocator keeps what it was ever given, and
-        # large batches leave it in pieces: twice the memory that is in use.
-        os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
-    # TensorFlow takes seconds to import; what is wrong with the flags has been
-    # said by now.
-    from simclr_tf.run_files import folder
-
-    if job.mode == "eval":
-        config = folder.inherit(resolved.config, parsed.given)
-        return _prepare_follow(config, resolved)
-    if job.mode == "embed":
-        from simclr_tf.jobs.embed import Embedding
-
-        return _prepare_job(Embedding, resolved.config)
-    if job.mode == "benchmark_input":
-        from simclr_tf.jobs.benchmark_input import InputBenchmark
-
-        return _prepare_job(InputBenchmark, resolved.config)
-    if job.mode == "evaluate":
-        return _prepare_evaluation(resolved, parsed)
-    return _prepare_training(resolved, parsed)
-
-
-def _placement(config):
+def _place(config):
+    """The devices that a configuration asks for."""
     import tensorflow as tf
 
+    from simclr_tf.errors import UserError
     from tpu.strategy import make_placement
 
     device, mode = config.device, config.job.mode
@@ -228,108 +148,39 @@ def _placement(config):
     )
     if device.deterministic:
         tf.config.experimental.enable_op_determinism()
-    print(placement.describe(global_batch_size=config.optim.train_batch_size))
+    print(
+        placement.describe(global_batch_size=config.optim.train_batch_size),
+        flush=True,
+    )
     return placement
 
 
-def _place(config):
-    placement = _placement(config)
-    return {
-        "strategy": placement.strategy,
-        "device_type": placement.device_type,
-    }
+def _compile_step(**options):
+    from tpu.slice_compiler import SliceCompiler
+
+    return SliceCompiler(**options)
 
 
-def _experiment(config, resolved):
-    from simclr_tf.jobs.training import Experiment
-    from simclr_tf.train.hosts import Hosts
+def _say(message: str, status: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return status
 
-    placement = _placement(config)
-    experiment = Experiment(
-        config,
-        origins=resolved.origins,
-        strategy=placement.strategy,
-        device_type=placement.device_type,
-        hosts=Hosts(
-            placement.strategy, count=placement.num_hosts, index=placement.host
-        ),
-        started=_STARTED,
+
+def _worker_is_lost(error: Exception) -> bool:
+    """Whether a collective failed, in a run of several processes."""
+    if not os.environ.get("TF_CONFIG"):
+        return False
+    import tensorflow as tf
+
+    return isinstance(
+        error,
+        tf.errors.UnavailableError
+        | tf.errors.AbortedError
+        | tf.errors.CancelledError
+        | tf.errors.DeadlineExceededError
+        | tf.errors.FailedPreconditionError
+        | tf.errors.InternalError,
     )
-    print(experiment.describe(), flush=True)
-    return experiment
-
-
-def _prepare_training(resolved, parsed):
-    experiment = _experiment(resolved.config, resolved)
-    experiment.claim_folder(parsed.given)
-    experiment.build()
-    experiment.restore()
-    return functools.partial(_train, experiment)
-
-
-def _prepare_follow(config, resolved):
-    experiment = _experiment(config, resolved)
-    experiment.build()
-    return experiment.follow
-
-
-def _prepare_job(kind, config):
-    job = kind(config, **_place(config))
-    print(job.describe(), flush=True)
-    return job.run
-
-
-def _prepare_evaluation(resolved, parsed):
-    from simclr_tf.jobs import evaluate
-
-    config = resolved.config
-    if config.eval.protocol == "probe":
-        config = evaluate.as_training(config)
-        return _prepare_training(
-            dataclasses.replace(resolved, config=config), parsed
-        )
-    if config.eval.protocol == "transfer_finetune":
-        return _prepare_sweep(config, resolved, parsed)
-    return _prepare_job(evaluate.Evaluation, config)
-
-
-def _prepare_sweep(config, resolved, parsed):
-    from simclr_tf.jobs.training import Experiment
-    from simclr_tf.jobs.transfer_finetune import Sweep
-
-    placement = _place(config)
-
-    def run_one(point):
-        # The sweep names its splits, so they must be there.
-        origins = {**resolved.origins, "eval_split": "flag"}
-        experiment = Experiment(point, origins=origins, **placement)
-        print(experiment.describe(), flush=True)
-        experiment.claim_folder(parsed.given)
-        experiment.build()
-        experiment.restore()
-        _train(experiment)
-
-    job = Sweep(config, parsed.given, run_one)
-    print(job.describe(), flush=True)
-    return job.run
-
-
-def _train(experiment) -> None:
-    from simclr_tf.evaluation import scoring
-    from simclr_tf.jobs import results
-    from simclr_tf.train import stopping
-
-    with stopping.StopRequest() as stop:
-        experiment.train(stop)
-    experiment.export()
-    if experiment.config.job.mode != "train":
-        result = results.known(experiment)
-        if result is None:
-            result = experiment.evaluate()
-        else:
-            print("It was evaluated, too; this is what was written then.")
-        print(scoring.report(result))
-    experiment.hosts.barrier()  # what the chief writes is written
 
 
 def _exit(status: int) -> None:
@@ -343,9 +194,4 @@ def _exit(status: int) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        status = main(sys.argv)
-    except Exception:
-        traceback.print_exc()
-        status = 1
-    _exit(status)
+    _exit(main(sys.argv))

@@ -23,6 +23,9 @@ _TF1_ONLY = {
     "train_summary_steps": "TF1 interval of summaries",
 }
 
+# absl's programs know all three.
+_HELP = {"help": "h", "helpfull": None, "helpshort": None}
+
 _USAGE = """\
 SimCLR in TensorFlow: pretrain an image encoder without labels, and use it.
 
@@ -45,12 +48,14 @@ class Parsed:
 
     Attributes:
         given: option name -> value, for the flags that were set.
+        from_files: names of those that stand in flagfiles only.
         defaults: "paper" or "official".
         ignored: flags accepted for the sake of old commands, without effect.
         wants_help: the user asked what there is.
     """
 
     given: dict[str, Any]
+    from_files: frozenset[str]
     defaults: str
     ignored: list[str]
     wants_help: bool
@@ -79,9 +84,14 @@ def define(flag_values: absl_flags.FlagValues) -> None:
         "recipe), or the official code's.",
         flag_values=flag_values,
     )
-    absl_flags.DEFINE_boolean(
-        "help", False, "Print this.", short_name="h", flag_values=flag_values
-    )
+    for name, letter in _HELP.items():
+        absl_flags.DEFINE_boolean(
+            name,
+            False,
+            "Print this.",
+            short_name=letter,
+            flag_values=flag_values,
+        )
     for name, text in _TF1_ONLY.items():
         absl_flags.DEFINE_string(name, None, text, flag_values=flag_values)
 
@@ -93,35 +103,49 @@ def parse(argv: Sequence[str]) -> Parsed:
         UserError: an unknown flag, an argument that is no flag, or a value
             that cannot be read; the message names it.
     """
+    files, typed = _flagfiles_and_others(argv)
+    # What is typed wins over what is in a file, wherever it stands. Differs:
+    # absl lets the last one win, so that --mode=preflight before a --flagfile
+    # that says --mode=train would train.
+    flag_values = _read([argv[0], *files, *typed])
+    given = _given(flag_values)
+    return Parsed(
+        given=given,
+        from_files=frozenset(given)
+        - frozenset(_given(_read([argv[0], *typed]))),
+        defaults=flag_values["defaults"].value,
+        ignored=[n for n in _TF1_ONLY if flag_values[n].value is not None],
+        wants_help=any(flag_values[name].value for name in _HELP),
+    )
+
+
+def _read(argv: Sequence[str]) -> absl_flags.FlagValues:
     flag_values = absl_flags.FlagValues()
     define(flag_values)
     try:
-        rest = flag_values(_flagfiles_first(argv))[1:]
+        rest = flag_values(argv)[1:]
     except absl_flags.Error as error:
         raise UserError(f"{error} (--help lists the flags.)") from error
     if rest:
         raise UserError(
             f"Every argument is a --flag=value. Received: {rest[0]!r}."
         )
-    given = {}
-    for name, (_, field) in config.options().items():
-        value = flag_values[name].value
-        if value is not None:
-            given[name] = _convert(name, value, field)
-    return Parsed(
-        given=given,
-        defaults=flag_values["defaults"].value,
-        ignored=[n for n in _TF1_ONLY if flag_values[n].value is not None],
-        wants_help=flag_values["help"].value,
-    )
+    return flag_values
 
 
-def _flagfiles_first(argv: Sequence[str]) -> list[str]:
-    """So that what is typed wins over what is in a file, wherever it stands.
+def _given(flag_values: absl_flags.FlagValues) -> dict[str, Any]:
+    values = {
+        name: (flag_values[name].value, field)
+        for name, (_, field) in config.options().items()
+    }
+    return {
+        name: _convert(name, value, field)
+        for name, (value, field) in values.items()
+        if value is not None
+    }
 
-    Differs: absl lets the last one win, so that --mode=preflight before a
-    --flagfile that says --mode=train would train.
-    """
+
+def _flagfiles_and_others(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     files, others, words = [], [], iter(argv[1:])
     for word in words:
         name, equals, _ = word.partition("=")
@@ -131,7 +155,7 @@ def _flagfiles_first(argv: Sequence[str]) -> list[str]:
         files.append(word)
         if not equals:
             files += [value for value in [next(words, None)] if value]
-    return [argv[0], *files, *others]
+    return files, others
 
 
 def help_text() -> str:

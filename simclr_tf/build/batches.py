@@ -70,9 +70,19 @@ def evaluation_dataset(
     *,
     strategy: tf.distribute.Strategy,
     max_examples: int | None = None,
+    crop_proportion: float | None = None,
     corrupt: CorruptLog | None = None,
 ):
-    """Distributed, finite dataset of every example once, in source order."""
+    """Distributed, finite dataset of every example once, in source order.
+
+    Args:
+        config: of the job.
+        source: the split.
+        strategy: where the replicas run.
+        max_examples: so many at most, spread over the split.
+        crop_proportion: what a protocol has for --eval_crop.
+        corrupt: told of every image that could not be read.
+    """
     batch_size = config.eval.eval_batch_size
 
     def batches(context: tf.distribute.InputContext):
@@ -84,7 +94,7 @@ def evaluation_dataset(
             ),
             num_hosts=context.num_input_pipelines,
             host=context.input_pipeline_id,
-            view=views.central_view(config),
+            view=views.central_view(config, crop_proportion),
             max_examples=max_examples,
             corrupt=corrupt,
             threadpool_size=threadpool_size(config),

@@ -1,122 +1,28 @@
 """A job's training step from its configuration: no devices, no data."""
 
-import dataclasses
+from collections.abc import Mapping
 
 import tensorflow as tf
 
 from simclr_tf import distributed
 from simclr_tf.augment import draw
-from simclr_tf.build import network, splits, training, views
+from simclr_tf.build import network, training, views
 from simclr_tf.build.schedule import make_plan
 from simclr_tf.config import Config
-from simclr_tf.errors import UserError
 from simclr_tf.train import micro_batches, precision
 
-# Of split "train": num_examples and num_classes, for a machine without them.
-_KNOWN = {
-    "imagenet2012": (1_281_167, 1000),
-    "cifar10": (50_000, 10),
-    "cifar100": (50_000, 100),
-    "fashion_mnist": (60_000, 10),
-    "mnist": (60_000, 10),
-}
 
-
-@dataclasses.dataclass(frozen=True)
-class DataFacts:
-    """What a training step and its schedule depend on.
-
-    Attributes:
-        num_examples: of the training split.
-        num_classes: K, or None without labels.
-        missing: why the data itself could not be opened; None where it was.
-    """
-
-    num_examples: int
-    num_classes: int | None
-    missing: str | None = None
-
-
-def data_facts(config: Config) -> DataFacts:
-    """From the data set where it is here; else from flags, or what is known.
-
-    Raises:
-        UserError: the data isn't here, and nothing says how large it is.
-    """
-    told = config.preflight
-    try:
-        source, _ = splits.open_training(config)
-    except ValueError as error:
-        known = (None, None)
-        if config.data.train_split == "train":
-            known = _KNOWN.get(config.data.dataset.split(":")[0], known)
-        num_examples = told.num_examples or known[0]
-        if not num_examples:
-            raise UserError(
-                f"{error} For a preflight without the data, say how many "
-                "examples it has: --num_examples, and --num_classes where it "
-                "has labels."
-            ) from error
-        return DataFacts(
-            num_examples,
-            told.num_classes or known[1],
-            " ".join(f"{error}".split()),
-        )
-    return DataFacts(source.num_examples, source.num_classes)
-
-
-def findings(
-    config: Config, facts: DataFacts, *, num_hosts: int
-) -> list[tuple[str, str]]:
-    """What can be said of data and paths: ("ok" or "warning", text).
-
-    Args:
-        config: of the job.
-        facts: of its data.
-        num_hosts: machines that will run it.
-    """
-    size = f"{facts.num_examples} images, {facts.num_classes or 'no'} classes"
-    if facts.missing:
-        found = [
-            (
-                "warning",
-                f"data: not on this machine ({facts.missing}) Assumed: {size}",
-            )
-        ]
-    else:
-        found = [("ok", f"data: {config.data.dataset}, {size}")]
-    paths = {"data_dir": config.data.data_dir, "model_dir": config.model_dir}
-    if config.data.dataset == "digits":
-        del paths["data_dir"]
-    for flag, path in paths.items():
-        level, note = _path_finding(flag, path, num_hosts)
-        found.append((level, f"--{flag}={path or ''}: {note}"))
-    return found
-
-
-def _path_finding(flag: str, path: str | None, num_hosts: int):
-    if path and path.startswith("gs://"):
-        return "ok", "every host reaches it; not looked at from here"
-    if num_hosts > 1:
-        return (
-            "warning",
-            f"the {num_hosts} hosts of this slice each have a disk of their "
-            "own; use a gs:// path",
-        )
-    if flag == "model_dir":
-        return "ok", "on the host's disk, which goes with the TPU VM"
-    return "ok", "must be on the host's disk"
-
-
-class PlannedJob:
+class CoreStep:
     """The step that one of R TPU cores would run, for a compiler.
 
     Model, optimizer and step are made as a run makes them.
 
     Args:
         config: of the job.
-        facts: of its data.
+        num_examples: of the training split.
+        num_classes: K, or None without labels.
         num_replicas: R.
+        origins: where the options came from.
 
     Attributes:
         plan: steps and rates of the job.
@@ -128,20 +34,31 @@ class PlannedJob:
 
     views_per_example = views.NUM_VIEWS
 
-    def __init__(self, config: Config, *, facts: DataFacts, num_replicas: int):
+    def __init__(
+        self,
+        config: Config,
+        *,
+        num_examples: int,
+        num_classes: int | None,
+        num_replicas: int,
+        origins: Mapping[str, str] | None = None,
+    ):
         if config.optim.micro_batch_size:
             micro_batches.check_place(tf.distribute.get_strategy(), "TPU")
         self._config = config
         self._num_replicas = num_replicas
         self.plan = make_plan(
-            config, num_examples=facts.num_examples, num_replicas=num_replicas
+            config,
+            num_examples=num_examples,
+            num_replicas=num_replicas,
+            origins=origins,
         )
         self._color_on_host = config.augment.augment_on == "host"
         dtype = precision.policy_name(config.model.mixed_precision, "TPU")
         if config.job.train_mode != "pretrain":
             self.views_per_example = 1
         self.model = network.build_model(
-            config, num_classes=facts.num_classes, dtype=dtype
+            config, num_classes=num_classes, dtype=dtype
         )
         self._trainer = training.build_trainer(
             config,

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from simclr_tf import hashing
 from simclr_tf.build import network
-from simclr_tf.config import Config, resolve
+from simclr_tf.config import Config
 from simclr_tf.evaluation import features
 from simclr_tf.run_files import loading
 
@@ -20,11 +20,13 @@ class Encoder:
         encode: float32[N, S, S, 3] in [0, 1] -> float[N, D].
         variables: all that it reads; none of raw pixels.
         description: for the log and the record.
+        said: what is to be said of its weights.
     """
 
     encode: Callable[[tf.Tensor], tf.Tensor]
     variables: tuple[tf.Variable, ...]
     description: str
+    said: tuple[str, ...] = ()
 
     def sha256(self) -> str:
         """Of the variables as they are now."""
@@ -46,15 +48,17 @@ def open_encoder(
     """
     if config.eval.encoder == "pixels":
         return Encoder(features.raw_pixels, (), "raw pixels")
-    # As a classifier is built: without what the features do not need.
-    as_finetuned = resolve.overlay(config, {"train_mode": "finetune"})
     with strategy.scope():
-        model = network.build_model(as_finetuned, num_classes=None, dtype=dtype)
+        # As a classifier is built: without what the features do not need.
+        model = network.build_model(
+            config, num_classes=None, dtype=dtype, train_mode="finetune"
+        )
+    said = ()
     description = f"random encoder of --seed={config.job.seed}"
     if config.eval.encoder == "checkpoint":
         weights = loading.open_weights(config.job.checkpoint)
         loaded = loading.load(weights, model)
-        print(loaded.describe(), flush=True)
+        said = (loaded.describe(),)
         description = f"{weights.path}, step {weights.step}"
     selector = config.model.ft_proj_selector
 
@@ -62,4 +66,4 @@ def open_encoder(
         hidden = model.encoder(images, training=False)
         return model.projection_head(hidden, training=False)[selector]
 
-    return Encoder(encode, tuple(model.variables), description)
+    return Encoder(encode, tuple(model.variables), description, said)

@@ -8,7 +8,11 @@ from simclr_tf.models.simclr import SimClr, build_simclr
 
 
 def build_model(
-    config: Config, *, num_classes: int | None, dtype: str
+    config: Config,
+    *,
+    num_classes: int | None,
+    dtype: str,
+    train_mode: str | None = None,
 ) -> SimClr:
     """A new model with the weights that the seed gives it.
 
@@ -20,8 +24,10 @@ def build_model(
         config: of the run.
         num_classes: K of the data, None where it has no labels.
         dtype: Keras policy of the encoder.
+        train_mode: for which; None: --train_mode.
     """
-    model, pretrains = config.model, config.job.train_mode == "pretrain"
+    train_mode = train_mode or config.job.train_mode
+    model, pretrains = config.model, train_mode == "pretrain"
     has_head = model.lineareval_while_pretraining or not pretrains
     reads_projection = pretrains or model.ft_proj_selector > 0
     built = build_simclr(
@@ -44,7 +50,7 @@ def build_model(
     )
     if not pretrains:
         built.freeze_unused_projection()
-    if config.job.train_mode == "finetune":
+    if train_mode == "finetune":
         freeze_after_block(built.encoder, model.fine_tune_after_block)
     return built
 

@@ -1,13 +1,31 @@
 """From epochs and batches to steps: the arithmetic of a run, done once."""
 
+from collections.abc import Mapping
+
 from simclr_tf import schedules
 from simclr_tf.config import Config
 from simclr_tf.errors import UserError
 from simclr_tf.train.plan import Plan
 
+# A recipe's warm-up that is longer than the training becomes this part of it.
+_WARMUP_OF_SHORT_TRAINING = 10
 
-def make_plan(config: Config, *, num_examples: int, num_replicas: int) -> Plan:
+
+def make_plan(
+    config: Config,
+    *,
+    num_examples: int,
+    num_replicas: int,
+    origins: Mapping[str, str] | None = None,
+) -> Plan:
     """Derives the steps, and checks what needs the data's size.
+
+    Args:
+        config: of the run.
+        num_examples: of the training split.
+        num_replicas: R.
+        origins: where the options came from. A warm-up that nobody typed
+            gives way to the length that was asked for.
 
     Raises:
         UserError: a batch that the replicas cannot share, more than the data
@@ -50,6 +68,9 @@ def make_plan(config: Config, *, num_examples: int, num_replicas: int) -> Plan:
     warmup_steps = schedules.steps_of_warmup(
         epochs=optim.warmup_epochs, **sizes
     )
+    typed = (origins or {}).get("warmup_epochs", "flag") == "flag"
+    if warmup_steps >= train_steps and not typed:
+        warmup_steps = train_steps // _WARMUP_OF_SHORT_TRAINING
     peak = schedules.scaled_learning_rate(
         optim.learning_rate,
         global_batch_size=optim.train_batch_size,

@@ -90,11 +90,14 @@ def view_of(policy: Policy) -> Callable:
     return view
 
 
-def central_view(config: Config) -> Callable:
+def central_view(
+    config: Config, crop_proportion: float | None = None
+) -> Callable:
+    """The `view` of `pipeline.eval_batches`; None: --eval_crop's."""
     return functools.partial(
         geometry.eval_view,
         size=config.data.image_size,
-        crop_proportion=config.augment.eval_crop,
+        crop_proportion=crop_proportion or config.augment.eval_crop,
     )
 
 

@@ -1,9 +1,13 @@
 """What a run is: every option, its role, and what becomes of it.
 
-option    how an option is declared: role, jobs, range
-sections  every option of a run
-recipes   what a data set's options are, where the user says nothing
-resolve   from what a user sets to a whole configuration
+option            how an option is declared: role, jobs, range
+job_kinds         the names of the jobs that options refer to
+*_options         the declarations, by section
+sections          all of them together: `Config`
+checks            rules that involve more than one option
+roles             what follows from roles: resume, caches, followers
+recipes           what a data set's options are, where nobody says
+resolve           from what a user sets to a whole configuration
 """
 
 from simclr_tf.config.sections import Config, options, sections

@@ -153,6 +153,8 @@ def recipe_for(
     if task == "pretrain":
         return name, recipe
     images = {k: v for k, v in recipe.items() if k in _OF_THE_IMAGES}
+    if task == "evaluate":
+        return name, images
     if task == "finetune" and "train_batch_size" in images:
         images["train_batch_size"] = _SMALL_FINETUNE_BATCH
     combined = {**images, **TASKS[task]}
@@ -162,9 +164,9 @@ def recipe_for(
 
 
 def task_of(given: Mapping[str, Any]) -> str:
-    """ "pretrain", "linear", "finetune" or "supervised"."""
+    """ "pretrain", "linear", "finetune", "supervised" or "evaluate"."""
     if given.get("mode") == "evaluate":
-        return "linear" if given.get("protocol") == "probe" else "pretrain"
+        return "linear" if given.get("protocol") == "probe" else "evaluate"
     task = given.get("train_mode", "pretrain")
     if task == "finetune" and given.get("fine_tune_after_block") == 4:
         return "linear"

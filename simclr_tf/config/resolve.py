@@ -5,11 +5,15 @@ and that over the default.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from simclr_tf.config import Config, options, recipes, sections
+from simclr_tf.config import recipes, roles
+from simclr_tf.config.roles import flat, show
+from simclr_tf.config.sections import Config, options, sections
 from simclr_tf.errors import UserError
+
+_NAME_WIDTH, _VALUE_WIDTH = 30, 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,36 +24,75 @@ class Resolved:
         config: the configuration.
         origins: option name -> "flag", "checkpoint", "recipe <name>", "default"
             (the paper's), "official", or "protocol", which decides it.
+        passed_over: options of a flagfile that are for other jobs.
+        tolerated: options that official commands give the job without effect.
     """
 
     config: Config
     origins: Mapping[str, str]
+    passed_over: tuple[str, ...] = ()
+    tolerated: tuple[str, ...] = ()
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What the user set, by name."""
+        values = flat(self.config)
+        return {n: values[n] for n, o in self.origins.items() if o == "flag"}
 
     def table(self) -> str:
         """Every option with its value and origin, one line each."""
-        values = _flat(self.config)
         lines = ["Configuration (value, where it came from):"]
         for section in sections():
             names = [n for n, (s, _) in options().items() if s == section]
-            lines += [f"  {section}"]
-            lines += [
-                f"    {name:<30}{_show(values[name]):<24}{self.origins[name]}"
-                for name in names
-            ]
+            lines += [f"  {section}", *map(self._line, names)]
+        return "\n".join(lines)
+
+    def summary(self) -> str:
+        """What differs from the defaults, and what was left aside."""
+        defaults = {n: f.default for n, (_, f) in options().items()}
+        values = flat(self.config)
+        changed = [
+            name
+            for name in options()
+            if values[name] != defaults[name] or self.origins[name] == "flag"
+        ]
+        changed.sort(key=lambda name: self.origins[name] != "flag")
+        lines = [
+            "Options that differ from the defaults (value, where it came from; "
+            "--verbose shows all):",
+            *map(self._line, changed),
+        ]
+        if not changed:
+            lines = ["Every option has its default (--verbose shows all)."]
+        if self.passed_over:
+            lines.append(
+                "Of the flagfile, for other jobs and passed over: "
+                + ", ".join(f"--{name}" for name in self.passed_over)
+            )
+        for name in self.tolerated:
+            lines.append(f"--{name} is known, and without effect in this job.")
         return "\n".join(lines)
 
     def departures(self) -> list[str]:
         """Defaults in use in which the paper and the official code differ."""
-        values = _flat(self.config)
+        values, taken = flat(self.config), roles.takes(self.config)
         return [
-            f"--{name}={_show(values[name])} "
-            f"(official: {_show(field.metadata['official'])})"
+            f"--{name}={show(values[name])} "
+            f"(official: {show(field.metadata['official'])})"
             for name, (_, field) in options().items()
             if self.origins[name] == "default"
-            and not field.metadata["may_change"]
+            and roles.is_fixed(name)
+            and field.metadata["jobs"] & taken
             and name != "dataset"
             and field.metadata["official"] != values[name]
         ]
+
+    def _line(self, name: str) -> str:
+        value = show(flat(self.config)[name])
+        return (
+            f"    {name:<{_NAME_WIDTH}}{value:<{_VALUE_WIDTH}}"
+            f"{self.origins[name]}"
+        )
 
 
 def resolve(
@@ -57,6 +100,7 @@ def resolve(
     *,
     defaults: str = "paper",
     inherited: Mapping[str, Any] | None = None,
+    from_files: Collection[str] = (),
 ) -> Resolved:
     """Fills in what was not given.
 
@@ -68,26 +112,30 @@ def resolve(
         given: option name -> value, for those that the user set.
         defaults: "paper" or "official".
         inherited: what the checkpoint that is built upon decides.
+        from_files: those of `given` that stand in flagfiles only, of which
+            a job takes its part.
 
     Raises:
-        UserError: an unknown option, or a value out of its range.
+        UserError: an unknown option, one for another job, or a value out of
+            its range.
     """
     known, inherited = options(), inherited or {}
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise UserError(f"Unknown options: {', '.join(unknown)}.")
+    taken = roles.take(given, from_files=from_files)
+    given = taken.given
     values, origins = {}, {}
     for name, (_, field) in known.items():
         official = defaults == "official"
         values[name] = field.metadata["official"] if official else field.default
         origins[name] = "official" if official else "default"
     if defaults == "paper":
-        dataset = {"dataset": values["dataset"], **inherited, **given}[
-            "dataset"
-        ]
-        recipe_name, recipe = recipes.recipe_for(dataset, given)
+        asked = {"dataset": values["dataset"], **inherited, **given}
+        recipe_name, recipe = recipes.recipe_for(asked["dataset"], given)
         for name, value in recipe.items():
-            values[name], origins[name] = value, f"recipe {recipe_name}"
+            if known[name][1].metadata["jobs"] & taken.jobs:
+                values[name], origins[name] = value, f"recipe {recipe_name}"
     if "train_epochs" in given and "train_steps" not in given:
         # A recipe's length gives way to the user's, in either unit.
         values["train_steps"], origins["train_steps"] = 0, "flag train_epochs"
@@ -95,52 +143,30 @@ def resolve(
         values[name], origins[name] = value, "checkpoint"
     for name, value in given.items():
         values[name], origins[name] = value, "flag"
+    for name, value in _of_protocol(given).items():
+        values[name], origins[name] = value, "protocol"
+    return Resolved(_build(values), origins, taken.passed_over, taken.tolerated)
+
+
+def _of_protocol(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a protocol is, whatever else is said."""
     if given.get("mode") == "evaluate" and given.get("protocol") == "probe":
-        values["train_mode"], origins["train_mode"] = "finetune", "protocol"
-    return Resolved(_build(values), origins)
+        return {"train_mode": "finetune", "fine_tune_after_block": 4}
+    return {}
 
 
 def from_dict(saved: Mapping[str, Mapping[str, Any]]) -> Config:
-    """The inverse of `Config.to_dict`."""
+    """The inverse of `Config.to_dict`.
+
+    Options that are younger than what was saved take their defaults.
+    """
     values = {k: v for section in saved.values() for k, v in section.items()}
     return _build(values)
 
 
-def overlay(config: Config, given: Mapping[str, Any]) -> Config:
-    """`config` with the values of `given`, checked anew."""
-    return _build({**_flat(config), **given})
-
-
-def fixed(config: Config) -> dict[str, Any]:
-    """The options that say what a run computes, not where or how."""
-    values = _flat(config)
-    return {
-        name: values[name]
-        for name, (_, field) in options().items()
-        if not field.metadata["may_change"]
-    }
-
-
-def fixed_differences(old: Config, new: Config) -> list[str]:
-    """Options that a resumed run may not change, and changes all the same.
-
-    Returns:
-        One "--name is A, was B" each.
-    """
-    old_values, new_values = _flat(old), _flat(new)
-    return [
-        f"--{name}={_show(new_values[name])}, was {_show(old_values[name])}"
-        for name, (_, field) in options().items()
-        if not field.metadata["may_change"]
-        and old_values[name] != new_values[name]
-    ]
-
-
-def _flat(config: Config) -> dict[str, Any]:
-    return {
-        name: getattr(getattr(config, section), name)
-        for name, (section, _) in options().items()
-    }
+def overlay(config: Config, changes: Mapping[str, Any]) -> Config:
+    """`config` with the values of `changes`, checked anew."""
+    return _build({**flat(config), **changes})
 
 
 def _build(values: Mapping[str, Any]) -> Config:
@@ -155,13 +181,3 @@ def _build(values: Mapping[str, Any]) -> Config:
             }
         )
     return Config(**built)
-
-
-def _show(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "-"
-    return str(value)

@@ -1,5 +1,9 @@
 """--mode=benchmark_input: how fast the images come, and what takes the time.
 
+Reads    images, and metrics.jsonl of --model_dir where it is a run's
+Writes   benchmark_input.json in --model_dir
+Ends     with 0
+
 The pipeline of the run is built up stage by stage, and each of these runs for
 a few seconds. What a stage adds to the time of an image is its cost.
 """
@@ -15,11 +19,13 @@ import tensorflow as tf
 
 from simclr_tf import files
 from simclr_tf.build import splits, views
+from simclr_tf.build.batches import threadpool_size
 from simclr_tf.config import Config
 from simclr_tf.data import pipeline
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.data.sources import Source
-from simclr_tf.run_files import artifacts
+from simclr_tf.jobs.requests import Accepts, Request
+from simclr_tf.run_files.folder import require_writable
 
 # Until kernels are compiled and buffers have begun to fill.
 _WARM_UP_BATCHES = 2
@@ -57,37 +63,36 @@ class Stage:
     share: float
 
 
+def make(request: Request, accepts: Accepts) -> "InputBenchmark":
+    """The job of a command."""
+    del accepts  # whatever can be read can be timed
+    return InputBenchmark(request)
+
+
 class InputBenchmark:
-    """The job, checked; `run` does it.
+    """The stages of a run's input, each to be timed.
 
     Args:
-        config: of the run whose input is in question.
-        strategy: where its replicas run.
-        device_type: "TPU", "GPU" or "CPU".
+        request: the command: of the run whose input is in question.
 
     Raises:
-        ValueError: something the user can mend; the message names the flag.
+        UserError: something the user can mend.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        *,
-        strategy: tf.distribute.Strategy,
-        device_type: str,
-    ):
-        self._config = config
+    def __init__(self, request: Request):
+        self._config = config = request.config
+        placement = request.place(config)
         self._source, _ = splits.open_training(config)
-        self._color_on_host = views.color_on_host(config, device_type)
+        self._color_on_host = views.color_on_host(config, placement.device_type)
         self._stages = stages(
             config,
             self._source,
-            num_replicas=strategy.num_replicas_in_sync,
+            num_replicas=placement.strategy.num_replicas_in_sync,
             color_on_host=self._color_on_host,
         )
         self._folder = os.path.expanduser(config.job.model_dir or "")
         if self._folder:
-            artifacts.require_writable(self._folder)
+            require_writable(self._folder)
 
     def describe(self) -> str:
         """What will be read, and how it is measured."""
@@ -102,7 +107,7 @@ class InputBenchmark:
             f"{config.data.benchmark_seconds:g} s each:"
         )
 
-    def run(self) -> None:
+    def run(self) -> int:
         """Measures, prints, and writes benchmark_input.json."""
         rates = {}
         for name, dataset in self._stages.items():
@@ -120,6 +125,7 @@ class InputBenchmark:
         print(verdict(found, training))
         if self._folder:
             self._write(found, training)
+        return 0
 
     def _write(self, found, training) -> None:
         path = os.path.join(self._folder, "benchmark_input.json")
@@ -160,7 +166,7 @@ def stages(
             num_views=num_views,
             on_batch=on_batch,
             corrupt=CorruptLog(),
-            threadpool_size=batches.threadpool_size(config),
+            threadpool_size=threadpool_size(config),
         )
 
     def colors(policy):

@@ -1,4 +1,10 @@
-"""--mode=embed: features of a data set as a file, and who is near whom."""
+"""--mode=embed: features of a data set as a file, and who is near whom.
+
+Reads    images, --checkpoint
+Writes   features.npz and neighbours.png in --model_dir, or in a folder of
+         RUN/embeddings
+Ends     with 0
+"""
 
 import os
 
@@ -7,64 +13,72 @@ import tensorflow as tf
 
 from simclr_tf import files
 from simclr_tf.build import batches, encoder, splits
-from simclr_tf.config import Config
 from simclr_tf.data import subset
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.data.sources import Source
 from simclr_tf.evaluation import features, knn
 from simclr_tf.evaluation.features import Features
+from simclr_tf.jobs import recording
+from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.reports import neighbours
-from simclr_tf.run_files import artifacts, loading
+from simclr_tf.run_files import loading
+from simclr_tf.run_files.folder import require_writable
 from simclr_tf.train import precision
 
 _NEIGHBOURS = 7
 
 
+def make(request: Request, accepts: Accepts) -> "Embedding":
+    """The job of a command."""
+    del accepts  # labels are written where there are any
+    return Embedding(request)
+
+
 class Embedding:
-    """The job, checked; `run` does it.
+    """A split's features, and its nearest neighbours.
 
     Args:
-        config: what to embed, and with which encoder.
-        strategy: where the replicas run.
-        device_type: "TPU", "GPU" or "CPU".
+        request: the command.
 
     Raises:
-        ValueError: something the user can mend; the message names the flag.
+        UserError: something the user can mend.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        *,
-        strategy: tf.distribute.Strategy,
-        device_type: str,
-    ):
-        self._config = config
-        self._strategy = strategy
+    def __init__(self, request: Request):
+        self._config = config = request.config
+        placement = request.place(config)
+        self._strategy = placement.strategy
         self._corrupt = CorruptLog()
         self._source = splits.open_split(config, config.data.train_split)
-        dtype = precision.policy_name(config.model.mixed_precision, device_type)
         self._encoder = encoder.open_encoder(
-            config, strategy=strategy, dtype=dtype
+            config,
+            strategy=self._strategy,
+            dtype=precision.policy_name(
+                config.model.mixed_precision, placement.device_type
+            ),
         )
-        self._folder = loading.results_folder(config, "embeddings")
-        artifacts.require_writable(self._folder)
+        self._sha256 = self._encoder.sha256()
+        self._folder = self._choose_folder()
+        require_writable(self._folder)
 
     def describe(self) -> str:
         """What will be embedded, by what, to where."""
         source = self._source
-        return (
-            f"Embedding {source.num_examples} images of {source.name} "
+        return "\n".join(self._encoder.said) + (
+            f"\nEmbedding {source.num_examples} images of {source.name} "
             f"{source.split} with {self._encoder.description}\n"
             f"Results in {self._folder}"
         )
 
-    def run(self) -> None:
+    def run(self) -> int:
         """Writes features.npz and neighbours.png."""
         found = features.extract(
             self._encoder.encode,
             self._dataset(self._source),
             strategy=self._strategy,
+        )
+        self._corrupt.check(
+            self._config.data.max_corrupt_fraction, self._source.num_examples
         )
         self._write_features(found)
         if self._source.random_access:
@@ -79,6 +93,21 @@ class Embedding:
                 f"{self._corrupt.count()} unreadable images were left out: "
                 f"{', '.join(self._corrupt.names()[:10])}"
             )
+        return 0
+
+    def _choose_folder(self) -> str:
+        """--model_dir, or a folder of the run for what is embedded."""
+        config = self._config
+        if config.job.model_dir:
+            return os.path.expanduser(config.job.model_dir)
+        name = recording.name_of(
+            config,
+            what=f"{config.data.dataset}_{config.data.train_split}",
+            encoder_sha256=self._sha256,
+            splits={"embedded": self._source},
+        )
+        folder = loading.results_folder(config, "embeddings")
+        return os.path.join(folder, name)
 
     def _write_features(self, found: Features) -> None:
         path = os.path.join(self._folder, "features.npz")
@@ -87,7 +116,7 @@ class Embedding:
             "ids": found.ids,
             "labels": found.labels,
             "class_names": np.array(self._source.class_names, np.str_),
-            "encoder_sha256": np.array(self._encoder.sha256()),
+            "encoder_sha256": np.array(self._sha256),
         }
         if self._source.random_access:
             arrays["names"] = self._names(found.ids)

@@ -1,7 +1,11 @@
 """--mode=evaluate on frozen features: one encoder, one protocol, one record.
 
-Protocols that train the network itself, probe and transfer_finetune, are
-runs of `experiment`.
+Reads    labelled images, --checkpoint
+Writes   a record and its predictions, and a cache of features, in --model_dir
+         or RUN/evaluations
+Ends     with 0
+
+Protocols that train the network itself are `probe` and `transfer_finetune`.
 """
 
 import os
@@ -9,20 +13,19 @@ import time
 from collections.abc import Mapping
 
 import numpy as np
-import tensorflow as tf
 from sklearn.model_selection import train_test_split
 
 from simclr_tf.build import batches, encoder, splits
-from simclr_tf.config import Config, resolve
+from simclr_tf.config import Config, resolve, roles
 from simclr_tf.data import sources, subset
 from simclr_tf.data.corrupt import CorruptLog
-from simclr_tf.data.sources import Source
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import cache, features, knn, logistic, transfer
 from simclr_tf.evaluation.features import Features
 from simclr_tf.evaluation.transfer import TransferSet
 from simclr_tf.jobs import recording
-from simclr_tf.run_files import artifacts, loading
+from simclr_tf.jobs.requests import Accepts, Request
+from simclr_tf.run_files.folder import require_writable
 from simclr_tf.train import precision
 
 _KNN_KS = (20, 200)
@@ -30,66 +33,83 @@ _KNN_TEMPERATURE = 0.07
 _PROGRESS_SECONDS = 5.0
 
 
+def make(request: Request, accepts: Accepts) -> "Evaluation":
+    """The job of a command."""
+    return Evaluation(request, accepts)
+
+
 class Evaluation:
-    """The job, checked; `run` does it.
+    """An encoder's features, and what a protocol makes of them.
 
     Args:
-        config: what to score, on what, by which protocol.
-        strategy: where the replicas run.
-        device_type: "TPU", "GPU" or "CPU".
+        request: the command.
+        accepts: what the job accepts.
 
     Raises:
-        UserError: something the user can mend; the message names the flag.
+        UserError: something the user can mend.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        *,
-        strategy: tf.distribute.Strategy,
-        device_type: str,
-    ):
-        self._config = config
-        self._strategy = strategy
-        self._corrupt = CorruptLog()
-        self._name = recording.name_of(config)
+    def __init__(self, request: Request, accepts: Accepts):
+        self._config = config = request.config
+        placement = request.place(config)
+        self._strategy = placement.strategy
+        self._corrupt = {}
         if config.eval.protocol == "transfer_linear":
             self._set = transfer_set(config)
             self._config = on_parts(config, self._set, "train", "test")
             self._splits, self._chosen = self._open_transfer(), None
         else:
             self._splits, self._chosen = self._open_splits()
+        for source in self._splits.values():
+            accepts.require_labels(
+                source,
+                flag="train_split"
+                if source is self._splits["train"]
+                else "eval_split",
+                job=roles.job(config).words,
+            )
         train = self._splits["train"]
+        self._overlap = subset.overlap(train, self._splits["test"])
         if config.eval.protocol == "logistic" and train.random_access:
             self._hold_out(subset.labels_of(train))
         self._dtype = precision.policy_name(
-            config.model.mixed_precision, device_type
+            config.model.mixed_precision, placement.device_type
         )
         self._encoder = encoder.open_encoder(
-            config, strategy=strategy, dtype=self._dtype
+            config, strategy=self._strategy, dtype=self._dtype
         )
-        self.folder = folder_of(config)
-        artifacts.require_writable(self.folder)
+        self._sha256 = self._encoder.sha256()
+        self._folder = recording.folder_of(config)
+        self._path = recording.path_of(
+            config, encoder_sha256=self._sha256, splits=self._splits
+        )
+        require_writable(self._folder)
 
     def describe(self) -> str:
         """What will be done."""
         train, test = self._splits["train"], self._splits["test"]
-        return (
+        lines = [
+            *self._encoder.said,
             f"Evaluation: {self._config.eval.protocol} of "
             f"{self._encoder.description}, {train.num_examples} labelled "
             f"images of {train.name} {train.split}, tested on "
-            f"{test.num_examples} of {test.split}"
-        )
+            f"{test.num_examples} of {test.split}",
+        ]
+        if self._overlap:
+            lines.append(
+                f"NOTE: {self._overlap} of the {test.num_examples} test images "
+                "are trained on, too."
+            )
+        return "\n".join(lines)
 
-    def run(self) -> None:
+    def run(self) -> int:
         """Fits, scores, and writes the record."""
-        before = self._encoder.sha256()
         extract = features.extractor(
             self._encoder.encode, strategy=self._strategy
         )
         found = {
-            name: features.labelled(self._features(extract, source, before))
-            for name, source in self._splits.items()
+            name: features.labelled(self._features(extract, name))
+            for name in self._splits
         }
         protocol = {
             "knn": self._knn,
@@ -98,25 +118,28 @@ class Evaluation:
         }
         scores, choices, metric = protocol[self._config.eval.protocol](found)
         recording.write(
-            os.path.join(self.folder, self._name),
+            self._path,
             config=self._config,
             protocol=self._config.eval.protocol,
             choices=choices,
             encoder=self._encoder.description,
             encoder_frozen=True,
-            encoder_sha256=(before, self._encoder.sha256()),
+            encoder_sha256=(self._sha256, self._encoder.sha256()),
             splits=self._splits,
             label_subset=self._chosen,
             scores=scores,
             metric=metric,
             test=found["test"],
-            num_unreadable=self._corrupt.count(),
+            num_unreadable=sum(log.count() for log in self._corrupt.values()),
         )
+        return 0
 
     def _open_splits(self):
         config = self._config
         train, chosen = splits.open_training(config)
-        test = splits.open_evaluation(config, required=False)
+        test = splits.open_evaluation(
+            config, required=config.data.eval_split is not None
+        )
         if test is None:
             raise UserError(
                 f"--mode=evaluate needs a labelled split of {train.name} to "
@@ -130,27 +153,29 @@ class Evaluation:
             for part in ("train", "validation", "test")
         }
 
-    def _features(self, extract, source: Source, sha256: str) -> Features:
+    def _features(self, extract, name: str) -> Features:
         """Computed once for an encoder, a split and what is done to images."""
-        config = self._config
+        source, config = self._splits[name], self._config
+        self._corrupt[name] = CorruptLog()
         key = cache.features_key(
-            encoder_sha256=sha256,
+            encoder_sha256=self._sha256,
             fingerprint=source.fingerprint,
             split=source.split,
             preprocessing={
-                "encoder": config.eval.encoder,
-                "image_size": config.data.image_size,
-                "crop": self._crop(),
-                "ft_proj_selector": config.model.ft_proj_selector,
-                "dtype": self._dtype,
-                "several_labels": config.data.several_labels,
+                **roles.of_features(config),
+                "mixed_precision": self._dtype,
+                "eval_crop": self._crop(),
             },
         )
-        return cache.cached(
-            lambda: extract(self._dataset(source)),
-            folder=os.path.join(self.folder, "features"),
+        found = cache.cached(
+            lambda: extract(self._dataset(name)),
+            folder=os.path.join(self._folder, "features"),
             key=key,
         )
+        self._corrupt[name].check(
+            config.data.max_corrupt_fraction, source.num_examples
+        )
+        return found
 
     def _knn(self, found: Mapping[str, Features]):
         train = found["train"]
@@ -227,16 +252,14 @@ class Evaluation:
                 f"cannot be held out class by class: {error}."
             ) from error
 
-    def _dataset(self, source: Source):
-        config = resolve.overlay(self._config, {"eval_crop": self._crop()})
+    def _dataset(self, name: str):
         return batches.evaluation_dataset(
-            config, source, strategy=self._strategy, corrupt=self._corrupt
+            self._config,
+            self._splits[name],
+            strategy=self._strategy,
+            crop_proportion=self._crop(),
+            corrupt=self._corrupt[name],
         )
-
-
-def folder_of(config: Config) -> str:
-    """Where records of evaluations go."""
-    return loading.results_folder(config, "evaluations")
 
 
 def transfer_set(config: Config) -> TransferSet:
@@ -265,12 +288,6 @@ def on_parts(
     options["train_split"] = options.pop("split")
     options["eval_split"] = getattr(chosen, test)
     return resolve.overlay(config, options)
-
-
-def as_training(config: Config) -> Config:
-    """The probe is a run, in a folder beside the records."""
-    folder = os.path.join(folder_of(config), recording.name_of(config))
-    return resolve.overlay(config, {"model_dir": folder})
 
 
 class _Progress:

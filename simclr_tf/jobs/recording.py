@@ -1,35 +1,77 @@
-"""From what a job came to, to its record."""
+"""From what a job came to, to its record: its name, its place, its content."""
 
+import hashlib
+import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from simclr_tf import files
-from simclr_tf.config import Config
+from simclr_tf.config import Config, roles
 from simclr_tf.data.sources import Source
 from simclr_tf.evaluation import metrics, records
 from simclr_tf.evaluation.features import Features
 from simclr_tf.evaluation.label_subsets import LabelSubset
 from simclr_tf.evaluation.records import Record
+from simclr_tf.run_files import loading
 
 
-def name_of(config: Config) -> str:
-    """What tells a record from others of the same encoder."""
-    data, scored = config.data, config.eval
-    parts = [scored.protocol, data.dataset.replace("/", "_")]
+def name_of(
+    config: Config,
+    *,
+    what: str,
+    encoder_sha256: str,
+    splits: Mapping[str, Source],
+) -> str:
+    """What tells a result from every other: words, and a hash.
+
+    The hash is of all that the number depends on: the options that the job
+    takes, the encoder's weights, the images and labels.
+
+    Args:
+        config: of the job.
+        what: the first of the words.
+        encoder_sha256: of the encoder's weights before the job.
+        splits: that are read, by their part.
+    """
+    data = config.data
+    words = [re.sub(r"[^\w.-]+", "_", what)]
     if data.labels_per_class:
-        parts.append(f"{data.labels_per_class}_per_class")
+        words.append(f"{data.labels_per_class}_per_class")
     if data.label_fraction:
-        parts.append(f"{data.label_fraction:g}_of_labels")
+        words.append(f"{data.label_fraction:g}_of_labels")
     if data.labels_per_class or data.label_fraction:
-        parts.append(f"draw{data.label_seed}")
-    if scored.encoder != "checkpoint":
-        parts.append(scored.encoder)
-    if config.job.seed:
-        parts.append(f"seed{config.job.seed}")
-    return "_".join(parts)
+        words.append(f"draw{data.label_seed}")
+    if config.eval.encoder != "checkpoint":
+        words.append(config.eval.encoder)
+    identity = {
+        "options": roles.of_record(config),
+        "encoder": encoder_sha256,
+        "data": {name: s.fingerprint for name, s in splits.items() if s},
+    }
+    text = json.dumps(identity, sort_keys=True, default=str)
+    return "_".join([*words, hashlib.sha256(text.encode()).hexdigest()[:10]])
+
+
+def folder_of(config: Config) -> str:
+    """Where records of evaluations go."""
+    return loading.results_folder(config, "evaluations")
+
+
+def path_of(
+    config: Config, *, encoder_sha256: str, splits: Mapping[str, Source]
+) -> str:
+    """The record's path without a suffix; arguments as `name_of`."""
+    name = name_of(
+        config,
+        what=f"{config.eval.protocol}_{config.data.dataset}",
+        encoder_sha256=encoder_sha256,
+        splits=splits,
+    )
+    return os.path.join(folder_of(config), name)
 
 
 def write(
@@ -105,8 +147,9 @@ def write(
 
 
 def write_of_run(
-    config: Config,
+    path: str,
     *,
+    config: Config,
     logits: Features,
     splits: Mapping[str, Source],
     label_subset: LabelSubset | None,
@@ -117,21 +160,15 @@ def write_of_run(
 ) -> Record:
     """The record of a classifier that was trained as a run.
 
-    Of --mode=evaluate it lies with the other records, else in the model_dir.
-
     Args:
-        config, splits, label_subset, num_unreadable: as in `write`.
+        path, config, splits, label_subset, num_unreadable: as in `write`.
         logits: of the test examples, with labels and ids.
         start: start_weights.json.
         encoder_sha256: of the encoder now.
         step: global step.
     """
-    path = os.path.expanduser(config.model_dir)
-    if config.job.mode != "evaluate":
-        path = os.path.join(path, "record")
     protocol, optim, model = config.job.train_mode, config.optim, config.model
     frozen = protocol == "finetune" and model.fine_tune_after_block == 4
-    metric = "top_1" if logits.labels.ndim == 1 else "voc_map"
     choices = {
         "optimizer": optim.optimizer,
         "learning_rate": optim.learning_rate,
@@ -143,18 +180,19 @@ def write_of_run(
         "ft_proj_selector": model.ft_proj_selector,
         "fine_tune_after_block": model.fine_tune_after_block,
     }
+    scratch = f"weights of --seed={config.job.seed}"
     return write(
         path,
         config=config,
         protocol="probe" if frozen else protocol,
         choices=choices,
-        encoder=start["checkpoint"] or "from scratch",
+        encoder=start["checkpoint"] or scratch,
         encoder_frozen=frozen,
         encoder_sha256=(start["encoder_sha256"], encoder_sha256),
         splits=splits,
         label_subset=label_subset,
         scores={"": logits.values},
-        metric=metric,
+        metric="top_1" if logits.labels.ndim == 1 else "voc_map",
         test=logits,
         num_unreadable=num_unreadable,
     )

@@ -1,5 +1,9 @@
 """Transfer by fine-tuning (appendix B.8): a grid of runs, and the best again.
 
+Reads    a data set of the paper's twelve, or another; --checkpoint
+Writes   a run for each setting, a run of the best, and a record
+Ends     with 0; the same command continues a stopped one
+
 Every point of the grid is a run in a folder of its own, trained on the
 training split and scored on the validation split. The best setting is trained
 once more on both and tested once. Whatever is finished stays: the same
@@ -10,47 +14,48 @@ machines.
 import dataclasses
 import gc
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import tf_keras as keras
 
 from simclr_tf import errors, files
 from simclr_tf.build import splits
-from simclr_tf.config import Config, resolve
+from simclr_tf.config import Config, resolve, roles
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import records, transfer
 from simclr_tf.evaluation.records import Record
 from simclr_tf.jobs import evaluate, recording
+from simclr_tf.jobs.requests import Accepts, Request
+from simclr_tf.jobs.training import Training
+from simclr_tf.run_files import loading
+
+
+def make(request: Request, accepts: Accepts) -> "Sweep":
+    """The job of a command."""
+    return Sweep(request, accepts)
 
 
 class Sweep:
     """The grid of one data set.
 
     Args:
-        config: of the job; what it says of steps and batch wins.
-        given: the options that the user set.
-        run_one: (config) -> None trains and evaluates a run, or continues it.
+        request: the command; what it says of steps and batch wins.
+        accepts: what the job accepts.
 
     Raises:
-        UserError: something the user can mend; the message names the flag.
+        UserError: something the user can mend.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        given: Mapping[str, Any],
-        run_one: Callable[[Config], None],
-    ):
-        self._config = config
-        self._given = given
-        self._run_one = run_one
+    def __init__(self, request: Request, accepts: Accepts):
+        self._request = request
+        self._config = config = request.config
+        self._given = request.resolved.given
+        self._accepts = accepts
         self._set = evaluate.transfer_set(config)
+        placement = request.place(config)
+        self._place = lambda _: placement  # the same for every run
         random = config.eval.encoder == "random"
         self._grid = transfer.FROM_SCRATCH if random else transfer.PRETRAINED
-        self._folder = os.path.join(
-            evaluate.folder_of(config), recording.name_of(config)
-        )
+        self._folder = self._choose_folder()
         points = self._grid.points()
         chosen = config.eval.sweep_points or range(len(points))
         wrong = [n for n in chosen if not 0 <= n < len(points)]
@@ -70,7 +75,7 @@ class Sweep:
             f"{self._folder}"
         )
 
-    def run(self) -> None:
+    def run(self) -> int:
         """Trains what is not trained yet; records the best when all are."""
         validated = {}
         for place, point in enumerate(self._points):
@@ -101,6 +106,24 @@ class Sweep:
             test="test",
         )
         self._write(final, best, validated)
+        return 0
+
+    def _choose_folder(self) -> str:
+        config = evaluate.on_parts(self._config, self._set, "train", "test")
+        sources = {
+            part: splits.open_split(config, getattr(self._set, part))
+            for part in ("train", "validation", "test")
+        }
+        self._accepts.require_labels(
+            sources["train"],
+            flag="train_split",
+            job=roles.job(self._config).words,
+        )
+        return recording.path_of(
+            self._config,
+            encoder_sha256=loading.identity(self._config),
+            splits=sources,
+        )
 
     def _record_of(self, point, *, name, train, test) -> Record:
         folder = os.path.join(self._folder, name)
@@ -111,11 +134,25 @@ class Sweep:
             _require_same(record, config, path)
             print(f"  finished before: {path}")
             return record
-        self._run_one(config)
+        self._train(config)
         # A model for every setting would fill the memory.
         keras.backend.clear_session()
         gc.collect()
         return records.read(path)
+
+    def _train(self, config: Config) -> None:
+        resolved = dataclasses.replace(
+            self._request.resolved,
+            config=config,
+            # The sweep names its splits, so they must be there.
+            origins={**self._request.resolved.origins, "eval_split": "flag"},
+        )
+        run = Training(
+            Request(resolved, place=self._place),
+            self._accepts,
+        )
+        print(run.describe(), flush=True)
+        run.run()
 
     def _config_of(self, point, folder, train, test) -> Config:
         given, grid = self._given, self._grid
@@ -190,9 +227,7 @@ def _require_same(record: Record, config: Config, path: str) -> None:
     Raises:
         errors.Halted: it would.
     """
-    changes = resolve.fixed_differences(
-        resolve.from_dict(record.config), config
-    )
+    changes = roles.fixed_differences(resolve.from_dict(record.config), config)
     if changes:
         raise errors.Halted(
             f"{path} is of another sweep: {'; '.join(changes)}. Choose another "

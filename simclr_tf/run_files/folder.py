@@ -1,5 +1,6 @@
-"""model_dir: what run it holds, and what came of it."""
+"""model_dir: which run it holds, whose it is, and what came of it."""
 
+import dataclasses
 import os
 import time
 from collections.abc import Mapping
@@ -8,13 +9,30 @@ from typing import Any
 import tensorflow as tf
 
 from simclr_tf import files
-from simclr_tf.config import Config, resolve
+from simclr_tf.config import Config, resolve, roles
 from simclr_tf.errors import UserError
-from simclr_tf.run_files import artifacts, checkpoints
+from simclr_tf.run_files import checkpoints
+from simclr_tf.run_files.owner import Owner
 
 gfile = tf.io.gfile
 
 _POLL_SECONDS = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class SavedRun:
+    """config.json.
+
+    Attributes:
+        config, origins: as `resolve.Resolved` has them.
+        data: facts of the data; see `RunFolder.claim`.
+        dtype_policy: what the run computes in.
+    """
+
+    config: Config
+    origins: Mapping[str, str]
+    data: Mapping[str, Any]
+    dtype_policy: str | None
 
 
 class RunFolder:
@@ -28,12 +46,13 @@ class RunFolder:
     def __init__(self, path: str, *, writes: bool = True):
         self.writes = writes
         self.path = os.path.expanduser(path).rstrip("/")
+        self._owner: Owner | None = None
 
     def file(self, *names: str) -> str:
         """A path inside."""
         return os.path.join(self.path, *names)
 
-    def saved(self) -> dict[str, Any] | None:
+    def saved(self) -> SavedRun | None:
         """What config.json holds, or None.
 
         Raises:
@@ -43,12 +62,17 @@ class RunFolder:
         if not gfile.exists(path):
             return None
         saved = files.read_json(path)
-        if not {"config", "data"} <= set(saved):
+        if not isinstance(saved, dict) or not {"config", "data"} <= set(saved):
             raise UserError(
                 f"--model_dir={self.path} has a config.json that is not of a "
                 "run of ours. Choose another --model_dir."
             )
-        return saved
+        return SavedRun(
+            resolve.from_dict(saved["config"]),
+            saved.get("origins", {}),
+            saved["data"],
+            saved.get("dtype_policy"),
+        )
 
     def claim(
         self,
@@ -57,7 +81,7 @@ class RunFolder:
         origins: Mapping[str, str],
         given: Mapping[str, Any],
         facts: Mapping[str, Any],
-        policy: str | None = None,
+        dtype_policy: str,
     ) -> None:
         """Makes the folder this run's, or continues it if it is already.
 
@@ -65,23 +89,21 @@ class RunFolder:
             config, origins: the resolved configuration.
             given: what the user set, for flags.json.
             facts: of the data; a resumed run must find them unchanged.
-            policy: what it computes in, which `auto` then means.
+            dtype_policy: what it computes in, which `auto` then means.
 
         Raises:
-            UserError: the folder cannot be written, or holds another run.
+            UserError: the folder cannot be written, belongs to a command that
+                is running, or holds another run.
         """
         if self.writes:
-            artifacts.require_writable(self.path)
-        saved = self.saved()
-        started = checkpoints.checkpoint_paths(self.path)
-        # A run that has saved nothing yet leaves nothing to protect.
-        if saved is not None and started:
-            self._require_same(saved, config, facts)
-        elif started:
-            raise UserError(
-                f"--model_dir={self.path} has checkpoints and no config.json, "
-                "so nobody knows of what. Choose another --model_dir."
-            )
+            require_writable(self.path)
+            if self._owner is None:
+                self._owner = Owner(self.path)
+        try:
+            self._require_own(config, facts)
+        except UserError:
+            self.release()
+            raise
         if not self.writes:
             return
         files.write_json(
@@ -90,17 +112,23 @@ class RunFolder:
                 "config": config.to_dict(),
                 "origins": dict(origins),
                 "data": dict(facts),
-                "policy": policy,
+                "dtype_policy": dtype_policy,
             },
         )
         files.write_json(self.file("flags.json"), dict(given))
 
-    def policy(self) -> str | None:
+    def release(self) -> None:
+        """Others may use the folder now."""
+        if self._owner is not None:
+            self._owner.release()
+            self._owner = None
+
+    def dtype_policy(self) -> str | None:
         """What the run that has checkpoints here was started in, or None."""
         saved = self.saved()
         if saved is None or not checkpoints.checkpoint_paths(self.path):
             return None
-        return saved.get("policy")
+        return saved.dtype_policy
 
     def result(self, step: int) -> dict[str, Any] | None:
         """What was written for a step, or None."""
@@ -112,53 +140,97 @@ class RunFolder:
         for name in (f"result_{step}.json", "result.json"):
             files.write_json(self.file(name), result)
 
-    def _require_same(self, saved, config, facts) -> None:
-        old = resolve.from_dict(saved["config"])
-        changes = resolve.fixed_differences(old, config)
+    def _require_own(self, config: Config, facts: Mapping[str, Any]) -> None:
+        saved = self.saved()
+        started = checkpoints.checkpoint_paths(self.path)
+        if not started:
+            return  # a run that has saved nothing leaves nothing to protect
+        if saved is None:
+            raise UserError(
+                f"--model_dir={self.path} has checkpoints and no config.json, "
+                "so nobody knows of what. Choose another --model_dir."
+            )
+        changes = roles.fixed_differences(saved.config, config)
         if changes:
             raise UserError(
                 f"--model_dir={self.path} holds another run: "
                 f"{'; '.join(changes)}. Choose another --model_dir, or the "
                 "flags that the run was started with."
             )
-        if saved["data"] != dict(facts):
+        differing = [
+            f"{name.replace('_', ' ')} {facts.get(name)}, was "
+            f"{saved.data.get(name)}"
+            for name in sorted({*facts, *saved.data})
+            if facts.get(name) != saved.data.get(name)
+        ]
+        if differing:
             raise UserError(
                 f"--model_dir={self.path} was trained on other data: "
-                f"{saved['data']}. Received: {dict(facts)}. Choose another "
-                "--model_dir, or the --data_dir of the run."
+                f"{'; '.join(differing)}. Choose another --model_dir, or the "
+                "--data_dir of the run."
             )
 
 
-def inherit(config: Config, given: Mapping[str, Any]) -> Config:
-    """For jobs on a finished or running model_dir: its own configuration.
-
-    Waits for the run to begin, --eval_timeout_seconds at most.
-
-    Args:
-        config: what the command line resolved to; names the model_dir.
-        given: the flags that were set; they go before what was saved.
+def require_writable(folder: str) -> None:
+    """Creates the folder, and fails if nothing can be written in it.
 
     Raises:
-        UserError: the model_dir holds no run, or a flag contradicts it.
+        UserError: naming --model_dir.
     """
-    folder = RunFolder(config.model_dir)
-    patience = config.eval.eval_timeout_seconds
-    deadline = time.monotonic() + patience
+    probe = os.path.join(folder, f".writable-{os.getpid()}")
+    try:
+        gfile.makedirs(folder)
+        with gfile.GFile(probe, "w") as file:
+            file.write("x")
+        gfile.remove(probe)
+    except (tf.errors.OpError, OSError) as error:
+        reason = getattr(error, "message", None) or str(error)
+        raise UserError(
+            f"--model_dir={folder} cannot be written to: {reason}"
+        ) from error
+
+
+def wait_for_run(folder: RunFolder, *, patience_seconds: float) -> SavedRun:
+    """The run of a folder, once it has begun.
+
+    Raises:
+        UserError: none began in the time allowed.
+    """
+    deadline = time.monotonic() + patience_seconds
     while (saved := folder.saved()) is None:
         if time.monotonic() > deadline:
             raise UserError(
                 f"--model_dir={folder.path} holds no run (no config.json), "
-                f"after {patience:g} s (--eval_timeout_seconds). Start one "
-                "with --mode=train."
+                f"after {patience_seconds:g} s (--eval_timeout_seconds). Start "
+                "one with --mode=train."
             )
-        time.sleep(min(_POLL_SECONDS, patience))
-    old = resolve.from_dict(saved["config"])
-    new = resolve.overlay(old, {**given, "model_dir": folder.path})
-    changes = resolve.fixed_differences(old, new)
+        time.sleep(min(_POLL_SECONDS, patience_seconds))
+    return saved
+
+
+def as_follower(
+    saved: SavedRun, asked: Config, given: Mapping[str, Any], *, path: str
+) -> Config:
+    """The configuration of a job that looks at a run.
+
+    Args:
+        saved: the run.
+        asked: what the follower's command line resolved to; its machine
+            counts.
+        given: the options that were set; they go before what was saved.
+        path: of the run's folder.
+
+    Raises:
+        UserError: an option given contradicts the run.
+    """
+    inherited = roles.inherited_by_follower(saved.config)
+    config = resolve.overlay(
+        asked, {**inherited, **given, "model_dir": path, "mode": "eval"}
+    )
+    changes = roles.fixed_differences(saved.config, config)
     if changes:
         raise UserError(
-            f"--model_dir={folder.path} holds another run: "
-            f"{'; '.join(changes)}. Leave the flags out, or name its own "
-            "--model_dir."
+            f"--model_dir={path} holds another run: {'; '.join(changes)}. "
+            "Leave the flags out, or name its own --model_dir."
         )
-    return new
+    return config

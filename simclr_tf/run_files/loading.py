@@ -7,33 +7,21 @@ was taken, left out and made new is said.
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf import files
-from simclr_tf.config import Config, options, resolve
+from simclr_tf import files, hashing
+from simclr_tf.config import Config, resolve, roles
 from simclr_tf.errors import UserError
 from simclr_tf.models.simclr import SimClr
 from simclr_tf.run_files import checkpoints
 
 gfile = tf.io.gfile
 
-# What a checkpoint decides about every model that is built upon it.
-_ARCHITECTURE = (
-    "resnet_depth",
-    "width_multiplier",
-    "sk_ratio",
-    "se_ratio",
-    "proj_head_mode",
-    "num_proj_layers",
-    "proj_out_dim",
-)
-# What it suggests: a flag wins.
-_SUGGESTED = ("image_size",)
-_DATA = ("dataset", "data_dir", "image_key", "label_key")
 # Up to this side in pixels the ResNet has the CIFAR stem.
 _SMALL_STEM_PIXELS = 32
 
@@ -116,11 +104,8 @@ def inheritance(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     path = given["checkpoint"]
     config = resolve.from_dict(_saved_with(_locate(path))["config"])
-    flat = {
-        name: getattr(getattr(config, section), name)
-        for name, (section, _) in options().items()
-    }
-    for name in _ARCHITECTURE:
+    flat = roles.flat(config)
+    for name in roles.decided_by_checkpoint():
         if given.get(name, flat[name]) != flat[name]:
             raise UserError(
                 f"--{name}={given[name]} contradicts --checkpoint={path}, "
@@ -136,10 +121,11 @@ def inheritance(given: Mapping[str, Any]) -> dict[str, Any]:
             f"at {flat['image_size']} px: the ResNet's stem is another one up "
             f"to {_SMALL_STEM_PIXELS} px. Stay on its side of that."
         )
-    names = [*_ARCHITECTURE, *_SUGGESTED]
-    if "dataset" not in given:
-        names += _DATA
-    return {n: flat[n] for n in names if n not in given}
+    names = [
+        *roles.decided_by_checkpoint(),
+        *roles.suggested_by_checkpoint(given),
+    ]
+    return {name: flat[name] for name in names if name not in given}
 
 
 def open_weights(path: str) -> Weights:
@@ -166,6 +152,13 @@ def open_weights(path: str) -> Weights:
         f"--checkpoint={path} cannot be read: it is truncated or corrupt. "
         "Name another one."
     )
+
+
+def identity(config: Config) -> str:
+    """Which weights a job builds upon: a hash, or the seed in words."""
+    if config.eval.encoder != "checkpoint":
+        return f"{config.eval.encoder}, seed {config.job.seed}"
+    return hashing.values_sha256(open_weights(config.job.checkpoint).values)
 
 
 def load(
@@ -235,17 +228,32 @@ class _Found:
 
 
 def _locate(path: str) -> _Found:
+    asked = path
     path = os.path.expanduser(path).rstrip("/")
+    # A shell completes the names of a checkpoint's files.
+    path = re.sub(r"(ckpt-\d+)\.(index|data-\d+-of-\d+)$", r"\1", path)
     if gfile.exists(os.path.join(path, "saved_model.pb")):
         return _Found(os.path.dirname(os.path.dirname(path)), saved_model=path)
     if gfile.exists(f"{path}.index"):
         return _Found(os.path.dirname(path), prefixes=(path,))
     if not gfile.exists(path):
-        raise UserError(f"--checkpoint={path} does not exist. {_HINT}")
+        raise UserError(f"--checkpoint={asked} does not exist. {_HINT}")
+    if os.path.basename(path) == "saved_model" and (newest := _newest(path)):
+        return _Found(os.path.dirname(path), saved_model=newest)
     prefixes = tuple(checkpoints.checkpoint_paths(path))
     if not prefixes:
-        raise UserError(f"--checkpoint={path} holds no checkpoint. {_HINT}")
+        raise UserError(f"--checkpoint={asked} holds no checkpoint. {_HINT}")
     return _Found(path, prefixes=prefixes)
+
+
+def _newest(folder: str) -> str | None:
+    """The SavedModel of the highest step in a run's saved_model/."""
+    steps = [
+        int(name)
+        for entry in gfile.listdir(folder)
+        if (name := entry.rstrip("/")).isdigit()
+    ]
+    return os.path.join(folder, str(max(steps))) if steps else None
 
 
 def _saved_with(found: _Found) -> dict[str, Any]:

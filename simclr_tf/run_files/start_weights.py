@@ -1,53 +1,58 @@
 """start_weights.json: what a classifier was built upon, and stays upon."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simclr_tf import errors, files, hashing
-from simclr_tf.build import network
+import tensorflow as tf
+
+from simclr_tf import files, hashing
+from simclr_tf.errors import Halted
+from simclr_tf.run_files.folder import RunFolder
 
 _NAME = "start_weights.json"
 
 
-def note(run, start: Mapping[str, Any]) -> None:
-    """Writes it, with hashes of the weights as they are.
+def note(
+    folder: RunFolder,
+    origin: Mapping[str, Any],
+    *,
+    encoder_sha256: str,
+    frozen_sha256: str,
+) -> None:
+    """Writes it, before the first step.
 
     Args:
-        run: the `Experiment`, before its first step.
-        start: what is known of their origin; "checkpoint" at least.
+        folder: of the run.
+        origin: what is known of the weights; "checkpoint" at least.
+        encoder_sha256: of the encoder's variables.
+        frozen_sha256: of those that training must leave as they are.
     """
-    if not run.hosts.is_chief:
-        return
-    frozen = network.frozen_variables(run.model, run.config)
     files.write_json(
-        run.folder.file(_NAME),
+        folder.file(_NAME),
         {
-            **start,
-            "encoder_sha256": hashing.variables_sha256(
-                run.model.encoder.variables
-            ),
-            "frozen_sha256": hashing.variables_sha256(frozen),
+            **origin,
+            "encoder_sha256": encoder_sha256,
+            "frozen_sha256": frozen_sha256,
         },
     )
 
 
-def read(run) -> dict[str, Any]:
+def read(folder: RunFolder) -> dict[str, Any]:
     """What `note` wrote for this run."""
-    return files.read_json(run.folder.file(_NAME))
+    return files.read_json(folder.file(_NAME))
 
 
-def require_frozen(run) -> None:
+def require_frozen(folder: RunFolder, frozen: Sequence[tf.Variable]) -> None:
     """Frozen means frozen: the same bits as the checkpoint's.
 
     Raises:
-        errors.Halted: they are not.
+        Halted: they are not.
     """
-    path = run.folder.file(_NAME)
-    frozen = network.frozen_variables(run.model, run.config)
+    path = folder.file(_NAME)
     if not frozen or not files.gfile.exists(path):
         return
-    if hashing.variables_sha256(frozen) != read(run)["frozen_sha256"]:
-        raise errors.Halted(
+    if hashing.variables_sha256(frozen) != read(folder)["frozen_sha256"]:
+        raise Halted(
             "The frozen part of the encoder is not what it was when "
             f"training began ({path}). The result would not be that of "
             "the checkpoint's features; this is a fault of simclr_tf's, "

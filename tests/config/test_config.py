@@ -6,7 +6,7 @@ import json
 import pytest
 
 from simclr_tf import config
-from simclr_tf.config import recipes, resolve
+from simclr_tf.config import recipes, resolve, roles
 
 OFFICIAL = {  # name: default of google-research/simclr tf2/run.py
     "learning_rate": 0.3,
@@ -186,9 +186,9 @@ def test_what_a_resumed_run_may_change():
     moved = resolve.overlay(
         old, {"model_dir": "b", "virtual_devices": 4, "eval_batch_size": 8}
     )
-    assert resolve.fixed_differences(old, moved) == []
+    assert roles.fixed_differences(old, moved) == []
     changed = resolve.overlay(old, {"temperature": 0.7, "seed": 3})
-    assert resolve.fixed_differences(old, changed) == [
+    assert roles.fixed_differences(old, changed) == [
         "--seed=3, was 0",
         "--temperature=0.7, was 0.2",
     ]

@@ -1,0 +1,94 @@
+"""Rules that involve more than one option."""
+
+from simclr_tf.config import job_kinds
+from simclr_tf.config.job_kinds import Job
+from simclr_tf.errors import UserError
+
+
+def require_consistent(config) -> None:
+    """Checks a whole configuration.
+
+    Args:
+        config: `sections.Config`.
+
+    Raises:
+        UserError: two options contradict each other, or one lacks another.
+    """
+    job = job_kinds.job_of(
+        mode=config.job.mode,
+        train_mode=config.job.train_mode,
+        protocol=config.eval.protocol,
+    )
+    _check_selector(config.model)
+    _check_checkpoint(config, job)
+    _check_labels(config.data)
+    _check_batches(config)
+    _check_profile(config.output.profile_steps)
+    if config.data.dataset == "folder" and not config.data.data_dir:
+        raise UserError(
+            "--dataset=folder needs --data_dir, the folder of images. "
+            "Received: no --data_dir."
+        )
+
+
+def _check_selector(model) -> None:
+    layers = {"none": 0, "linear": 1}.get(
+        model.proj_head_mode, model.num_proj_layers
+    )
+    if model.ft_proj_selector > layers:
+        raise UserError(
+            f"--ft_proj_selector must be 0 to {layers}, the layers of a "
+            f"{model.proj_head_mode} head. Received: {model.ft_proj_selector}."
+        )
+
+
+def _check_checkpoint(config, job: Job) -> None:
+    checkpoint = config.job.checkpoint
+    builds_upon = (
+        job in Job.EVALUATE | Job.EMBED or config.job.train_mode == "finetune"
+    )
+    if checkpoint and not builds_upon:
+        raise UserError(
+            f"--checkpoint={checkpoint} is for --train_mode=finetune, "
+            "--mode=evaluate and --mode=embed: other training starts from the "
+            "seed, or continues its model_dir. Leave it out."
+        )
+    if builds_upon and not checkpoint:
+        raise UserError(
+            f"{job.words} needs --checkpoint: a model_dir, one of its "
+            "checkpoints, or a SavedModel. Received: none. (To train a "
+            "classifier from scratch: --train_mode=supervised.)"
+        )
+
+
+def _check_labels(data) -> None:
+    if data.labels_per_class and data.label_fraction:
+        raise UserError(
+            f"--labels_per_class={data.labels_per_class} and "
+            f"--label_fraction={data.label_fraction:g} say the same in two "
+            "ways. Leave one out."
+        )
+
+
+def _check_batches(config) -> None:
+    optim, pretrains = config.optim, config.job.train_mode == "pretrain"
+    if pretrains and optim.train_batch_size < 2:
+        raise UserError(
+            "--train_batch_size must be at least 2: pretraining tells an "
+            f"image from others. Received: {optim.train_batch_size}."
+        )
+    if optim.micro_batch_size and config.model.global_bn:
+        raise UserError(
+            f"--micro_batch_size={optim.micro_batch_size} needs "
+            "--global_bn=false: every micro-batch is normalised by its own "
+            "statistics, as on as many replicas with local BN. Received: "
+            "--global_bn=true, its default."
+        )
+
+
+def _check_profile(steps: tuple[int, ...]) -> None:
+    if steps and not (len(steps) == 2 and 1 <= steps[0] <= steps[1]):
+        raise UserError(
+            "--profile_steps must be two steps a,b with 1 <= a <= b. Received: "
+            f"{','.join(map(str, steps))}."
+        )

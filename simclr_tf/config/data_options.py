@@ -1,0 +1,211 @@
+"""Options: which images, and what is made of them."""
+
+from simclr_tf.config.job_kinds import Job
+from simclr_tf.config.option import Role, option, section
+
+
+@section
+class DataConfig:
+    """Which images, and how they are read."""
+
+    dataset: str = option(
+        "digits",
+        "digits (embedded), folder (with --data_dir), or the name of any TFDS "
+        "data set, with /config if it has one.",
+        role=Role.DATASET | Role.DATA,
+        jobs=Job.EVERY,
+        official="imagenet2012",
+    )
+    data_dir: str | None = option(
+        None,
+        "Where TFDS data sets are prepared, or the folder of images.",
+        role=Role.DATASET | Role.LOCATION,
+        jobs=Job.EVERY,
+    )
+    train_split: str = option(
+        "train",
+        "TFDS split to train on.",
+        role=Role.DATA,
+        jobs=Job.TRAINING | Job.LOGISTIC | Job.KNN | Job.EMBED,
+    )
+    eval_split: str | None = option(
+        None,
+        "Split to evaluate on. Unset: validation, else test, if there.",
+        role=Role.EVALUATION,
+        jobs=Job.TRAINING | Job.LOGISTIC | Job.KNN,
+        official="validation",
+    )
+    labels_per_class: int = option(
+        0,
+        "Train a classifier on so many labels of each class only; 0: on all.",
+        role=Role.DATA,
+        jobs=Job.FINETUNE | Job.SUPERVISED | Job.PROBE | Job.LOGISTIC | Job.KNN,
+        at_least=0,
+    )
+    label_fraction: float = option(
+        0.0,
+        "Train a classifier on this share of each class only; 0: on all.",
+        role=Role.DATA,
+        jobs=Job.FINETUNE | Job.SUPERVISED | Job.PROBE | Job.LOGISTIC | Job.KNN,
+        at_least=0,
+        at_most=1,
+    )
+    label_seed: int = option(
+        0,
+        "Which labels those are, apart from --seed.",
+        role=Role.DATA,
+        jobs=Job.FINETUNE | Job.SUPERVISED | Job.PROBE | Job.LOGISTIC | Job.KNN,
+        at_least=0,
+    )
+    image_key: str | None = option(
+        None,
+        "Feature that holds the image. Unset: the only one that can be.",
+        role=Role.DATASET | Role.DATA,
+        jobs=Job.EVERY,
+    )
+    label_key: str | None = option(
+        None,
+        "Feature that holds the class. Unset: the supervised key, or the only "
+        "class feature.",
+        role=Role.DATASET | Role.DATA,
+        jobs=Job.EVERY,
+    )
+    several_labels: bool = option(
+        False,
+        "Whether label_key lists the classes that an image shows, as in VOC.",
+        role=Role.DATASET | Role.DATA,
+        jobs=Job.EVERY,
+    )
+    image_size: int = option(
+        224,
+        "Side of the views in pixels. At 32 and below: CIFAR stem, and no "
+        "central crop in evaluation.",
+        role=Role.OBJECTIVE | Role.FEATURES,
+        jobs=Job.EVERY,
+        at_least=1,
+    )
+    cache_dataset: bool = option(
+        False,
+        "Keep decoded images in memory.",
+        role=Role.MACHINE,
+        jobs=Job.EVERY,
+    )
+    in_memory_limit_mb: int = option(
+        2048,
+        "A split up to this size is held in memory and shuffled in full; a "
+        "larger one is read shard by shard.",
+        role=Role.DATA,
+        jobs=Job.EVERY,
+        at_least=0,
+    )
+    max_corrupt_fraction: float = option(
+        0.01,
+        "The run stops when more than this share of the images is unreadable.",
+        role=Role.LOGGING,
+        jobs=Job.EVERY,
+        at_least=0,
+        at_most=1,
+    )
+    input_threads: int = option(
+        0,
+        "Threads that prepare images, apart from the step's; 0: they share "
+        "TensorFlow's.",
+        role=Role.MACHINE,
+        jobs=Job.EVERY,
+        at_least=0,
+    )
+    benchmark_seconds: float = option(
+        5.0,
+        "--mode=benchmark_input: how long each stage is timed.",
+        role=Role.MACHINE,
+        jobs=Job.BENCHMARK_INPUT,
+        above=0,
+    )
+
+
+@section
+class AugmentConfig:
+    """The two views of an image (paper, appendix A)."""
+
+    min_crop_area: float = option(
+        0.08,
+        "Least share of the image that a crop covers.",
+        role=Role.OBJECTIVE,
+        jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
+        above=0,
+        at_most=1,
+    )
+    min_object_covered: float = option(
+        0.0,
+        "Least share of the image that the sampler must cover; the official "
+        "code's 0.1 makes its least crop area 0.10.",
+        role=Role.OBJECTIVE,
+        jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
+        official=0.1,
+        at_least=0,
+        at_most=1,
+    )
+    random_flip: bool = option(
+        True,
+        "Mirror half of the views.",
+        role=Role.OBJECTIVE,
+        jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
+    )
+    color_jitter_strength: float = option(
+        1.0,
+        "s of the colour distortion; 0 turns jitter and drop off.",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN | Job.SUPERVISED,
+        at_least=0,
+        at_most=1.25,
+    )
+    color_jitter_impl: str = option(
+        "simclrv1",
+        "Brightness: added (simclrv1) or multiplied (simclrv2).",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN | Job.SUPERVISED,
+        official="simclrv2",
+        choices=("simclrv1", "simclrv2"),
+    )
+    color_jitter_order: str = option(
+        "random",
+        "Order of brightness, contrast, saturation and hue.",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN | Job.SUPERVISED,
+        choices=("random", "fixed"),
+    )
+    eval_crop: float = option(
+        0.875,
+        "Of an image's shorter side, what the central crop of evaluation "
+        "keeps; 32 px and below: all of it.",
+        role=Role.FEATURES | Role.EVALUATION,
+        jobs=Job.TRAINING
+        | Job.LOGISTIC
+        | Job.KNN
+        | Job.EMBED
+        | Job.TRANSFER_FINETUNE,
+        above=0,
+        at_most=1,
+    )
+    use_blur: bool = option(
+        True,
+        "Gaussian blur on half of the views.",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN | Job.SUPERVISED,
+    )
+    blur_sigma_per: str = option(
+        "image",
+        "Whether each image or each replica's batch draws its blur.",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN | Job.SUPERVISED,
+        official="batch",
+        choices=("image", "batch"),
+    )
+    augment_on: str = option(
+        "auto",
+        "Where colour and blur run: the tf.data graph (host) or the training "
+        "step (device), with equal results. auto: host on CPU, else device.",
+        role=Role.MACHINE,
+        jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
+        choices=("auto", "host", "device"),
+    )

@@ -1,0 +1,104 @@
+"""Options: how weights are scored."""
+
+from simclr_tf.config.job_kinds import Job
+from simclr_tf.config.option import Role, option, section
+
+
+@section
+class EvalConfig:
+    """How a run is scored."""
+
+    eval_batch_size: int = option(
+        256,
+        "Examples per evaluation step.",
+        role=Role.MACHINE,
+        jobs=Job.TRAINING | Job.EVALUATE | Job.EMBED,
+        at_least=1,
+    )
+    eval_steps: int = option(
+        0,
+        "Evaluation steps; 0: the whole split.",
+        role=Role.EVALUATION,
+        jobs=Job.TRAINING,
+        at_least=0,
+    )
+    eval_name: str | None = option(
+        None,
+        "Name of the evaluation summaries.",
+        role=Role.LOGGING,
+        jobs=Job.TRAINING,
+    )
+    eval_timeout_seconds: float = option(
+        7200.0,
+        "--mode=eval gives up when no new checkpoint appears for so long.",
+        role=Role.LOGGING,
+        jobs=Job.FOLLOW,
+        above=0,
+    )
+    linear_eval_labels: tuple[int, ...] = option(
+        (),
+        "After training, fit logistic regressions on this many labels, over "
+        "the features, a random encoder's and the raw pixels; a list.",
+        role=Role.EVALUATION,
+        jobs=Job.PRETRAIN,
+    )
+    protocol: str = option(
+        "logistic",
+        "What --mode=evaluate does with the encoder: probe (linear head by "
+        "SGD on augmented images), logistic (regression on features), knn, "
+        "transfer_linear and transfer_finetune (the paper's 12 data sets).",
+        role=Role.JOB,
+        jobs=Job.EVALUATE,
+        choices=(
+            "probe",
+            "logistic",
+            "knn",
+            "transfer_linear",
+            "transfer_finetune",
+        ),
+    )
+    encoder: str = option(
+        "checkpoint",
+        "What --mode=evaluate scores: the checkpoint's encoder, the random "
+        "one of the same shape that --seed gives, or the raw pixels.",
+        role=Role.FEATURES | Role.EVALUATION,
+        jobs=Job.EVALUATE | Job.EMBED,
+        choices=("checkpoint", "random", "pixels"),
+    )
+    holdout_fraction: float = option(
+        0.1,
+        "Share of the training split that strengths of regularisation are "
+        "chosen on, where a data set has no validation split.",
+        role=Role.EVALUATION,
+        jobs=Job.LOGISTIC,
+        above=0,
+        below=1,
+    )
+    sweep_points: tuple[int, ...] = option(
+        (),
+        "transfer_finetune: the numbers of the settings to try, of the grid; "
+        "empty: all.",
+        role=Role.MACHINE,
+        jobs=Job.TRANSFER_FINETUNE,
+    )
+    embed_queries: int = option(
+        8,
+        "Of how many images --mode=embed pictures the nearest neighbours.",
+        role=Role.LOGGING,
+        jobs=Job.EMBED,
+        at_least=1,
+    )
+    knn_eval: bool = option(
+        False,
+        "While pretraining, score the encoder at every checkpoint by its "
+        "nearest neighbours.",
+        role=Role.LOGGING,
+        jobs=Job.PRETRAIN,
+    )
+    linear_eval_draws: int = option(
+        10,
+        "How many class-balanced draws of labels they are averaged over.",
+        role=Role.EVALUATION,
+        jobs=Job.PRETRAIN,
+        at_least=1,
+    )

@@ -1,0 +1,91 @@
+"""The kinds of jobs, by name: what an option's declaration refers to.
+
+What each of them does and accepts is in `simclr_tf.jobs`.
+"""
+
+import enum
+
+
+class Job(enum.Flag):
+    """What a command asks for: --mode, with its --train_mode or --protocol."""
+
+    PRETRAIN = enum.auto()
+    FINETUNE = enum.auto()
+    SUPERVISED = enum.auto()
+    FOLLOW = enum.auto()
+    PROBE = enum.auto()
+    LOGISTIC = enum.auto()
+    KNN = enum.auto()
+    TRANSFER_LINEAR = enum.auto()
+    TRANSFER_FINETUNE = enum.auto()
+    EMBED = enum.auto()
+    PREFLIGHT = enum.auto()
+    BENCHMARK_INPUT = enum.auto()
+
+    # Those that move weights of a run whose options they read themselves.
+    TRAINING = PRETRAIN | FINETUNE | SUPERVISED | PROBE
+    # Those of --mode=evaluate.
+    EVALUATE = PROBE | LOGISTIC | KNN | TRANSFER_LINEAR | TRANSFER_FINETUNE
+    # Those that extract features, once, of whole splits.
+    ON_FEATURES = LOGISTIC | KNN | TRANSFER_LINEAR | EMBED
+    EVERY = TRAINING | EVALUATE | FOLLOW | EMBED | PREFLIGHT | BENCHMARK_INPUT
+
+    @property
+    def words(self) -> str:
+        """The flags that ask for it, or for any of several."""
+        return ", ".join(
+            words for words, job in _COMMANDS.items() if job & self
+        )
+
+
+TRAIN_MODES = {
+    "pretrain": Job.PRETRAIN,
+    "finetune": Job.FINETUNE,
+    "supervised": Job.SUPERVISED,
+}
+PROTOCOLS = {
+    "probe": Job.PROBE,
+    "logistic": Job.LOGISTIC,
+    "knn": Job.KNN,
+    "transfer_linear": Job.TRANSFER_LINEAR,
+    "transfer_finetune": Job.TRANSFER_FINETUNE,
+}
+# None: --train_mode or --protocol says which.
+MODES = {
+    "train": None,
+    "eval": Job.FOLLOW,
+    "train_then_eval": None,
+    "evaluate": None,
+    "embed": Job.EMBED,
+    "preflight": Job.PREFLIGHT,
+    "benchmark_input": Job.BENCHMARK_INPUT,
+}
+_COMMANDS = {
+    **{f"--train_mode={name}": job for name, job in TRAIN_MODES.items()},
+    **{
+        f"--mode=evaluate --protocol={name}": job
+        for name, job in PROTOCOLS.items()
+    },
+    **{f"--mode={name}": job for name, job in MODES.items() if job},
+}
+
+
+def job_of(*, mode: str, train_mode: str, protocol: str) -> Job:
+    """Which job three options ask for."""
+    if MODES[mode] is not None:
+        return MODES[mode]
+    if mode == "evaluate":
+        return PROTOCOLS[protocol]
+    return TRAIN_MODES[train_mode]
+
+
+def takes(*, mode: str, train_mode: str, protocol: str) -> Job:
+    """Whose options a command takes: its own, and of what it looks at.
+
+    A preflight, a benchmark of the input and a follower are about a training
+    run, whose options they take, too.
+    """
+    job = job_of(mode=mode, train_mode=train_mode, protocol=protocol)
+    if job in Job.PREFLIGHT | Job.BENCHMARK_INPUT | Job.FOLLOW:
+        return job | TRAIN_MODES[train_mode]
+    return job

@@ -1,0 +1,215 @@
+"""Options: which job, where it runs, and what it leaves."""
+
+from simclr_tf.config.job_kinds import Job
+from simclr_tf.config.option import Role, option, section
+
+
+@section
+class JobConfig:
+    """What to do, and where the results go."""
+
+    mode: str = option(
+        "train",
+        "The job: train, or train and then evaluate; follow a model_dir and "
+        "evaluate its checkpoints as they appear (eval); score an encoder by "
+        "a --protocol (evaluate); write its features (embed); compile the "
+        "training step for a TPU --topology without a TPU (preflight); time "
+        "the stages that images go through on the host (benchmark_input).",
+        role=Role.JOB,
+        jobs=Job.EVERY,
+        choices=(
+            "train",
+            "eval",
+            "train_then_eval",
+            "evaluate",
+            "embed",
+            "preflight",
+            "benchmark_input",
+        ),
+    )
+    train_mode: str = option(
+        "pretrain",
+        "pretrain: contrastive learning, without labels. finetune: a "
+        "classifier on --checkpoint's encoder. supervised: a classifier from "
+        "scratch.",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN | Job.FINETUNE | Job.SUPERVISED,
+        choices=("pretrain", "finetune", "supervised"),
+    )
+    model_dir: str | None = option(
+        None,
+        "Folder of the run, local or gs://. Unset: runs/<dataset>, with the "
+        "train_mode if it is not pretrain; of evaluate and embed, a folder in "
+        "the checkpoint's run.",
+        role=Role.LOCATION,
+        jobs=Job.EVERY,
+    )
+    seed: int = option(
+        0,
+        "Everything random follows from it: weights, order, augmentation.",
+        role=Role.OBJECTIVE,
+        jobs=Job.EVERY,
+        at_least=0,
+        at_most=2**31 - 1,
+    )
+    checkpoint: str | None = option(
+        None,
+        "The encoder to finetune, evaluate or embed with: a model_dir, one of "
+        "its checkpoints (RUN/ckpt-100), or a SavedModel of ours.",
+        role=Role.OBJECTIVE | Role.LOCATION,
+        jobs=Job.FINETUNE | Job.EVALUATE | Job.EMBED,
+    )
+
+
+@section
+class OutputConfig:
+    """What is written, and how often."""
+
+    checkpoint_epochs: float = option(
+        1.0,
+        "Between checkpoints, epochs.",
+        role=Role.LOGGING,
+        jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
+        above=0,
+    )
+    checkpoint_steps: int = option(
+        0,
+        "Between checkpoints, steps; overrides the epochs.",
+        role=Role.LOGGING,
+        jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
+        at_least=0,
+    )
+    keep_checkpoint_max: int = option(
+        5,
+        "How many checkpoints are kept.",
+        role=Role.LOGGING,
+        jobs=Job.TRAINING,
+        at_least=1,
+    )
+    keep_hub_module_max: int = option(
+        1,
+        "How many SavedModels are kept; 0: none.",
+        role=Role.LOGGING,
+        jobs=Job.TRAINING,
+        at_least=0,
+    )
+    verbose: bool = option(
+        False,
+        "Print every option with its value and where it came from, not only "
+        "those that differ from the defaults.",
+        role=Role.LOGGING,
+        jobs=Job.EVERY,
+    )
+    log_steps: int = option(
+        0,
+        "Between lines of metrics, steps. 0: a tenth of an epoch, 10 to 100.",
+        role=Role.LOGGING,
+        jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
+        at_least=0,
+    )
+    profile_steps: tuple[int, ...] = option(
+        (),
+        "First and last step (a,b; the first of training is 1, and compiles) "
+        "of a TensorBoard profile in model_dir. Unset: none.",
+        role=Role.LOGGING,
+        jobs=Job.TRAINING,
+    )
+
+
+@section
+class DeviceConfig:
+    """Where it runs."""
+
+    strategy: str = option(
+        "auto",
+        "auto takes a TPU if one is named or there, else all GPUs, else the "
+        "CPU. multi_worker: several hosts, which TF_CONFIG names.",
+        role=Role.MACHINE,
+        jobs=Job.EVERY,
+        choices=("auto", "tpu", "mirrored", "multi_worker", "one_device"),
+    )
+    use_tpu: bool | None = option(
+        None,
+        "True insists on a TPU, False rules it out. Unset: --strategy decides.",
+        role=Role.MACHINE,
+        jobs=Job.EVERY,
+        official=True,
+    )
+    tpu_name: str | None = option(
+        None, "Name or address of the TPU.", role=Role.MACHINE, jobs=Job.EVERY
+    )
+    tpu_zone: str | None = option(
+        None, "Google Cloud zone of the TPU.", role=Role.MACHINE, jobs=Job.EVERY
+    )
+    gcp_project: str | None = option(
+        None,
+        "Google Cloud project of the TPU.",
+        role=Role.MACHINE,
+        jobs=Job.EVERY,
+    )
+    master: str | None = option(
+        None,
+        "Address of the TPU; --tpu_name wins.",
+        role=Role.MACHINE,
+        jobs=Job.EVERY,
+    )
+    virtual_devices: int = option(
+        0,
+        "Split the CPU into so many devices, to try multi-replica runs.",
+        role=Role.MACHINE,
+        jobs=Job.EVERY,
+        at_least=0,
+    )
+    worker_timeout_seconds: float = option(
+        300.0,
+        "multi_worker: how long the hosts wait for one another at the start.",
+        role=Role.MACHINE,
+        jobs=Job.EVERY,
+        above=0,
+    )
+    deterministic: bool = option(
+        False,
+        "Ask TensorFlow for kernels that give the same bits every time; "
+        "slower, and needed on GPUs only.",
+        role=Role.MACHINE,
+        jobs=Job.EVERY,
+    )
+
+
+@section
+class PreflightConfig:
+    """--mode=preflight: a TPU job without a TPU."""
+
+    topology: str = option(
+        "v5e:4x4",
+        "TPU generation and chips per axis: v5e:4x4, v4:2x2x4, v6e:4x4.",
+        role=Role.MACHINE,
+        jobs=Job.PREFLIGHT,
+    )
+    json: str | None = option(
+        None,
+        "File for the report, besides the table.",
+        role=Role.LOCATION,
+        jobs=Job.PREFLIGHT,
+    )
+    find_batch: bool = option(
+        False,
+        "Look for the largest per-core batch that fits, also where this one "
+        "does. A compilation for each that is tried.",
+        role=Role.MACHINE,
+        jobs=Job.PREFLIGHT,
+    )
+    num_examples: int = option(
+        0,
+        "Size of the training split, where the data is elsewhere.",
+        role=Role.MACHINE,
+        jobs=Job.PREFLIGHT,
+        at_least=0,
+    )
+    num_classes: int = option(
+        0,
+        "Classes of the training split, where the data is elsewhere.",
+        role=Role.MACHINE,
+        jobs=Job.PREFLIGHT,
+        at_least=0,
+    )

@@ -1,0 +1,93 @@
+"""Options: how weights move."""
+
+from simclr_tf.config.job_kinds import Job
+from simclr_tf.config.option import Role, option, section
+
+
+@section
+class OptimConfig:
+    """Objective, optimiser and length of training."""
+
+    temperature: float = option(
+        0.1, "tau of NT-Xent.", role=Role.OBJECTIVE, jobs=Job.PRETRAIN, above=0
+    )
+    hidden_norm: bool = option(
+        True,
+        "l2-normalise z before the loss.",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN,
+    )
+    optimizer: str = option(
+        "lars",
+        "lars, momentum (Nesterov SGD) or adam.",
+        role=Role.SCHEDULE,
+        jobs=Job.TRAINING,
+        choices=("lars", "momentum", "adam"),
+    )
+    learning_rate: float = option(
+        0.3,
+        "Base rate, before scaling with the batch.",
+        role=Role.SCHEDULE,
+        jobs=Job.TRAINING,
+        above=0,
+    )
+    learning_rate_scaling: str = option(
+        "linear",
+        "Peak rate: base * batch / 256, or base * sqrt(batch).",
+        role=Role.SCHEDULE,
+        jobs=Job.TRAINING,
+        choices=("linear", "sqrt"),
+    )
+    warmup_epochs: float = option(
+        10.0,
+        "Linear warm-up, epochs.",
+        role=Role.SCHEDULE,
+        jobs=Job.TRAINING,
+        at_least=0,
+    )
+    weight_decay: float = option(
+        1e-6,
+        "L2 on kernels.",
+        role=Role.SCHEDULE,
+        jobs=Job.TRAINING,
+        at_least=0,
+    )
+    momentum: float = option(
+        0.9,
+        "Of lars and momentum.",
+        role=Role.SCHEDULE,
+        jobs=Job.TRAINING,
+        at_least=0,
+        below=1,
+    )
+    train_batch_size: int = option(
+        4096,
+        "Examples per step, over all replicas.",
+        role=Role.SCHEDULE,
+        jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
+        official=512,
+        at_least=1,
+    )
+    micro_batch_size: int = option(
+        0,
+        "Examples that go through the encoder at a time, on each replica, with "
+        "BN statistics of their own; the loss is over the whole batch all the "
+        "same. 0: all of the replica's.",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN,
+        at_least=0,
+    )
+    train_epochs: float = option(
+        100.0,
+        "Length of training, epochs.",
+        role=Role.SCHEDULE,
+        jobs=Job.TRAINING,
+        at_least=0,
+    )
+    train_steps: int = option(
+        0,
+        "Length of training, steps; overrides the epochs.",
+        role=Role.SCHEDULE,
+        jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
+        at_least=0,
+    )

@@ -1,0 +1,110 @@
+"""--mode=eval: scores the checkpoints of a run as they appear.
+
+Reads    --model_dir of a run that another process trains, or has trained
+Writes   result_<step>.json and result.json there
+Ends     with 0 when the last step's is scored, with 3 when no new checkpoint
+         has appeared for --eval_timeout_seconds
+
+The run may be trained on any machine, with whatever devices: the follower
+takes its own.
+"""
+
+import time
+
+from simclr_tf import errors
+from simclr_tf.jobs import result
+from simclr_tf.jobs.requests import Accepts, Request
+from simclr_tf.jobs.training_run import TrainingRun
+from simclr_tf.run_files import checkpoints
+from simclr_tf.run_files import folder as folders
+
+_POLL_SECONDS = 1.0
+
+
+def make(request: Request, accepts: Accepts) -> "Follow":
+    """The job of a command."""
+    return Follow(request, accepts)
+
+
+class Follow:
+    """The follower of a run; waits for it to begin.
+
+    Args:
+        request: the command; what it doesn't say, the run does.
+        accepts: what the job accepts.
+
+    Raises:
+        UserError: there is no run, or an option given contradicts it.
+    """
+
+    def __init__(self, request: Request, accepts: Accepts):
+        asked = request.config
+        self._patience_seconds = asked.eval.eval_timeout_seconds
+        folder = folders.RunFolder(asked.model_dir, writes=False)
+        saved = folders.wait_for_run(
+            folder, patience_seconds=self._patience_seconds
+        )
+        given = request.resolved.given
+        config = folders.as_follower(saved, asked, given, path=folder.path)
+        origins = {**saved.origins, **dict.fromkeys(given, "flag")}
+        self._run = TrainingRun(
+            config,
+            origins=origins,
+            placement=request.place(config),
+            accepts=accepts,
+        )
+        self._run.build()
+
+    def describe(self) -> str:
+        """Whose checkpoints are scored, and how long it waits."""
+        return (
+            f"{self._run.describe()}\n"
+            f"Following {self._run.folder.path} to step "
+            f"{self._run.plan.train_steps}; gives up when no new checkpoint "
+            f"appears for {self._patience_seconds:g} s."
+        )
+
+    def run(self) -> int:
+        """Scores every checkpoint once, up to the last step's.
+
+        Raises:
+            errors.Halted: no new one appeared in the time allowed.
+        """
+        run, seen = self._run, -1
+        deadline = time.monotonic() + self._patience_seconds
+        while seen < run.plan.train_steps:
+            path = self._next(seen)
+            if path is None:
+                if time.monotonic() > deadline:
+                    raise errors.Halted(self._given_up(seen))
+                time.sleep(min(_POLL_SECONDS, self._patience_seconds))
+                continue
+            seen = checkpoints.step_of(path)
+            self._score(path)
+            # Scoring takes time in which the trainer may save.
+            deadline = time.monotonic() + self._patience_seconds
+        return 0
+
+    def _next(self, seen: int) -> str | None:
+        """The oldest checkpoint that has not been looked at."""
+        for path in checkpoints.checkpoint_paths(self._run.folder.path):
+            if checkpoints.step_of(path) > seen:
+                return path
+        return None
+
+    def _score(self, path: str) -> None:
+        try:
+            self._run.checkpoints.restore(path)
+        except checkpoints.UnreadableCheckpoint as error:
+            print(error)  # the trainer may have deleted it by now
+            return
+        print(result.report(result.score(self._run)), flush=True)
+
+    def _given_up(self, seen: int) -> str:
+        last = f"the last one is of step {seen}" if seen >= 0 else "none came"
+        return (
+            f"No new checkpoint in --model_dir={self._run.folder.path} for "
+            f"{self._patience_seconds:g} s ({last}), and training has not "
+            f"reached its last step, {self._run.plan.train_steps}. Is it still "
+            "running? --eval_timeout_seconds sets the patience."
+        )

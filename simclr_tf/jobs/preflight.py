@@ -1,0 +1,168 @@
+"""--mode=preflight: a TPU job without a TPU.
+
+Reads    nothing but options; the data where it is here
+Writes   the file of --json
+Ends     with 0 if the job would run, with 4 if it would not
+"""
+
+import dataclasses
+from typing import Any
+
+from simclr_tf import files
+from simclr_tf.build import splits
+from simclr_tf.build.core_step import CoreStep
+from simclr_tf.config import Config
+from simclr_tf.errors import UserError
+from simclr_tf.jobs.requests import Accepts, Request
+
+_NO_FIT = 4
+
+# Of split "train": num_examples and num_classes, for a machine without them.
+_KNOWN = {
+    "imagenet2012": (1_281_167, 1000),
+    "cifar10": (50_000, 10),
+    "cifar100": (50_000, 100),
+    "fashion_mnist": (60_000, 10),
+    "mnist": (60_000, 10),
+}
+
+
+def make(request: Request, accepts: Accepts) -> "Preflight":
+    """The job of a command."""
+    del accepts  # nothing is read but sizes
+    return Preflight(request)
+
+
+class Preflight:
+    """The training step of a job, for the TPU's compiler.
+
+    Args:
+        request: the command; `compile_step` (see `tpu.preflight.check`) does
+            the compiling.
+
+    Raises:
+        UserError: something the user can mend.
+    """
+
+    def __init__(self, request: Request):
+        self._config = config = request.config
+        self._compiling = request.compile_step(
+            topology=config.preflight.topology,
+            find_batch=config.preflight.find_batch,
+        )
+        self._facts = data_facts(config)
+        self._core = CoreStep(
+            config,
+            num_examples=self._facts.num_examples,
+            num_classes=self._facts.num_classes,
+            num_replicas=self._compiling.num_cores,
+            origins=request.resolved.origins,
+        )
+
+    def describe(self) -> str:
+        """What the job would do."""
+        return self._core.plan.describe()
+
+    def run(self) -> int:
+        """Compiles, prints the verdict, and writes --json."""
+        core, config = self._core, self._config
+        report, table = self._compiling.run(
+            core.step,
+            global_batch_size=core.plan.global_batch_size,
+            num_examples=self._facts.num_examples,
+            views_per_example=core.views_per_example,
+            train_steps=core.plan.train_steps,
+            findings=findings(
+                config, self._facts, num_hosts=self._compiling.num_hosts
+            ),
+        )
+        print(table)
+        if config.preflight.json:
+            files.write_json(config.preflight.json, report)
+        return 0 if report["fits"] else _NO_FIT
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFacts:
+    """What a training step and its schedule depend on.
+
+    Attributes:
+        num_examples: of the training split.
+        num_classes: K, or None without labels.
+        missing: why the data itself could not be opened; None where it was.
+    """
+
+    num_examples: int
+    num_classes: int | None
+    missing: str | None = None
+
+
+def data_facts(config: Config) -> DataFacts:
+    """From the data set where it is here; else from flags, or what is known.
+
+    Raises:
+        UserError: the data isn't here, and nothing says how large it is.
+    """
+    told = config.preflight
+    try:
+        source, _ = splits.open_training(config)
+    except UserError as error:
+        known: tuple[Any, Any] = (None, None)
+        if config.data.train_split == "train":
+            known = _KNOWN.get(config.data.dataset.split(":")[0], known)
+        num_examples = told.num_examples or known[0]
+        if not num_examples:
+            raise UserError(
+                f"{error} For a preflight without the data, say how many "
+                "examples it has: --num_examples, and --num_classes where it "
+                "has labels."
+            ) from error
+        return DataFacts(
+            num_examples,
+            told.num_classes or known[1],
+            " ".join(f"{error}".split()),
+        )
+    return DataFacts(source.num_examples, source.num_classes)
+
+
+def findings(
+    config: Config, facts: DataFacts, *, num_hosts: int
+) -> list[tuple[str, str]]:
+    """What can be said of data and paths: ("ok" or "warning", text).
+
+    Args:
+        config: of the job.
+        facts: of its data.
+        num_hosts: machines that will run it.
+    """
+    size = f"{facts.num_examples} images, {facts.num_classes or 'no'} classes"
+    if facts.missing:
+        found = [
+            (
+                "warning",
+                f"data: not on this machine ({facts.missing}) Assumed: {size}",
+            )
+        ]
+    else:
+        found = [("ok", f"data: {config.data.dataset}, {size}")]
+    paths = {"data_dir": config.data.data_dir, "model_dir": config.model_dir}
+    if config.data.dataset == "digits":
+        del paths["data_dir"]
+    for flag, path in paths.items():
+        level, note = _path_finding(flag, path, num_hosts)
+        found.append((level, f"--{flag}={path or ''}: {note}"))
+    return found
+
+
+def _path_finding(flag: str, path: str | None, num_hosts: int):
+    if path and path.startswith("gs://"):
+        return "ok", "every host reaches it; not looked at from here"
+    if num_hosts > 1:
+        return (
+            "warning",
+            f"the {num_hosts} hosts of this slice each have a disk of their "
+            "own; use a gs:// path",
+        )
+    if flag == "model_dir":
+        return "ok", "on the host's disk, which goes with the TPU VM"
+    return "ok", "must be on the host's disk"

@@ -1,0 +1,201 @@
+"""result.json: how a run's weights score, in the official keys and ours.
+
+Reads    the weights in hand, the evaluation split, for few labels the
+         training split
+Writes   result_<step>.json and result.json; of a classifier, a record
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+
+import simclr_tf
+from simclr_tf import hashing
+from simclr_tf.config import resolve, roles
+from simclr_tf.config.job_kinds import Job
+from simclr_tf.errors import UserError
+from simclr_tf.evaluation import features, metrics, scoring
+from simclr_tf.evaluation.features import Features
+from simclr_tf.jobs import recording
+from simclr_tf.jobs.requests import labels_of
+from simclr_tf.jobs.training_run import TrainingRun
+from simclr_tf.optim import selection
+from simclr_tf.run_files import start_weights
+from simclr_tf.run_files.metrics_log import write_scalars
+
+_OFFICIAL_NAMES = {
+    "top_1": "label_top_1_accuracy",
+    "top_5": "label_top_5_accuracy",
+}
+# What of the data an old result must have been scored on to hold.
+_DATA_KEYS = ("eval_split", "fingerprint", "eval_fingerprint")
+
+
+def score(run: TrainingRun) -> dict[str, Any]:
+    """Scores the weights in hand; writes and returns the result.
+
+    What was written for this step holds where it was scored in the same way;
+    and a result that has scores is not replaced by one that has none.
+    """
+    old = run.folder.result(run.step)
+    facts = _facts(run)
+    if old is not None and _same_question(run, old, facts):
+        print("It was evaluated, too; this is what was written then.")
+        return old
+    scores = _scores(run)
+    if old is not None and _is_scored(old) and not scores:
+        print("Nothing could be scored; what was written before stays.")
+        return old
+    result = {"global_step": run.step, **scores, **facts}
+    if run.hosts.is_chief:
+        run.folder.write_result(run.step, result)
+        write_scalars(
+            run.folder.file(run.config.eval.eval_name or "eval"),
+            run.step,
+            {k: v for k, v in scores.items() if isinstance(v, float)},
+        )
+    return result
+
+
+def report(result: Mapping[str, Any]) -> str:
+    """A result in words and columns, for a terminal."""
+    return scoring.report(result)
+
+
+def _facts(run: TrainingRun) -> dict[str, Any]:
+    """What the scores are of."""
+    config = run.config
+    return {
+        "label_subset": run.label_subset and run.label_subset.to_record(),
+        "linear_eval_draws": config.eval.linear_eval_draws,
+        "num_unreadable_images": len(run.unreadable("train")),
+        "dataset": run.train_source.name,
+        "train_split": run.train_source.split,
+        "eval_split": getattr(run.eval_source, "split", None),
+        "fingerprint": run.train_source.fingerprint,
+        "eval_fingerprint": getattr(run.eval_source, "fingerprint", None),
+        "class_names": list(run.train_source.class_names),
+        "overlap": run.overlap,
+        "config": config.to_dict(),
+        "simclr_tf": simclr_tf.__version__,
+        "tensorflow": tf.__version__,
+    }
+
+
+def _same_question(run: TrainingRun, old, facts) -> bool:
+    if any(old.get(key) != facts[key] for key in _DATA_KEYS):
+        return False
+    before = roles.of_result(resolve.from_dict(old["config"]))
+    return before == roles.of_result(run.config)
+
+
+def _is_scored(result: Mapping[str, Any]) -> bool:
+    return any(key.startswith(("eval/", "linear_")) for key in result)
+
+
+def _scores(run: TrainingRun) -> dict[str, Any]:
+    if run.eval_source is None:
+        print("Nothing to evaluate on: no labelled evaluation split.")
+        return {}
+    scores = {}
+    if run.model.probe_variables:
+        scores |= _head_scores(run)
+    if run.pretrains and run.config.eval.linear_eval_labels:
+        scores |= _few_label_scores(run)
+    _check_unreadable(run)
+    return scores
+
+
+def _head_scores(run: TrainingRun) -> dict[str, Any]:
+    """The linear head: a probe's, or a classifier's."""
+    options = run.config.eval
+    limit = options.eval_steps * options.eval_batch_size or None
+    logits = features.labelled(
+        features.extract(
+            lambda images: run.model(images, training=False).logits,
+            run.examples("eval", limit),
+            strategy=run.strategy,
+        )
+    )
+    if run.pretrains:
+        found = metrics.evaluate(
+            logits.values, logits.labels, seed=run.config.job.seed
+        )
+    else:
+        found = _record(run, logits).metrics
+    decay = selection.l2_loss(run.decayed, run.config.optim.weight_decay)
+    return {
+        f"eval/{_OFFICIAL_NAMES.get(name, name)}": estimate.value
+        for name, estimate in found.items()
+    } | {
+        "eval/regularization_loss": float(decay),
+        "eval/num_examples": len(logits.labels),
+    }
+
+
+def _record(run: TrainingRun, logits: Features):
+    """Of a classifier: in the run's folder; of an evaluation, beside it."""
+    path = run.folder.path
+    if roles.job(run.config) not in Job.EVALUATE:
+        path = os.path.join(path, "record")
+    with tempfile.TemporaryDirectory() as nowhere:
+        # Every host computes it, one keeps it.
+        return recording.write_of_run(
+            path if run.hosts.is_chief else os.path.join(nowhere, "record"),
+            config=run.config,
+            logits=logits,
+            splits={"train": run.train_source, "test": run.eval_source},
+            label_subset=run.label_subset,
+            start=start_weights.read(run.folder),
+            encoder_sha256=hashing.variables_sha256(
+                run.model.encoder.variables
+            ),
+            step=run.step,
+            num_unreadable=len(run.unreadable("eval")),
+        )
+
+
+def _few_label_scores(run: TrainingRun) -> dict[str, float]:
+    options = run.config.eval
+    if labels_of(run.train_source) != "one":
+        return {}
+    with run.strategy.scope():
+        untrained = run.build_model()  # the seed gives the same weights
+    models = [
+        lambda x, model=model: model(x, training=False).features
+        for model in (run.model, untrained)
+    ]
+    pool = scoring.pool_size(options.linear_eval_labels)
+    return scoring.few_label_results(
+        [*models, features.raw_pixels],
+        train=lambda: run.examples("train", pool),
+        test=lambda: run.examples("eval"),
+        strategy=run.strategy,
+        budgets=options.linear_eval_labels,
+        num_classes=run.train_source.num_classes,
+        num_draws=options.linear_eval_draws,
+        seed=run.config.job.seed,
+    )
+
+
+def _check_unreadable(run: TrainingRun) -> None:
+    """Of the evaluation's images; those of training are checked as it goes.
+
+    Raises:
+        UserError: there are more than --max_corrupt_fraction.
+    """
+    names = run.unreadable("eval")
+    try:
+        run.corrupt["eval"].check(
+            run.config.data.max_corrupt_fraction,
+            run.eval_source.num_examples,
+            names=names,
+        )
+    except UserError as error:
+        raise UserError(
+            f"{error} (--eval_split={run.eval_source.split}; the run is saved, "
+            "and nothing was written of its score.)"
+        ) from error

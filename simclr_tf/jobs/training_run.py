@@ -1,0 +1,223 @@
+"""The parts of a training run, made from its configuration.
+
+`training` moves its weights, `follow` looks on; both score it by `result`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from simclr_tf.build import batches, network, splits, training, views
+from simclr_tf.build.schedule import make_plan
+from simclr_tf.config import Config
+from simclr_tf.data import subset
+from simclr_tf.data.corrupt import CorruptLog
+from simclr_tf.errors import UserError
+from simclr_tf.evaluation import knn_watch, scoring
+from simclr_tf.evaluation.knn_watch import KnnWatch
+from simclr_tf.jobs.requests import Accepts, Placement, labels_of
+from simclr_tf.models.simclr import SimClr
+from simclr_tf.run_files import checkpoints
+from simclr_tf.run_files.folder import RunFolder
+from simclr_tf.train import micro_batches, precision
+from simclr_tf.train.hosts import Hosts
+
+
+class TrainingRun:
+    """Data, plan, model, optimizer and checkpoints of a run.
+
+    Args:
+        config: of the run.
+        origins: where its values came from.
+        placement: where the replicas run.
+        accepts: what the run accepts.
+        folder_of: gives the run's folder once its data is open; None:
+            --model_dir.
+
+    Raises:
+        UserError: something the user can mend.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        origins: Mapping[str, str],
+        placement: Placement,
+        accepts: Accepts,
+        folder_of: Callable[["TrainingRun"], str] | None = None,
+    ):
+        self.config = config
+        self.origins = origins
+        self.strategy = placement.strategy
+        self.device_type = placement.device_type
+        self.hosts = Hosts(
+            placement.strategy, count=placement.num_hosts, index=placement.host
+        )
+        self.corrupt = {"train": CorruptLog(), "eval": CorruptLog()}
+        self.counts_unreadable = batches.reads_here(self.strategy)
+        self._open_data(accepts)
+        self.folder = RunFolder(
+            folder_of(self) if folder_of else config.model_dir,
+            writes=self.hosts.is_chief,
+        )
+        self.plan = make_plan(
+            config,
+            num_examples=self.train_source.num_examples,
+            num_replicas=self.strategy.num_replicas_in_sync,
+            origins=origins,
+        )
+        self.dtype_policy = self._choose_dtype_policy()
+        self.color_on_host = views.color_on_host(config, self.device_type)
+        if config.optim.micro_batch_size:
+            micro_batches.check_place(self.strategy, self.device_type)
+
+    def build(self) -> None:
+        """Makes model, optimizer and what reads and writes checkpoints."""
+        with self.strategy.scope():
+            self.model = self.build_model()
+            self.optimizer = training.build_optimizer(
+                self.config, self.plan, self.model
+            )
+        self.decayed = training.decayed_in_loss(self.config, self.model)
+        self.checkpoints = checkpoints.Checkpoints(
+            self.folder.path,
+            checkpoints.named_variables(
+                self.model.variables, self.optimizer.variables
+            ),
+            max_to_keep=self.config.output.keep_checkpoint_max,
+            writes=self.hosts.is_chief,
+        )
+
+    def build_model(self, *, dtype_policy: str | None = None) -> SimClr:
+        """A new model with the weights that the seed gives it."""
+        return network.build_model(
+            self.config,
+            num_classes=self.train_source.num_classes,
+            dtype=dtype_policy or self.dtype_policy,
+        )
+
+    def describe(self) -> str:
+        """What the configuration came to, for the reader of the log."""
+        source, where = self.train_source, "in the training step"
+        if self.color_on_host:
+            where = "in the tf.data graph"
+        lines = [
+            self.plan.describe(),
+            f"Data: {source.name}, {source.num_examples} images of "
+            f"{source.split}, {source.num_classes or 'no'} classes; "
+            f"evaluation on {self._describe_evaluation()}",
+            f"Precision: {self.dtype_policy}; colour and blur {where}",
+            f"Run folder: {self.folder.path}",
+        ]
+        if self.overlap:
+            lines.insert(
+                2,
+                f"NOTE: {self.overlap} of the {self.eval_source.num_examples} "
+                "images of the evaluation are trained on, too.",
+            )
+        return "\n".join(lines)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Of the data: what a resumed run must find unchanged."""
+        source = self.train_source
+        facts = {
+            "fingerprint": source.fingerprint,
+            "num_examples": source.num_examples,
+            "num_classes": source.num_classes,
+            "class_names": list(source.class_names),
+        }
+        if source.order_depends_on_hosts:
+            facts["num_hosts"] = self.hosts.count
+        return facts
+
+    @property
+    def pretrains(self) -> bool:
+        """Whether no labels are needed."""
+        return self.config.job.train_mode == "pretrain"
+
+    @property
+    def step(self) -> int:
+        """Updates done so far."""
+        return int(self.optimizer.iterations.numpy())
+
+    def examples(self, split: str, limit: int | None = None):
+        """Distributed dataset of a split, in order.
+
+        Args:
+            split: "train" or "eval".
+            limit: so many at most, spread over the split.
+        """
+        return batches.evaluation_dataset(
+            self.config,
+            self.train_source if split == "train" else self.eval_source,
+            strategy=self.strategy,
+            max_examples=limit,
+            corrupt=self.counted(split),
+        )
+
+    def counted(self, split: str) -> CorruptLog | None:
+        """Where unreadable images of a split are counted; None: nowhere."""
+        return self.corrupt[split] if self.counts_unreadable else None
+
+    def unreadable(self, split: str) -> list[str]:
+        """Names of the images of a split that a host could not read."""
+        return self.hosts.union(self.corrupt[split].names())
+
+    def make_knn_watch(self) -> KnnWatch | None:
+        """For --knn_eval; None without it."""
+        if not self.config.eval.knn_eval:
+            return None
+        limit = knn_watch.MAX_EXAMPLES
+        return KnnWatch(
+            lambda images: self.model(images, training=False).features,
+            train=lambda: self.examples("train", limit),
+            test=lambda: self.examples("eval", limit),
+            strategy=self.strategy,
+            num_classes=self.train_source.num_classes,
+        )
+
+    def _open_data(self, accepts: Accepts) -> None:
+        config = self.config
+        self.train_source, self.label_subset = splits.open_training(config)
+        accepts.require_labels(
+            self.train_source,
+            flag="train_split",
+            job=f"--train_mode={config.job.train_mode}",
+        )
+        self.eval_source = splits.open_evaluation(
+            config, required=self.origins["eval_split"] == "flag"
+        )
+        self.overlap = None
+        if self.eval_source is not None:
+            self.overlap = subset.overlap(self.train_source, self.eval_source)
+        if self.pretrains:
+            self._check_scores()
+
+    def _check_scores(self) -> None:
+        """What is scored after or beside pretraining must be possible."""
+        scored, source = self.config.eval, self.train_source
+        one_label = labels_of(source) == "one"
+        if scored.knn_eval and not (one_label and self.eval_source):
+            raise UserError(
+                f"--knn_eval needs one label an image in --train_split="
+                f"{source.split} and in --eval_split. Leave it out."
+            )
+        if scored.linear_eval_labels and self.eval_source is not None:
+            scoring.check_budgets(scored.linear_eval_labels, source)
+
+    def _describe_evaluation(self) -> str:
+        if self.eval_source is None:
+            return "nothing (no labelled split)"
+        return (
+            f"{self.eval_source.num_examples} images of "
+            f"{self.eval_source.split}"
+        )
+
+    def _choose_dtype_policy(self) -> str:
+        """The Keras policy; auto is what it was when the run was started."""
+        asked = self.config.model.mixed_precision
+        here = precision.policy_name(asked, self.device_type)
+        if asked != "auto":
+            return here
+        return self.folder.dtype_policy() or here

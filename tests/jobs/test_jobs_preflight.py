@@ -1,0 +1,46 @@
+"""What a preflight knows of data and paths without devices."""
+
+import pytest
+
+from simclr_tf.config import resolve
+from simclr_tf.jobs import preflight
+
+
+def config(**given):
+    return resolve.resolve({"mode": "preflight", **given}).config
+
+
+def test_data_that_is_here_is_asked():
+    facts = preflight.data_facts(config(num_examples=5))
+    assert (facts.num_examples, facts.num_classes) == (1437, 10)
+    assert facts.missing is None
+
+
+def test_imagenet_need_not_be_here(tmp_path):
+    options = config(dataset="imagenet2012", data_dir=str(tmp_path))
+    facts = preflight.data_facts(options)
+    assert (facts.num_examples, facts.num_classes) == (1_281_167, 1000)
+    [(level, text), *_] = preflight.findings(options, facts, num_hosts=1)
+    assert level == "warning"
+    assert "1281167" in text
+
+
+def test_unknown_data_must_be_described(tmp_path):
+    missing = {"dataset": "mine", "data_dir": str(tmp_path)}
+    with pytest.raises(ValueError, match="--num_examples"):
+        preflight.data_facts(config(**missing))
+    facts = preflight.data_facts(config(**missing, num_examples=9))
+    assert (facts.num_examples, facts.num_classes) == (9, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "num_hosts", "level"),
+    [("gs://b/r", 4, "ok"), ("runs/r", 4, "warning"), ("runs/r", 1, "ok")],
+)
+def test_several_hosts_need_a_shared_path(path, num_hosts, level):
+    options = config(model_dir=path)
+    facts = preflight.DataFacts(100, 10)
+    found = preflight.findings(options, facts, num_hosts=num_hosts)
+    assert [(lv, t.split(":")[0]) for lv, t in found[1:]] == [
+        (level, f"--model_dir={path.split(':')[0]}")
+    ]

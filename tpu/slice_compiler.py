@@ -1,0 +1,71 @@
+"""The TPU's compiler for one slice, as the preflight job of run.py wants it."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+from tpu import chips, compiler, preflight, preflight_report
+
+
+class SliceCompiler:
+    """Compiles a job's step for a slice, and reports.
+
+    Args:
+        topology: of the slice, "v5e:4x4".
+        find_batch: look for the largest batch even where the job's fits.
+
+    Attributes:
+        num_cores: R, replicas of the job.
+        num_hosts: machines of the slice.
+
+    Raises:
+        UserError: no such topology, or the compiler is not installed.
+    """
+
+    def __init__(self, *, topology: str, find_batch: bool):
+        self._topology = chips.parse_topology(topology)
+        self._find_batch = find_batch
+        self._checks = compiler.version_findings()
+        self.num_cores = self._topology.num_cores
+        self.num_hosts = self._topology.num_hosts
+
+    def run(
+        self,
+        make_step: preflight.MakeStep,
+        *,
+        global_batch_size: int,
+        num_examples: int,
+        views_per_example: int,
+        train_steps: int,
+        findings: Sequence[tuple[str, str]],
+    ) -> tuple[dict[str, Any], str]:
+        """Compiles; takes minutes, and says what it does.
+
+        Args:
+            make_step: gives the step of a replica for a per-core batch.
+            global_batch_size: over all cores.
+            num_examples: of the training split; no larger batch is of use.
+            views_per_example: of `preflight_report.Job`.
+            train_steps: of the job.
+            findings: what else is known of it: (level, text).
+
+        Returns:
+            The report as `preflight_report.as_json` gives it, and as a table.
+        """
+        verdict = preflight.run(
+            make_step,
+            self._topology,
+            per_core_batch_size=global_batch_size // self.num_cores,
+            find_batch=self._find_batch,
+            at_most=num_examples // self.num_cores,
+            say=functools.partial(print, flush=True),
+        )
+        report = preflight_report.as_json(
+            verdict,
+            preflight_report.Job(views_per_example, train_steps),
+            [
+                preflight_report.Finding(*each)
+                for each in [*self._checks, *findings]
+            ],
+        )
+        return report, preflight_report.as_table(report)
