@@ -98,13 +98,18 @@ def section(cls):
 
     def check(self):
         for field in dataclasses.fields(self):
-            _check_option(field, getattr(self, field.name))
+            check_value(field, getattr(self, field.name))
 
     cls.__post_init__ = check
     return dataclasses.dataclass(frozen=True)(cls)
 
 
-def _check_option(field: dataclasses.Field, value: Any) -> None:
+def check_value(field: dataclasses.Field, value: Any) -> None:
+    """Checks a value against an option's declaration.
+
+    Raises:
+        UserError: it is not allowed.
+    """
     if value is None:
         return
     rule = field.metadata

@@ -31,16 +31,19 @@ def flags_text():
     lines = []
     for name, (section, field) in options().items():
         rule = field.metadata
-        jobs = rule["jobs"].words.replace("--mode=evaluate ", "")
         lines.append(
             f"{section}.{name} = {field.default!r} (official "
-            f"{rule['official']!r}); {words(rule['role'])}; {jobs}"
+            f"{rule['official']!r}); {words(rule['role'])}; "
+            f"{words(rule['jobs'])}"
         )
     return "\n".join(lines) + "\n"
 
 
-def words(role):
-    return "|".join(one.name for one in type(role) if one in role)
+def words(flags):
+    """The names of a role's or a job's parts."""
+    every = {one for one in type(flags) if one.value.bit_count() == 1}
+    found = [one.name for one in type(flags) if one in every and one in flags]
+    return "EVERY" if len(found) == len(every) else "|".join(found)
 
 
 @pytest.mark.parametrize("path", FLAGFILES, ids=lambda p: p.stem)
