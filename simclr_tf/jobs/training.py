@@ -382,9 +382,7 @@ class Experiment:
         )
 
     def _check_images(self) -> None:
-        scanned = pipeline.preflight_scan(
-            self.train_source, corrupt=self.corrupt
-        )
+        scanned = pipeline.scan(self.train_source, corrupt=self.corrupt)
         # A sample tells of the whole with some doubt: it ends the run before
         # it begins only where it is far over the limit.
         limit = self.config.data.max_corrupt_fraction
