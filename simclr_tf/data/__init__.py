@@ -1,11 +1,11 @@
 """From a data set to batches of views.
 
     sources       open_source: TFDS, folders of images, embedded digits
-    records       what a source is; the random-access kind
+    examples      what a source is; the random-access kind
     shards        the streamed kind: TFRecords that memory cannot hold
     tfds_source   opening a prepared TFDS data set
     tfds_features which features are read: image and label
-    tfds_records  how its records are kept: in memory, or streamed
+    tfds_storage  how its records are kept: in memory, or streamed
     folder        opening a folder of images
     digits        scikit-learn's digits as a TFDS data set
     order         which example comes when, from (seed, position)

@@ -74,7 +74,7 @@ class CorruptLog:
         )
 
 
-def map_picks(records, chunks, plain, careful, *, num_parallel_calls):
+def map_picks(examples, chunks, plain, careful, *, num_parallel_calls):
     """plain(pick) of every pick; careful(pick) where its chunk has an error.
 
     A data set inside `map` is the one way to go on after an error that leaves
@@ -82,7 +82,7 @@ def map_picks(records, chunks, plain, careful, *, num_parallel_calls):
     image, hence the chunks.
 
     Args:
-        records: `Records` or `Shards`.
+        examples: `Examples` or `Shards`.
         chunks: of picks, from its methods.
         plain: pick -> structure of tensors; may raise in the graph.
         careful: the same, and does not raise for an unreadable image.
@@ -91,7 +91,7 @@ def map_picks(records, chunks, plain, careful, *, num_parallel_calls):
     Returns:
         Dataset of what plain returns, one for each pick.
     """
-    if not records.can_fail:
+    if not examples.can_fail:
         return chunks.unbatch().map(plain, num_parallel_calls)
 
     def rows_of(chunk):
@@ -120,24 +120,24 @@ def map_picks(records, chunks, plain, careful, *, num_parallel_calls):
     return rows.with_options(options)
 
 
-def read(records, pick):
+def read(examples, pick):
     """Reads a pick; raises in the graph where that fails.
 
     Returns:
         image uint8[h, w, 3], label int64[] and id int64[].
     """
-    image, label = records.read(pick, pick["index"])
-    return image, label, records.identify(pick, pick["index"])
+    image, label = examples.read(pick, pick["index"])
+    return image, label, examples.identify(pick, pick["index"])
 
 
-def read_or_substitute(records, pick, *, seed, log=None):
+def read_or_substitute(examples, pick, *, seed, log=None):
     """Reads a pick, or another example in its place.
 
     The substitute depends on (seed, epoch, id of the unreadable example) and
     on nothing else, so it is the same when a run resumes.
 
     Args:
-        records: `Records` or `Shards`.
+        examples: `Examples` or `Shards`.
         pick: one of its picks.
         seed: int.
         log: `CorruptLog` or None.
@@ -145,23 +145,23 @@ def read_or_substitute(records, pick, *, seed, log=None):
     Returns:
         image uint8[h, w, 3], label int64[] and id int64[] of what was read.
     """
-    wanted = records.identify(pick, pick["index"])
+    wanted = examples.identify(pick, pick["index"])
 
     def candidate(attempt):
         draw = order.mix(order.SUBSTITUTE, seed, pick["epoch"], wanted, attempt)
-        other = tf.math.floormod(draw, records.choices(pick))
+        other = tf.math.floormod(draw, examples.choices(pick))
         return tf.where(attempt == 0, pick["index"], other)
 
     def attempted(attempt):
-        image, label = records.read(pick, candidate(attempt))
+        image, label = examples.read(pick, candidate(attempt))
         return image, label, attempt
 
     image, label, attempt = _first_that_works(attempted, CANDIDATES)
-    _note(log, records, pick, candidate, failures=attempt)
-    return image, label, records.identify(pick, candidate(attempt))
+    _note(log, examples, pick, candidate, failures=attempt)
+    return image, label, examples.identify(pick, candidate(attempt))
 
 
-def read_or_blank(records, pick, *, blank, log=None):
+def read_or_blank(examples, pick, *, blank, log=None):
     """Reads a pick, or gives a blank image in its place.
 
     Returns:
@@ -169,20 +169,20 @@ def read_or_blank(records, pick, *, blank, log=None):
         the image could be read.
     """
     index = pick["index"]
-    no_label = tf.fill(records.label_shape, tf.constant(-1, tf.int64))
+    no_label = tf.fill(examples.label_shape, tf.constant(-1, tf.int64))
 
     def attempted(attempt):
         image, label = tf.cond(
             attempt == 0,
-            lambda: records.read(pick, index),
+            lambda: examples.read(pick, index),
             lambda: (blank, no_label),
         )
         image.set_shape([None, None, 3])
         return image, label, attempt
 
     image, label, attempt = _first_that_works(attempted, 2)
-    _note(log, records, pick, lambda _: index, failures=attempt)
-    return image, label, records.identify(pick, index), attempt == 0
+    _note(log, examples, pick, lambda _: index, failures=attempt)
+    return image, label, examples.identify(pick, index), attempt == 0
 
 
 def _first_that_works(read, attempts):
@@ -192,13 +192,13 @@ def _first_that_works(read, attempts):
     return candidates.take(1).get_single_element()
 
 
-def _note(log, records, pick, candidate, *, failures) -> None:
+def _note(log, examples, pick, candidate, *, failures) -> None:
     """Logs the candidates before the one that could be read."""
     if log is None:
         return
 
     def note():
-        log.record(records.name(pick, candidate(tf.range(failures))))
+        log.record(examples.name(pick, candidate(tf.range(failures))))
         return failures
 
     tf.cond(failures > 0, note, lambda: failures)

@@ -6,7 +6,7 @@ They come in chunks, in which epoch and index are int64[k] and the rest is
 shared; those of training also have "drawn", rows [k, ...] of whatever the
 caller's draw(epoch int64[k], id int64[k]) gives. `read` turns a pick into an
 image; it may raise inside the graph, and then another of the pick's `choices`
-can take its place. `Records` and `shards.Shards` have the same methods.
+can take its place. `Examples` and `shards.Shards` have the same methods.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ class Source:
         num_classes: None where there are no labels.
         class_names: in the order of the labels; empty without labels.
         fingerprint: the same for the same data and split, wherever it lies.
-        records: how to get at the images.
+        examples: how to get at the images.
         ignored_files: of a folder, those that hold no image.
         several_labels: whether an image may show several classes; its label
             is then int64[num_classes]: 1 present, 0 absent, -1 not counted.
@@ -48,7 +48,7 @@ class Source:
     num_classes: int | None
     class_names: tuple[str, ...]
     fingerprint: str
-    records: Any = dataclasses.field(repr=False)
+    examples: Any = dataclasses.field(repr=False)
     ignored_files: int = 0
     several_labels: bool = False
 
@@ -59,11 +59,11 @@ class Source:
     @property
     def random_access(self) -> bool:
         """Whether the order is a full permutation on any number of hosts."""
-        return isinstance(self.records, Records)
+        return isinstance(self.examples, Examples)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Records:
+class Examples:
     """Examples that can be read in any order.
 
     Attributes:
@@ -182,8 +182,8 @@ def to_rgb(pixels) -> tf.Tensor:
     return pixels[..., :3]
 
 
-def decoded(records: Records, *, limit_bytes: int) -> Records:
-    """The same records with every image decoded once and kept.
+def decoded(examples: Examples, *, limit_bytes: int) -> Examples:
+    """The same examples with every image decoded once and kept.
 
     An unreadable image is kept as an empty string, which fails when its turn
     comes, as the image would.
@@ -195,13 +195,13 @@ def decoded(records: Records, *, limit_bytes: int) -> Records:
 
     def pixels(index):
         image = tf.data.Dataset.from_tensors(index).map(
-            lambda i: tf.io.serialize_tensor(records.read({}, i)[0])
+            lambda i: tf.io.serialize_tensor(examples.read({}, i)[0])
         )
         image = image.ignore_errors(log_warning=False).concatenate(unreadable)
         return image.take(1).get_single_element()
 
     chunks, num_bytes, can_fail = [], 0, False
-    indexes = tf.data.Dataset.range(records.num_examples)
+    indexes = tf.data.Dataset.range(examples.num_examples)
     for chunk in indexes.map(pixels, tf.data.AUTOTUNE).batch(256):
         lengths = tf.strings.length(chunk).numpy()
         num_bytes += int(lengths.sum())
@@ -216,7 +216,7 @@ def decoded(records: Records, *, limit_bytes: int) -> Records:
     with tf.device("CPU:0"):
         payload = tf.concat(chunks, axis=0)
     return dataclasses.replace(
-        records,
+        examples,
         payload=payload,
         decode=_parse_pixels,
         storage="pixels",
@@ -230,35 +230,35 @@ def joined(parts: Sequence[Source], *, split: str) -> Source:
     Raises:
         UserError: two examples have the same id.
     """
-    each = [part.records for part in parts]
+    each = [part.examples for part in parts]
     with tf.device("CPU:0"):
-        ids = tf.concat([records.ids for records in each], axis=0)
+        ids = tf.concat([examples.ids for examples in each], axis=0)
         names = tf.concat(
             [r.name_of(tf.range(r.num_examples, dtype=tf.int64)) for r in each],
             axis=0,
         )
-        payload = tf.concat([records.payload for records in each], axis=0)
-        labels = tf.concat([records.labels for records in each], axis=0)
+        payload = tf.concat([examples.payload for examples in each], axis=0)
+        labels = tf.concat([examples.labels for examples in each], axis=0)
     if tf.size(tf.unique(ids)[0]) < tf.size(ids):
         raise UserError(
             f"split {split!r}: its parts have images of the same class and"
             " name, or overlap. Rename them."
         )
-    records = dataclasses.replace(
+    examples = dataclasses.replace(
         each[0],
         payload=payload,
         labels=labels,
         ids=ids,
         name_of=lambda index: tf.gather(names, index),
-        can_fail=any(records.can_fail for records in each),
+        can_fail=any(examples.can_fail for examples in each),
     )
     fingerprints = "+".join(part.fingerprint for part in parts)
     return dataclasses.replace(
         parts[0],
         split=split,
-        num_examples=records.num_examples,
+        num_examples=examples.num_examples,
         fingerprint=hashlib.sha256(fingerprints.encode()).hexdigest()[:16],
-        records=records,
+        examples=examples,
         ignored_files=sum(part.ignored_files for part in parts),
     )
 

@@ -23,7 +23,7 @@ from concurrent import futures
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf.data.examples import Records, Source, decoded, joined, read_rgb
+from simclr_tf.data.examples import Examples, Source, decoded, joined, read_rgb
 from simclr_tf.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
@@ -90,10 +90,10 @@ def open_folder(
             f" {len(files)} images."
         )
     files, ids = [files[i] for i in chosen], ids[chosen]
-    records = _records(folder, files, ids, classes)
+    examples = _examples(folder, files, ids, classes)
     fingerprint = _fingerprint(folder, files)
     if cache:
-        records = decoded(records, limit_bytes=in_memory_limit_mb << 20)
+        examples = decoded(examples, limit_bytes=in_memory_limit_mb << 20)
     return Source(
         name="folder",
         split=split,
@@ -101,7 +101,7 @@ def open_folder(
         num_classes=len(classes) or None,
         class_names=tuple(classes),
         fingerprint=fingerprint,
-        records=records,
+        examples=examples,
         ignored_files=ignored,
     )
 
@@ -237,12 +237,12 @@ def _path_id(path: str) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def _records(folder, files, ids, classes) -> Records:
+def _examples(folder, files, ids, classes) -> Examples:
     label_of = {name: label for label, name in enumerate(classes)}
     labels = [label_of.get(file.split("/")[0], -1) for file in files]
     with tf.device("CPU:0"):
         paths = tf.constant([_join(folder, file) for file in files])
-        return Records(
+        return Examples(
             payload=paths,
             labels=tf.constant(labels, tf.int64),
             ids=tf.constant(ids),

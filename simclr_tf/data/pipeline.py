@@ -3,7 +3,7 @@
     picks -> read (decode once; a substitute where that fails) -> views
           -> per-replica batch -> on_batch -> prefetch
 
-What a pick is depends on the source (`records`, `shards`); the rest is here.
+What a pick is depends on the source (`examples`, `shards`); the rest is here.
 The views, the only place where augmentation comes in, are the caller's.
 
 Legend: B the global batch, N the batch of one replica, S a view's side.
@@ -83,7 +83,7 @@ def training_batches(
         ValueError: batch sizes that do not divide; a view of unknown shape.
     """
     _check_sizes(global_batch_size, per_replica_batch_size, num_hosts)
-    records = source.records
+    examples = source.examples
 
     def draw_views(epoch, sample_id):
         return tuple(draw(epoch, sample_id, i) for i in range(num_views))
@@ -97,15 +97,15 @@ def training_batches(
 
     def careful(pick):
         image, label, sample_id = read_or_substitute(
-            records, pick, seed=seed, log=corrupt
+            examples, pick, seed=seed, log=corrupt
         )
         drawn = draw_views(pick["epoch"][None], sample_id[None])
         drawn = tf.nest.map_structure(lambda rows: rows[0], drawn)
         return sample(drawn, image, label, sample_id)
 
     samples = map_picks(
-        records,
-        records.training_picks(
+        examples,
+        examples.training_picks(
             seed=seed,
             start_step=start_step,
             global_batch_size=global_batch_size,
@@ -113,7 +113,7 @@ def training_batches(
             host=host,
             draw=draw_views,
         ),
-        plain=lambda pick: sample(pick["drawn"], *read(records, pick)),
+        plain=lambda pick: sample(pick["drawn"], *read(examples, pick)),
         careful=careful,
         num_parallel_calls=num_parallel_calls,
     )
@@ -165,13 +165,13 @@ def eval_batches(
         ValueError: batch sizes that do not divide; a view of unknown shape.
     """
     _check_sizes(global_batch_size, per_replica_batch_size, num_hosts)
-    records = source.records
+    examples = source.examples
     num_examples = source.num_examples
     if max_examples is not None:
         num_examples = min(num_examples, max_examples)
     blank = tf.zeros([_BLANK_SIDE, _BLANK_SIDE, 3], tf.uint8)
     missing = tf.constant(-1, tf.int64)
-    no_label = tf.fill(records.label_shape, missing)
+    no_label = tf.fill(examples.label_shape, missing)
 
     def example(image, label, sample_id, mask):
         return {
@@ -182,34 +182,34 @@ def eval_batches(
         }
 
     def careful(pick):
-        return example(*read_or_blank(records, pick, blank=blank, log=corrupt))
+        return example(*read_or_blank(examples, pick, blank=blank, log=corrupt))
 
-    examples = map_picks(
-        records,
-        records.eval_picks(
+    shown = map_picks(
+        examples,
+        examples.eval_picks(
             num_examples=num_examples,
             global_batch_size=global_batch_size,
             num_hosts=num_hosts,
             host=host,
         ),
-        plain=lambda pick: example(*read(records, pick), tf.constant(True)),
+        plain=lambda pick: example(*read(examples, pick), tf.constant(True)),
         careful=careful,
         num_parallel_calls=num_parallel_calls,
     )
     padding = tf.data.Dataset.from_tensors(
         (blank, no_label, missing, tf.constant(False))
     )
-    examples = examples.concatenate(padding.map(example).repeat())
+    shown = shown.concatenate(padding.map(example).repeat())
     num_global_batches = -(-num_examples // global_batch_size)
     per_host = num_global_batches * (global_batch_size // num_hosts)
-    batches = examples.take(per_host).batch(
+    batches = shown.take(per_host).batch(
         per_replica_batch_size, drop_remainder=True
     )
     return _finish(batches, threadpool_size)
 
 
 @_as_written
-def preflight_scan(
+def scan(
     source: Source,
     *,
     corrupt: CorruptLog,
@@ -228,19 +228,19 @@ def preflight_scan(
     Returns:
         How many were read.
     """
-    records = source.records
-    if not records.can_fail:
+    examples = source.examples
+    if not examples.can_fail:
         return 0
     blank = tf.zeros([1, 1, 3], tf.uint8)
 
     def careful(pick):
-        return read_or_blank(records, pick, blank=blank, log=corrupt)
+        return read_or_blank(examples, pick, blank=blank, log=corrupt)
 
     # The sizes, so that the images are needed and TensorFlow reads them.
     sizes = map_picks(
-        records,
-        records.scan_picks(limit=limit, seed=seed),
-        plain=lambda pick: tf.size(read(records, pick)[0]),
+        examples,
+        examples.scan_picks(limit=limit, seed=seed),
+        plain=lambda pick: tf.size(read(examples, pick)[0]),
         careful=lambda pick: tf.size(careful(pick)[0]),
         num_parallel_calls=tf.data.AUTOTUNE,
     )

@@ -103,7 +103,7 @@ def _read_piece(path, skip, take, first_id) -> tf.data.Dataset:
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Shards:
-    """Examples in TFRecord files, with the methods of `records.Records`.
+    """Examples in TFRecord files, with the methods of `examples.Examples`.
 
     Attributes:
         pieces: where the records lie.

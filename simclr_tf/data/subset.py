@@ -6,7 +6,7 @@ import hashlib
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf.data.examples import Records, Source
+from simclr_tf.data.examples import Examples, Source
 from simclr_tf.errors import UserError
 
 
@@ -16,12 +16,12 @@ def labels_of(source: Source) -> np.ndarray:
     Raises:
         UserError: the source is a stream, whose labels nobody knows yet.
     """
-    return _records(source).labels.numpy()
+    return _examples(source).labels.numpy()
 
 
 def ids_of(source: Source) -> np.ndarray:
     """int64[n], the sample id of every example; raises as `labels_of`."""
-    return _records(source).ids.numpy()
+    return _examples(source).ids.numpy()
 
 
 def take(source: Source, indices: np.ndarray, *, name: str) -> Source:
@@ -35,15 +35,15 @@ def take(source: Source, indices: np.ndarray, *, name: str) -> Source:
     Raises:
         UserError: the source is a stream.
     """
-    records = _records(source)
+    examples = _examples(source)
     kept = tf.constant(np.sort(indices), tf.int64)
-    whole = records.name_of
+    whole = examples.name_of
     with tf.device("CPU:0"):
         part = dataclasses.replace(
-            records,
-            payload=tf.gather(records.payload, kept),
-            labels=tf.gather(records.labels, kept),
-            ids=tf.gather(records.ids, kept),
+            examples,
+            payload=tf.gather(examples.payload, kept),
+            labels=tf.gather(examples.labels, kept),
+            ids=tf.gather(examples.ids, kept),
             name_of=lambda index: whole(tf.gather(kept, index)),
         )
     digest = hashlib.sha256(part.ids.numpy().tobytes()).hexdigest()[:16]
@@ -52,11 +52,11 @@ def take(source: Source, indices: np.ndarray, *, name: str) -> Source:
         split=f"{source.split}, {name}",
         num_examples=part.num_examples,
         fingerprint=f"{source.fingerprint}-{digest}",
-        records=part,
+        examples=part,
     )
 
 
-def _records(source: Source) -> Records:
+def _examples(source: Source) -> Examples:
     if not source.random_access:
         raise UserError(
             f"--train_split={source.split} of {source.name} is read as a "
@@ -64,4 +64,4 @@ def _records(source: Source) -> Records:
             "--in_memory_limit_mb, or use a data set that is such a part "
             "(imagenet2012_subset/1pct)."
         )
-    return source.records
+    return source.examples

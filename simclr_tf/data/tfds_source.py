@@ -85,7 +85,7 @@ def open_tfds(
         num_classes=label.num_classes if label else None,
         class_names=tuple(label.names) if label else (),
         fingerprint=_fingerprint(builder, pieces, image_key, label_key),
-        records=stored.records(cache),
+        examples=stored.examples(cache),
         several_labels=several_labels,
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from simclr_tf.data.examples import Records, decoded, read_rgb, to_rgb
+from simclr_tf.data.examples import Examples, decoded, read_rgb, to_rgb
 from simclr_tf.data.shards import WINDOW_BYTES, Pieces, Shards
 from simclr_tf.errors import UserError
 
@@ -31,7 +31,7 @@ class Stored:
     limit_bytes: int
     label_shape: tuple[int, ...] = ()
 
-    def records(self, cache: bool) -> Records | Shards:
+    def examples(self, cache: bool) -> Examples | Shards:
         """Decoded in memory, else encoded in memory, else streamed."""
         size = self.pieces.num_examples
         small = None not in self.shape and max(self.shape[:2]) <= _SMALL_SIDE
@@ -40,14 +40,14 @@ class Stored:
                 return self._pixels()
             if size * self.bytes_per_record > self.limit_bytes:
                 return self._shards(cache)
-            records = self._images()
+            examples = self._images()
         except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
             raise self._damaged(error.message) from error
         if cache:
-            return decoded(records, limit_bytes=self.limit_bytes)
-        return records
+            return decoded(examples, limit_bytes=self.limit_bytes)
+        return examples
 
-    def _pixels(self) -> Records:
+    def _pixels(self) -> Examples:
         def decode(serialized):
             encoded, label = self.parse(serialized)
             image = tf.io.decode_image(
@@ -64,13 +64,13 @@ class Stored:
             images, labels, decode=to_rgb, storage="pixels", can_fail=False
         )
 
-    def _images(self) -> Records:
+    def _images(self) -> Examples:
         images, labels = self._read_all(self.parse)
         return self._in_memory(
             images, labels, decode=read_rgb, storage="images", can_fail=True
         )
 
-    def _in_memory(self, payload, labels, **how) -> Records:
+    def _in_memory(self, payload, labels, **how) -> Examples:
         ids = np.concatenate(
             [
                 first + np.arange(take)
@@ -81,7 +81,7 @@ class Stored:
         )
         with tf.device("CPU:0"):
             ids = tf.constant(ids)
-        return Records(
+        return Examples(
             payload=payload,
             labels=labels,
             ids=ids,

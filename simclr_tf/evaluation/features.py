@@ -15,7 +15,7 @@ class Features(NamedTuple):
     Attributes:
         values: float32[M, D].
         labels: int64[M], -1 where there is none; or int64[M, K] of a source
-            with several labels (`data.records.Source`).
+            with several labels (`data.examples.Source`).
         ids: int64[M], the source's sample ids.
     """
 

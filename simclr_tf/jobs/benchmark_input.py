@@ -172,7 +172,7 @@ def stages(
     def colors(policy):
         return batches(view, on_batch=views.color_of_batch(policy, num_views))
 
-    picks = source.records.training_picks(
+    picks = source.examples.training_picks(
         seed=seed,
         start_step=0,
         global_batch_size=batch_size,
@@ -181,7 +181,7 @@ def stages(
         draw=lambda *sample: tuple(draw(*sample, i) for i in range(num_views)),
     )
     picks = picks.map(lambda pick: pick["drawn"]).unbatch()
-    ordering, reading = _READING[source.records.storage]
+    ordering, reading = _READING[source.examples.storage]
     found = {
         ordering: picks.batch(batch_size // num_replicas).prefetch(1),
         reading: batches(lambda image, _: {"size": tf.size(image)}, 1),

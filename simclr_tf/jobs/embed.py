@@ -127,9 +127,9 @@ class Embedding:
         )
 
     def _names(self, ids: np.ndarray) -> np.ndarray:
-        records = self._source.records
+        examples = self._source.examples
         places = self._places(ids)
-        names = records.name_of(tf.constant(places, tf.int64)).numpy()
+        names = examples.name_of(tf.constant(places, tf.int64)).numpy()
         return np.array([name.decode() for name in names], np.str_)
 
     def _picture_neighbours(self, found: Features) -> None:

@@ -108,7 +108,7 @@ def _source(images):
         num_classes=10,
         class_names=(),
         fingerprint="",
-        records=examples.Records(
+        examples=examples.Examples(
             payload=images,
             labels=numbers % 10,
             ids=numbers,

@@ -111,8 +111,8 @@ def kinds(tmp_path):
                 cache=kind == "cached",
             )
             if kind == "stream":
-                records = dataclasses.replace(source.records, window=5)
-                source = dataclasses.replace(source, records=records)
+                examples = dataclasses.replace(source.examples, window=5)
+                source = dataclasses.replace(source, examples=examples)
             sources.append(source)
         return sources
 
@@ -156,8 +156,8 @@ def test_substitutes_are_the_same_on_resuming(kinds, kind):
 
 def test_small_images_are_kept_encoded_if_one_is_broken(kinds):
     clean, broken = kinds("small")
-    assert clean.records.storage == "pixels"
-    assert broken.records.storage == "images"
+    assert clean.examples.storage == "pixels"
+    assert broken.examples.storage == "images"
     log = CorruptLog()
     train(broken, corrupt=log)
     assert log.count() == len(BAD)
@@ -167,7 +167,7 @@ def test_small_images_are_kept_encoded_if_one_is_broken(kinds):
 def test_names_say_where_they_are(kinds, kind):
     _, broken = kinds(kind)
     log = CorruptLog()
-    scanned = pipeline.preflight_scan(broken, corrupt=log)
+    scanned = pipeline.scan(broken, corrupt=log)
     assert scanned == NUM_EXAMPLES
     names = log.names()
     assert len(names) == log.count() == len(BAD)
@@ -189,7 +189,7 @@ def test_every_way_to_break_a_file_is_found(tmp_path, capfd, kind, how):
     break_file(path, how)
     log = CorruptLog()
     capfd.readouterr()
-    assert pipeline.preflight_scan(opened(), corrupt=log) == NUM_EXAMPLES
+    assert pipeline.scan(opened(), corrupt=log) == NUM_EXAMPLES
     assert log.names() == [str(path)]
     logged = capfd.readouterr().err
     if kind == "JPEG":  # libjpeg has its own say, in half a line
@@ -206,7 +206,7 @@ def test_a_jpeg_that_ends_in_its_pixels_is_found(tmp_path, rng):
     (root / "whole.jpg").write_bytes(data)
     (root / "short.jpg").write_bytes(data[: len(data) - 200])
     log = CorruptLog()
-    pipeline.preflight_scan(opened(), corrupt=log)
+    pipeline.scan(opened(), corrupt=log)
     assert log.names() == [str(root / "short.jpg")]
 
 
@@ -224,10 +224,10 @@ def test_a_scan_is_of_so_many_different_examples(tmp_path):
     for path in root.iterdir():
         break_file(path, "empty")
     log = CorruptLog()
-    assert pipeline.preflight_scan(opened(), corrupt=log, limit=8) == 8
+    assert pipeline.scan(opened(), corrupt=log, limit=8) == 8
     assert log.count() == 8
     other = CorruptLog()
-    pipeline.preflight_scan(opened(), corrupt=other, limit=8, seed=1)
+    pipeline.scan(opened(), corrupt=other, limit=8, seed=1)
     assert other.names() != log.names()
 
 
@@ -236,7 +236,7 @@ def test_too_many_stop_the_run_and_are_named(tmp_path):
     for number in range(13):
         break_file(root / f"{number:02d}.png", "empty")
     log = CorruptLog()
-    pipeline.preflight_scan(opened(), corrupt=log)
+    pipeline.scan(opened(), corrupt=log)
     log.check(0.65, NUM_EXAMPLES)
     with pytest.raises(ValueError, match="--max_corrupt_fraction") as error:
         log.check(0.64, NUM_EXAMPLES)

@@ -18,12 +18,12 @@ def open_folder(path, split="train", **options):
 
 
 def paths(source):
-    names = source.records.name_of(tf.range(source.num_examples))
+    names = source.examples.name_of(tf.range(source.num_examples))
     return [name.decode() for name in names.numpy()]
 
 
 def read(source, index):
-    image, label = source.records.read({}, tf.constant(index, tf.int64))
+    image, label = source.examples.read({}, tf.constant(index, tf.int64))
     return image.numpy(), int(label)
 
 
@@ -37,7 +37,7 @@ def test_subfolders_are_classes_and_may_be_deep(tmp_path):
     assert source.random_access
     relative = [path[len(str(tmp_path)) + 1 :] for path in paths(source)]
     assert relative == ["Ant/d.bmp", "cat/c.png", "cat/x/y/a.JPG", "dog/b.png"]
-    np.testing.assert_array_equal(source.records.labels, [0, 1, 1, 2])
+    np.testing.assert_array_equal(source.examples.labels, [0, 1, 1, 2])
 
 
 def test_a_flat_folder_has_no_labels(tmp_path):
@@ -46,7 +46,7 @@ def test_a_flat_folder_has_no_labels(tmp_path):
     assert source.num_classes is None
     assert source.class_names == ()
     assert not source.has_labels
-    np.testing.assert_array_equal(source.records.labels, [-1, -1, -1])
+    np.testing.assert_array_equal(source.examples.labels, [-1, -1, -1])
 
 
 def test_images_are_told_by_their_bytes(tmp_path):
@@ -128,7 +128,7 @@ def test_split_folders_are_used_and_share_their_classes(tmp_path):
     train, val = open_folder(tmp_path), open_folder(tmp_path, "val")
     assert train.num_examples == 3
     assert val.class_names == train.class_names == ("a", "b", "c")
-    np.testing.assert_array_equal(val.records.labels, [0, 2])
+    np.testing.assert_array_equal(val.examples.labels, [0, 2])
     assert not open_folder(tmp_path, "extra").has_labels
     with pytest.raises(ValueError, match=r"'test' does not exist.*train, val"):
         open_folder(tmp_path, "test")
@@ -153,11 +153,11 @@ def test_ids_and_fingerprint_do_not_depend_on_where_the_folder_lies(tmp_path):
     shutil.copytree(tmp_path / "here", tmp_path / "there" / "deep")
     here = open_folder(tmp_path / "here")
     there = open_folder(tmp_path / "there" / "deep")
-    np.testing.assert_array_equal(here.records.ids, there.records.ids)
+    np.testing.assert_array_equal(here.examples.ids, there.examples.ids)
     assert here.fingerprint == there.fingerprint
-    assert len(set(here.records.ids.numpy())) == 5
+    assert len(set(here.examples.ids.numpy())) == 5
     part = open_folder(tmp_path / "here", "train[:2]")
-    assert set(part.records.ids.numpy()) < set(here.records.ids.numpy())
+    assert set(part.examples.ids.numpy()) < set(here.examples.ids.numpy())
     assert part.fingerprint != here.fingerprint
     (tmp_path / "here" / "00.png").write_bytes(b"changed")
     assert open_folder(tmp_path / "here").fingerprint != there.fingerprint
@@ -187,7 +187,7 @@ def test_cache_keeps_the_decoded_images(tmp_path):
         file.unlink()
     np.testing.assert_array_equal(read(source, 0)[0], image_files.pixels(1))
     np.testing.assert_array_equal(read(source, 1)[0], large)
-    assert source.records.storage == "pixels"
+    assert source.examples.storage == "pixels"
 
 
 def test_a_cache_that_does_not_fit_is_an_error(tmp_path):
@@ -240,14 +240,14 @@ def test_sums_are_their_parts_one_behind_the_other(tmp_path):
     assert both.class_names == ("cat", "dog")
     for name in ("ids", "labels"):
         np.testing.assert_array_equal(
-            getattr(both.records, name),
-            np.concatenate([getattr(s.records, name) for s in (train, val)]),
+            getattr(both.examples, name),
+            np.concatenate([getattr(s.examples, name) for s in (train, val)]),
         )
     assert both.fingerprint not in (train.fingerprint, val.fingerprint)
     assert both.fingerprint == opened("train+val").fingerprint
     index = tf.constant(4, tf.int64)
-    assert both.records.name_of(index).numpy().endswith(b"dog/val1.png")
+    assert both.examples.name_of(index).numpy().endswith(b"dog/val1.png")
     for source in (both, opened("train+val", cache=True)):
-        image, label = source.records.read({}, index)
+        image, label = source.examples.read({}, index)
         np.testing.assert_array_equal(image, image_files.pixels(1))
         assert label == 1

@@ -36,17 +36,17 @@ def sources(tmp_path_factory):
     image_files.write_folder(place / "folder" / "b", 9)
     options = {"split": "train", "data_dir": str(place)}
     stream = open_source(dataset="ragged", **options, in_memory_limit_mb=0)
-    records = dataclasses.replace(stream.records, window=4)
+    examples = dataclasses.replace(stream.examples, window=4)
     opened = {
         "pixels": open_source(dataset="static", **options),
         "images": open_source(dataset="ragged", **options),
         "files": open_source(
             dataset="folder", split="train", data_dir=str(place / "folder")
         ),
-        "stream": dataclasses.replace(stream, records=records),
+        "stream": dataclasses.replace(stream, examples=examples),
     }
     for kind, source in opened.items():
-        assert source.records.storage == kind
+        assert source.examples.storage == kind
         assert source.num_examples == NUM_EXAMPLES
     return opened
 
@@ -101,8 +101,8 @@ def assert_same(one, other):
 
 def all_ids(source):
     if source.random_access:
-        return sorted(source.records.ids.numpy().tolist())
-    return sorted(int(i) for i, _ in source.records.pieces.in_order())
+        return sorted(source.examples.ids.numpy().tolist())
+    return sorted(int(i) for i, _ in source.examples.pieces.in_order())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -318,7 +318,7 @@ def test_eval_shows_every_example_once(sources, kind, num_hosts):
     assert len(batches) == 12
     assert sorted(ids) == all_ids(source)
     if num_hosts == 1 and source.random_access:
-        assert ids == source.records.ids.numpy().tolist()
+        assert ids == source.examples.ids.numpy().tolist()
 
 
 @pytest.mark.parametrize("kind", ["images", "files", "stream"])

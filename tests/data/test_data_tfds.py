@@ -74,10 +74,10 @@ def test_reads_what_tfds_reads(data_dir, dataset, split, storage):
     builder = tfds.builder(dataset, data_dir=data_dir)
     expected = list(raw(builder, split))
     assert source.num_examples == len(expected)
-    assert source.records.storage == storage
+    assert source.examples.storage == storage
     assert source.num_classes == builder.info.features["label"].num_classes
     for index, (image, label) in enumerate(expected):
-        ours, our_label = source.records.read({}, tf.constant(index, tf.int64))
+        ours, our_label = source.examples.read({}, tf.constant(index, tf.int64))
         assert our_label == label
         np.testing.assert_array_equal(ours, image)
 
@@ -87,7 +87,7 @@ def test_ids_are_numbers_in_the_whole_split(data_dir):
         source = open_source(
             dataset="imagenet2012", split=split, data_dir=data_dir
         )
-        return source.records.ids.numpy()
+        return source.examples.ids.numpy()
 
     np.testing.assert_array_equal(ids("train"), np.arange(30))
     np.testing.assert_array_equal(ids("train[13:19]"), np.arange(13, 19))
@@ -100,17 +100,17 @@ def test_ids_and_fingerprint_are_those_of_the_stream(data_dir):
     options = {"dataset": "imagenet2012", "split": "train[4:27]"}
     memory = open_source(**options, data_dir=data_dir)
     stream = open_source(**options, data_dir=data_dir, in_memory_limit_mb=0)
-    assert stream.records.storage == "stream"
+    assert stream.examples.storage == "stream"
     assert not stream.random_access
     assert stream.num_examples == 23
     assert stream.fingerprint == memory.fingerprint
-    ids = [int(i) for i, _ in stream.records.pieces.in_order()]
-    assert ids == memory.records.ids.numpy().tolist()
+    ids = [int(i) for i, _ in stream.examples.pieces.in_order()]
+    assert ids == memory.examples.ids.numpy().tolist()
     np.testing.assert_array_equal(
-        stream.records.pieces.name_of(tf.constant(ids, tf.int64)),
-        memory.records.name_of(tf.range(23, dtype=tf.int64)),
+        stream.examples.pieces.name_of(tf.constant(ids, tf.int64)),
+        memory.examples.name_of(tf.range(23, dtype=tf.int64)),
     )
-    assert memory.records.name_of(
+    assert memory.examples.name_of(
         tf.constant([0, 22], tf.int64)
     ).numpy().tolist() == [
         b"imagenet2012-train.tfrecord-00000-of-00003 record 4",
@@ -138,7 +138,7 @@ def test_no_labels_and_another_key(data_dir):
     source = open_source(dataset="unlabelled", split="train", data_dir=data_dir)
     assert source.num_classes is None
     assert not source.has_labels
-    image, label = source.records.read({}, tf.constant(3, tf.int64))
+    image, label = source.examples.read({}, tf.constant(3, tf.int64))
     assert label == -1
     builder = tfds.builder("unlabelled", data_dir=data_dir)
     expected = [image for image, _ in raw(builder, "train", "picture")]
@@ -159,7 +159,7 @@ def test_without_supervised_keys_the_label_is_found_or_asked_for(data_dir):
         opened(image_key="image", label_key="id")
     source = opened(image_key="other", label_key="parity")
     assert source.class_names == ("even", "odd")
-    image, _ = source.records.read({}, tf.constant(0, tf.int64))
+    image, _ = source.examples.read({}, tf.constant(0, tf.int64))
     np.testing.assert_array_equal(image, np.full((8, 8, 3), 7))
 
 
@@ -174,11 +174,11 @@ def test_cache_decodes_images_of_any_size_once(data_dir):
     options = {"dataset": "imagenet2012", "split": "validation"}
     encoded = open_source(**options, data_dir=data_dir)
     cached = open_source(**options, data_dir=data_dir, cache=True)
-    assert encoded.records.can_fail
-    assert not cached.records.can_fail
+    assert encoded.examples.can_fail
+    assert not cached.examples.can_fail
     for index in range(7):
         pair = [
-            source.records.read({}, tf.constant(index, tf.int64))
+            source.examples.read({}, tf.constant(index, tf.int64))
             for source in (encoded, cached)
         ]
         np.testing.assert_array_equal(pair[0][0], pair[1][0])
@@ -198,9 +198,9 @@ def test_array_record_is_read_into_memory_or_refused(tmp_path):
         for file_format in ("tfrecord", "array_record")
     )
     for mine, other in (
-        (tfrecord.records.payload, array_record.records.payload),
-        (tfrecord.records.labels, array_record.records.labels),
-        (tfrecord.records.ids, array_record.records.ids),
+        (tfrecord.examples.payload, array_record.examples.payload),
+        (tfrecord.examples.labels, array_record.examples.labels),
+        (tfrecord.examples.ids, array_record.examples.ids),
     ):
         np.testing.assert_array_equal(mine, other)
     with pytest.raises(ValueError, match="cannot stream array_record"):
@@ -260,7 +260,7 @@ def test_data_that_does_not_tell_its_size_is_still_not_swallowed(tmp_path):
     path.write_text(json.dumps(info))
     options = {"dataset": "silent", "split": "train", "in_memory_limit_mb": 1}
     source = open_source(**options, data_dir=str(tmp_path))
-    assert source.records.storage == "stream"
+    assert source.examples.storage == "stream"
 
 
 @pytest.mark.parametrize("limit", [0, 100])
@@ -304,15 +304,15 @@ def test_the_digits_are_scikit_learns(tmp_path):
             dataset="digits", split=split, data_dir=str(tmp_path)
         )
         assert source.num_examples == size
-        counts = np.bincount(source.records.labels)
+        counts = np.bincount(source.examples.labels)
         assert counts.min() >= 0.096 * size
         assert counts.max() <= 0.104 * size
-        assert source.records.payload.shape == (size, 8, 8, 1)
+        assert source.examples.payload.shape == (size, 8, 8, 1)
         seen += [
             (image.tobytes(), label)
             for image, label in zip(
-                source.records.payload.numpy(),
-                source.records.labels.numpy(),
+                source.examples.payload.numpy(),
+                source.examples.labels.numpy(),
                 strict=True,
             )
         ]
@@ -412,12 +412,12 @@ def test_fashion_mnist(fashion_mnist_dir):
     place = fashion_mnist_dir
     options = {"dataset": "fashion_mnist", "data_dir": place}
     source = open_source(**options, split="test")
-    assert source.records.payload.shape == (10_000, 28, 28, 1)
-    np.testing.assert_array_equal(np.bincount(source.records.labels), 1000)
+    assert source.examples.payload.shape == (10_000, 28, 28, 1)
+    np.testing.assert_array_equal(np.bincount(source.examples.labels), 1000)
     builder = tfds.builder("fashion_mnist", data_dir=place)
     for index, (image, label) in enumerate(raw(builder, "test[:50]")):
-        np.testing.assert_array_equal(source.records.payload[index], image)
-        assert source.records.labels[index] == label
+        np.testing.assert_array_equal(source.examples.payload[index], image)
+        assert source.examples.labels[index] == label
     part = open_source(**options, split="train[:10%]")
     assert part.num_examples == 6000
     assert part.class_names[0] == "T-shirt/top"

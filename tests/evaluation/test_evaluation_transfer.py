@@ -63,7 +63,7 @@ def test_splits_are_apart_and_sum_up(data_dir, name):
     assert size["train_and_validation"] == size["train"] + size["validation"]
     assert len({source.fingerprint for source in opened.values()}) == 4
     if one.validation_by == "held out":
-        ids = [set(opened[part].records.ids.numpy()) for part in PARTS]
+        ids = [set(opened[part].examples.ids.numpy()) for part in PARTS]
         assert not ids[0] & ids[1]
         assert ids[0] | ids[1] == ids[3]
 
