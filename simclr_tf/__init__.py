@@ -10,6 +10,7 @@ everything here can be used from a notebook:
     schedules      learning-rate scaling, warm-up and cosine decay
     metrics        top-k, means over a masked split
     files          written whole or not at all, on any file system
+    counter_hash   random numbers as a function of integers
     data           sources (TFDS, folders, embedded digits), order, batches
     augment        the paper's operators: what is drawn, what is applied
     models         ResNet, batch normalisation, heads, SimCLR

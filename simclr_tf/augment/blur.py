@@ -24,16 +24,17 @@ def gaussian_blur(images, sigma, *, kernel_size: int) -> tf.Tensor:
     normalised to sum 1, along rows and then columns.
     Ref: beyond the border there are zeros ("SAME" padding), so borders darken.
 
-    Per-image kernels are no convolution of the batch. As products with banded
-    matrices they cost about the least of all ways on the CPU executor and in
-    XLA, and suit matrix units.
-    TPU: such products round their inputs to bfloat16 by default, about one
-    level in 256.
+    Each image has another kernel, so no convolution of the whole batch will
+    do. Here each image is multiplied by a banded matrix of its own: of the
+    ways tried, about the fastest on the CPU executor and in XLA, and one that
+    suits matrix units.
+    TPU: matrix products round their inputs to bfloat16 by default, which is an
+    error of about one level in 256.
 
     Args:
         images: float32[N, H, W, 3].
         sigma: float32[N] in pixels; 0 leaves the image as it is, bit for bit.
-        kernel_size: odd, in pixels, the same for all.
+        kernel_size: of all kernels, in pixels; odd.
 
     Returns:
         float32[N, H, W, 3].
@@ -58,10 +59,11 @@ def gaussian_blur(images, sigma, *, kernel_size: int) -> tf.Tensor:
 
 
 def gaussian_blur_one(image, sigma, *, kernel_size: int) -> tf.Tensor:
-    """The same for one image, tap by tap, and only where sigma is not 0.
+    """Blurs one image as ``gaussian_blur`` does, unless its sigma is 0.
 
-    Half of the time of the banded matrices in XLA on a CPU, where one image
-    stays in the cache; elsewhere the slower way.
+    It adds up shifted copies of the image, one for each tap of the kernel.
+    Compiled by XLA for a CPU, where one image stays in the cache, that takes
+    half of the time of the banded matrices. Elsewhere it is slower.
 
     Args:
         image: float32[H, W, C].

@@ -1,112 +1,49 @@
-"""Colour jitter and colour drop: pure functions of a batch and its parameters.
+"""Colour jitter and colour drop: a pure function of a batch and its parameters.
 
-Each image of a batch has its own parameters and its own order of operators, in
-one static graph that the host and the accelerator can both run: no branches,
-no loops over images. Paper: Appendix A, "Color distortion".
+Each image of a batch has its own parameters and its own order of operators.
+The graph has no branches and no loop over images, so the host and the
+accelerator can both run it. Paper: Appendix A, "Color distortion".
 
-Legend: N images, H x W pixels; "planes" are float32[3, N, H, W], the channels
-first of all, in which elementwise work on a channel is contiguous.
+Legend: N images, H x W pixels. "Planes" are float32[3, N, H, W]: with the
+channels first, the pixels of a channel lie next to each other in memory, which
+suits elementwise arithmetic.
 """
 
 import tensorflow as tf
 
-from simclr_tf.augment import draw
 from simclr_tf.augment.draw import ORDERS, Column
 
-
-def adjust_brightness(images, amount, *, impl: str) -> tf.Tensor:
-    """Adds to (simclrv1) or multiplies (simclrv2) the images' values.
-
-    Args:
-        images: float32[N, H, W, 3].
-        amount: float32[N], summand or factor.
-        impl: 'simclrv1' or 'simclrv2'.
-
-    Returns:
-        float32[N, H, W, 3], not clipped.
-
-    Raises:
-        ValueError: unknown impl.
-    """
-    draw.check_choice("color_jitter_impl", impl, draw.JITTER_IMPLS)
-    amount = _per_pixel(amount)[..., None]
-    return images + amount if impl == "simclrv1" else images * amount
-
-
-def adjust_contrast(images, factor) -> tf.Tensor:
-    """Scales distances to the mean of each image's channel, as tf.image does.
-
-    Args:
-        images: float32[N, H, W, 3].
-        factor: float32[N].
-
-    Returns:
-        float32[N, H, W, 3], not clipped.
-    """
-    means = tf.reduce_mean(images, axis=[1, 2], keepdims=True)
-    return (images - means) * _per_pixel(factor)[..., None] + means
-
-
-def adjust_saturation(images, factor) -> tf.Tensor:
-    """Scales the saturation of HSV, at most to 1.
-
-    Args:
-        images: float32[N, H, W, 3] in [0, 1].
-        factor: float32[N], at least 0.
-
-    Returns:
-        float32[N, H, W, 3] in [0, 1].
-    """
-    planes = _to_planes(images)
-    return _to_images(_adjust_hsv(planes, tf.zeros_like(factor), factor))
-
-
-def adjust_hue(images, delta) -> tf.Tensor:
-    """Turns the hue of HSV.
-
-    Args:
-        images: float32[N, H, W, 3] in [0, 1].
-        delta: float32[N], in turns of the colour wheel.
-
-    Returns:
-        float32[N, H, W, 3] in [0, 1].
-    """
-    planes = _to_planes(images)
-    return _to_images(_adjust_hsv(planes, delta, tf.ones_like(delta)))
-
-
-def to_grayscale(images) -> tf.Tensor:
-    """Luma in all three channels: float32[N, H, W, 3], the same out."""
-    planes = _luma(_to_planes(images))
-    return _to_images(tf.repeat(planes[None], 3, axis=0))
+# Whether brightness is added; else it is multiplied.
+_IS_ADDED = {"simclrv1": True, "simclrv2": False}
 
 
 def distort(images, parameters, *, jitter_impl: str) -> tf.Tensor:
     """Colour distortion: jitter in each image's own order, then colour drop.
 
-    The four operators run in the order ``ORDERS[parameters[:, ORDER]]``, the
-    result clipped to [0, 1] after each, where JITTER is 1; then grayscale where
-    DROP is 1.
+    Where JITTER is 1, the four operators run in the order
+    ``ORDERS[parameters[:, ORDER]]``, and the result is clipped to [0, 1] after
+    each. Then the image becomes gray where DROP is 1.
 
-    Saturation and hue commute, keep a pixel's largest channel and stay in
-    [0, 1]. So every order is one of: an operator of {brightness, contrast},
-    then the other, with saturation and hue each before, between or after
-    them. That is two affine stages and three of HSV, instead of four stages
-    of everything: half the time.
+    Brightness adds its parameter (simclrv1) or multiplies by it (simclrv2).
+    Contrast multiplies the distance to the mean of the image's channel.
+    Saturation multiplies that of HSV, up to 1. Hue turns that of HSV.
+
+    The 24 orders share one graph, in five stages: HSV, affine, HSV, affine,
+    HSV. Brightness and contrast are affine, and each takes one of the two
+    affine stages. Saturation and hue each take the HSV stage that the order
+    puts them in: before, between or after the affine ones. Both may share a
+    stage, because they commute. Four stages that can each be any operator
+    would take twice the time.
 
     Args:
         images: float32[N, H, W, 3] in [0, 1].
         parameters: float32[N, NUM_PARAMETERS], by ``Column``.
-        jitter_impl: 'simclrv1' or 'simclrv2', what BRIGHTNESS means.
+        jitter_impl: 'simclrv1' or 'simclrv2': what brightness does.
 
     Returns:
-        float32[N, H, W, 3] in [0, 1]; bit for bit the input where both coins
-        are 0.
-
-    Raises:
-        ValueError: unknown jitter_impl.
+        float32[N, H, W, 3] in [0, 1]; bit for bit the input where JITTER and
+        DROP are 0.
     """
-    draw.check_choice("color_jitter_impl", jitter_impl, draw.JITTER_IMPLS)
     columns = {c: parameters[:, c] for c in Column}
     order = tf.cast(columns[Column.ORDER], tf.int32)
     brightness_first = tf.gather(_BRIGHTNESS_FIRST, order)
@@ -125,7 +62,7 @@ def distort(images, parameters, *, jitter_impl: str) -> tf.Tensor:
                 planes,
                 columns,
                 is_brightness=brightness_first == (slot == 0),
-                impl=jitter_impl,
+                is_added=_IS_ADDED[jitter_impl],
             )
     planes = tf.where(_per_pixel(columns[Column.JITTER]) > 0, planes, original)
     drop = _per_pixel(columns[Column.DROP]) > 0
@@ -133,7 +70,7 @@ def distort(images, parameters, *, jitter_impl: str) -> tf.Tensor:
 
 
 def _slots(operator: Column) -> list[int]:
-    """By order, how many of brightness and contrast precede the operator."""
+    """For each order, how many affine operators precede the operator."""
     return [
         (o.index(Column.BRIGHTNESS) < o.index(operator))
         + (o.index(Column.CONTRAST) < o.index(operator))
@@ -161,22 +98,36 @@ def _per_pixel(per_image) -> tf.Tensor:
 
 
 def _luma(planes) -> tf.Tensor:
-    """float32[N, H, W] of planes. Ref: tf.image.rgb_to_grayscale's weights."""
+    """Grayscale of planes, float32[N, H, W].
+
+    Ref: the weights of tf.image.rgb_to_grayscale.
+    """
     red, green, blue = tf.unstack(planes)
     return 0.2989 * red + 0.587 * green + 0.114 * blue
 
 
 def _adjust_brightness_or_contrast(
-    planes, columns, *, is_brightness, impl: str
+    planes, columns, *, is_brightness, is_added: bool
 ) -> tf.Tensor:
-    """Either operator is x * scale + shift; then the clip to [0, 1]."""
+    """Applies x * scale + shift, which either operator is, and clips.
+
+    Args:
+        planes: float32[3, N, H, W] in [0, 1].
+        columns: ``Column`` -> float32[N].
+        is_brightness: bool[N]: brightness, else contrast.
+        is_added: whether brightness is added, else multiplied.
+
+    Returns:
+        float32[3, N, H, W] in [0, 1].
+    """
     brightness = columns[Column.BRIGHTNESS]
     contrast = columns[Column.CONTRAST]
-    added = impl == "simclrv1"
-    scale = tf.where(is_brightness, 1.0 if added else brightness, contrast)
+    scale = tf.where(is_brightness, 1.0 if is_added else brightness, contrast)
     means = tf.reduce_mean(planes, axis=[2, 3])  # [3, N]
     shift = tf.where(
-        is_brightness, brightness if added else 0.0, means * (1.0 - contrast)
+        is_brightness,
+        brightness if is_added else 0.0,
+        means * (1.0 - contrast),
     )
     planes = planes * _per_pixel(scale) + _per_pixel(shift)
     return tf.clip_by_value(planes, 0.0, 1.0)
@@ -185,11 +136,12 @@ def _adjust_brightness_or_contrast(
 def _adjust_hsv(planes, hue_delta, saturation_factor) -> tf.Tensor:
     """Turns the hue and scales the saturation, without going through HSV.
 
-    With V and m a pixel's largest and smallest channel, its chroma is
-    C = V - m and its saturation C / V: scaling that by f, at most to 1, makes
-    the chroma min(f * C, V) and leaves V. At hue h in turns, red is
-    m + C * clip(6 |h - 1/2| - 1, 0, 1) and green and blue are
-    m + C * clip(2 - 6 |h - 1/3|, 0, 1) and the same with 2/3.
+    Let V and m be a pixel's largest and smallest channel, and C = V - m its
+    chroma. Its saturation is C / V. Scaling that by f, up to 1, makes the
+    chroma min(f * C, V) and leaves V as it is. At hue h, in turns:
+        red = m + C * clip(6 |h - 1/2| - 1, 0, 1)
+        green = m + C * clip(2 - 6 |h - 1/3|, 0, 1)
+        blue = m + C * clip(2 - 6 |h - 2/3|, 0, 1)
 
     Args:
         planes: float32[3, N, H, W] in [0, 1].

@@ -1,13 +1,13 @@
 """What is drawn: crop boxes, coins and colour parameters, all from a seed.
 
-Every draw is a function of (run seed, epoch, sample id, view) and of nothing
-else: not of the order of samples, the batch, the replica or a global seed.
-What a draw is for is folded into its seed, so that the crop, the flip and the
-colours of a view are independent. Applying what is drawn is the work of
-``geometry``, ``color`` and ``blur``. Paper: Appendix A.
+Each random number is a function of (run seed, epoch, sample id, view, purpose)
+and of nothing else: not of the order of samples, the batch, the replica or a
+global seed. Numbers of different purposes are independent of each other, so a
+new purpose leaves the numbers of all others as they are. ``geometry``,
+``color`` and ``blur`` apply what is drawn here. Paper: Appendix A.
 
-All but the crop's box are drawn for many samples at once: "..." stands for no
-dimension or several.
+All functions but ``crop_box`` draw for many samples at once. In their shapes,
+"..." stands for the samples' dimensions: none, for one sample, or several.
 """
 
 import enum
@@ -15,13 +15,40 @@ import itertools
 
 import tensorflow as tf
 
-from simclr_tf.augment import philox
+from simclr_tf import counter_hash
 
 JITTER_IMPLS = ("simclrv1", "simclrv2")
 JITTER_ORDERS = ("random", "fixed")
-MAX_STRENGTH = 1.25
 
-_CROP, _FLIP, _COLOR = range(3)  # what a draw is for
+# Says to the hash that the number is for a view: see `counter_hash`.
+_VIEW = 1000
+
+
+class Purpose(enum.IntEnum):
+    """What a random number of a view is for.
+
+    A purpose keeps its number for ever, and nothing else ever takes it: the
+    draws of all runs depend on it. An operator with a file of its own
+    declares its purposes there, in another enum called Purpose; a test holds
+    that no two purposes in this folder have the same number.
+
+    Attributes:
+        CROP: seeds the sampler that draws a box's area, aspect and position.
+        FLIP: the coin of mirroring.
+        BRIGHTNESS ... ORDER: the ``Column`` of that name.
+    """
+
+    CROP = 0
+    FLIP = 1
+    BRIGHTNESS = 2
+    CONTRAST = 3
+    SATURATION = 4
+    HUE = 5
+    SIGMA = 6
+    BLUR = 7
+    JITTER = 8
+    DROP = 9
+    ORDER = 10
 
 
 class Column(enum.IntEnum):
@@ -34,7 +61,8 @@ class Column(enum.IntEnum):
         HUE: summand of the hue, in turns of the colour wheel.
         SIGMA: standard deviation of the blur in pixels.
         BLUR: 1 where the view is blurred, else 0.
-        JITTER: 1 where the four operators above HUE apply, else 0.
+        JITTER: 1 where the four operators from BRIGHTNESS to HUE apply, else
+            0.
         DROP: 1 where the colour is dropped (grayscale), else 0.
         ORDER: whole number 0..23, the operators' order: ``ORDERS[ORDER]``.
     """
@@ -60,45 +88,38 @@ ORDERS = tuple(
 )
 
 
-def check_strength(strength: float):
-    """Raises ValueError unless a strength's ranges are ones the ops accept."""
-    if not 0 <= strength <= MAX_STRENGTH:
-        raise ValueError(
-            f"--color_jitter_strength must be in [0, {MAX_STRENGTH}] (above, "
-            "the least contrast factor 1 - 0.8 * strength is negative), got "
-            f"{strength}"
-        )
-
-
-def check_choice(flag: str, value: str, choices: tuple[str, ...]):
-    """Raises ValueError, naming the flag, unless value is a choice."""
-    if value not in choices:
-        raise ValueError(
-            f"--{flag} must be one of {', '.join(choices)}, got {value!r}"
-        )
-
-
 def sample_seed(seed, epoch, sample_id, view) -> tf.Tensor:
     """The seed of everything drawn for one view of one sample in one epoch.
 
     Args:
-        seed: int64[], the run's seed.
+        seed: int or int64[], the run's seed.
         epoch: int64[...].
         sample_id: int64[...], any value: the source's own name of the sample.
-        view: int32[], which of the sample's views.
+        view: int or int32[], which of the sample's views.
 
     Returns:
-        int32[..., 2], for the functions below.
+        int64[...], for the functions below.
     """
-    key = tf.stack([tf.cast(seed, tf.int64), 0])
-    key = philox.fold_in(key, tf.cast(epoch, tf.int64))
-    key = philox.fold_in(key, tf.cast(sample_id, tf.int64))
-    return philox.fold_in(key, tf.cast(view, tf.int32))
+    return counter_hash.mix(_VIEW, seed, epoch, sample_id, view)
+
+
+def uniform(seed, *purposes: enum.IntEnum) -> tf.Tensor:
+    """Draws a random number for each purpose.
+
+    Args:
+        seed: int64[...], from ``sample_seed``.
+        *purposes: members of any enum called Purpose.
+
+    Returns:
+        float32[..., len(purposes)] in [0, 1), in the order of the purposes.
+    """
+    words = tf.constant(purposes, tf.int64)
+    return counter_hash.uniform(tf.expand_dims(seed, -1), words)
 
 
 def crop_seed(seed) -> tf.Tensor:
-    """int32[..., 2], for ``crop_box``, from a ``sample_seed``."""
-    return _seed_for(seed, _CROP)
+    """int32[..., 2], for ``crop_box``, from int64[...], a ``sample_seed``."""
+    return tf.bitcast(counter_hash.mix(seed, Purpose.CROP), tf.int32)
 
 
 def crop_box(
@@ -146,8 +167,16 @@ def crop_box(
 
 
 def flip_coin(seed, probability: float = 0.5) -> tf.Tensor:
-    """Whether a view is mirrored left to right: bool[...]; int32[..., 2]."""
-    return _uniform(seed, _FLIP, 1)[..., 0] < probability
+    """Draws whether a view is mirrored left to right.
+
+    Args:
+        seed: int64[...], from ``sample_seed``.
+        probability: of mirroring, in [0, 1].
+
+    Returns:
+        bool[...].
+    """
+    return uniform(seed, Purpose.FLIP)[..., 0] < probability
 
 
 def color_parameters(
@@ -163,32 +192,32 @@ def color_parameters(
     sigma_max: float = 2.0,
     use_blur: bool = True,
 ) -> tf.Tensor:
-    """Draws one view's colour distortion and blur.
+    """Draws the colour distortion and the blur of views.
 
     With strength s: brightness U[-0.8s, 0.8s] (simclrv1, added) or
-    U[max(1-0.8s, 0), 1+0.8s] (simclrv2, multiplied), contrast and saturation
+    U[1-0.8s, 1+0.8s] (simclrv2, multiplied), contrast and saturation
     U[1-0.8s, 1+0.8s], hue U[-0.2s, 0.2s], sigma U[sigma_min, sigma_max].
     Paper: Appendix A.
 
     Args:
-        seed: int32[..., 2], from ``sample_seed``.
-        strength: s in [0, 1.25]. Ref: 0 turns off the colour drop too.
-        jitter_impl: one of JITTER_IMPLS, the paper's brightness or v2's.
-        jitter_order: 'random' over the 24 ORDERS, or 'fixed', the first.
-        jitter_probability, drop_probability, blur_probability: of the coins.
+        seed: int64[...], from ``sample_seed``.
+        strength: s in [0, 1.25]; above, factors would be negative. 0 turns
+            the jitter off, and (Ref:) the colour drop too.
+        jitter_impl: one of JITTER_IMPLS: whether brightness is added or
+            multiplied.
+        jitter_order: one of JITTER_ORDERS: one of the 24 ORDERS at random, or
+            always the first.
+        jitter_probability: that the four colour operators apply, in [0, 1].
+        drop_probability: that the colour is dropped, in [0, 1].
+        blur_probability: that the view is blurred, in [0, 1].
         sigma_min, sigma_max: of the blur, in pixels.
-        use_blur: False leaves BLUR at 0.
+        use_blur: False blurs no view.
 
     Returns:
         float32[..., NUM_PARAMETERS], by ``Column``.
-
-    Raises:
-        ValueError: strength, jitter_impl or jitter_order is not one of those.
     """
-    check_strength(strength)
-    check_choice("color_jitter_impl", jitter_impl, JITTER_IMPLS)
-    check_choice("color_jitter_order", jitter_order, JITTER_ORDERS)
-    centers = [0.0 if jitter_impl == "simclrv1" else 1.0, 1.0, 1.0, 0.0]
+    brightness = {"simclrv1": 0.0, "simclrv2": 1.0}[jitter_impl]
+    centers = [brightness, 1.0, 1.0, 0.0]
     widths = [0.8 * strength] * 3 + [0.2 * strength]
     low = [c - w for c, w in zip(centers, widths, strict=True)] + [sigma_min]
     high = [c + w for c, w in zip(centers, widths, strict=True)] + [sigma_max]
@@ -197,23 +226,15 @@ def color_parameters(
         jitter_probability if strength > 0 else 0.0,
         drop_probability if strength > 0 else 0.0,
     ]
-    num_orders = len(ORDERS) if jitter_order == "random" else 1
+    num_orders = {"random": len(ORDERS), "fixed": 1}[jitter_order]
 
-    uniform = _uniform(seed, _COLOR, 9)
-    values = _between(uniform[..., :5], low, high)
-    coins = tf.cast(uniform[..., 5:8] < tf.constant(probabilities), tf.float32)
-    order = tf.floor(uniform[..., 8:] * num_orders)
-    return tf.concat([values, coins, order], axis=-1)
-
-
-def _seed_for(seed, purpose: int) -> tf.Tensor:
-    return philox.fold_in(tf.cast(seed, tf.int32), purpose)
+    numbers = uniform(seed, *(Purpose[column.name] for column in Column))
+    values = _between(numbers[..., : Column.BLUR], low, high)
+    coins = numbers[..., Column.BLUR : Column.ORDER] < probabilities
+    order = tf.floor(numbers[..., Column.ORDER :] * num_orders)
+    return tf.concat([values, tf.cast(coins, tf.float32), order], axis=-1)
 
 
-def _uniform(seed, purpose: int, count: int) -> tf.Tensor:
-    return philox.uniform(_seed_for(seed, purpose), count)
-
-
-def _between(uniform, low: list[float], high: list[float]) -> tf.Tensor:
+def _between(numbers, low: list[float], high: list[float]) -> tf.Tensor:
     low, high = tf.constant(low), tf.constant(high)
-    return low + uniform * (high - low)
+    return low + numbers * (high - low)

@@ -1,10 +1,10 @@
 """The augmentation policy: which operators, in which order, on host or device.
 
-``draw`` decides everything random of many views from the samples' seeds. A view
-is then made in two halves: ``host_view`` does the geometry, image by image, in
-uint8. ``color_view`` applies what was drawn for the colours to a whole batch
-and is free of randomness, so it can run in the tf.data graph or in the training
-step (--augment_on) and give the same, up to a compiler's rounding. Paper:
+``Policy.draw`` draws everything random of many views from the samples' seeds.
+A view is then made in two halves. ``host_view`` does the geometry, image by
+image, in uint8. ``color_view`` applies to a whole batch the colours that were
+drawn. It draws nothing itself, so it gives the same, up to a compiler's
+rounding, in the tf.data graph and in the training step (--augment_on). Paper:
 Appendix A.
 """
 
@@ -13,6 +13,14 @@ import dataclasses
 import tensorflow as tf
 
 from simclr_tf.augment import blur, color, draw, geometry
+
+# Above, the least factors of contrast and saturation would be negative.
+_GREATEST = {"color_jitter_strength": 1.25, "min_object_covered": 1}
+_CHOICES = {
+    "color_jitter_impl": draw.JITTER_IMPLS,
+    "color_jitter_order": draw.JITTER_ORDERS,
+    "blur_sigma_per": ("image", "batch"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +32,11 @@ class Policy:
     Attributes:
         image_size: S, side of a view in pixels.
         crop: whether to crop at random; else the largest central square.
-        min_crop_area: least area of a crop, fraction of the image's.
-        min_object_covered: least fraction of the image inside a crop; 0.1 is
-            the official code's, which makes that the least area.
+        min_crop_area: least area of a crop, as a fraction of the image's, in
+            (0, 1].
+        min_object_covered: least fraction of the image inside a crop, in
+            [0, 1]. It is 0.1 in the official code, whose crops therefore have
+            at least a tenth of the image's area.
         flip: whether to mirror half of the views, at random, left to right.
         color: whether to distort colours: jitter and drop.
         color_jitter_strength: s in [0, 1.25]; 0 distorts no colours.
@@ -34,12 +44,14 @@ class Policy:
             (simclrv2, the official default).
         color_jitter_order: of the four operators, 'random' or 'fixed'.
         use_blur: whether to blur half of the views. Below 20 px the kernel has
-            one tap, and blur no effect.
-        blur_sigma_per: 'image', as in the paper, or 'batch': the views of a
-            replica's batch share one sigma, as in the official code.
+            one tap, so nothing is blurred.
+        blur_sigma_per: 'image': each view has its own sigma, as in the paper;
+            or 'batch': all views of a replica's batch have one, as in the
+            official code.
 
     Raises:
-        ValueError: an attribute is out of its range.
+        ValueError: an attribute has a value that would make wrong views
+            without an error.
     """
 
     image_size: int
@@ -55,30 +67,19 @@ class Policy:
     blur_sigma_per: str = "image"
 
     def __post_init__(self):
-        if self.image_size < 1:
-            raise ValueError(
-                f"--image_size must be at least 1 pixel, got {self.image_size}"
-            )
-        if not 0 < self.min_crop_area <= 1:
-            raise ValueError(
-                "--min_crop_area must be in (0, 1], a fraction of the image, "
-                f"got {self.min_crop_area}"
-            )
-        if not 0 <= self.min_object_covered <= 1:
-            raise ValueError(
-                "--min_object_covered must be in [0, 1], a fraction of the "
-                f"image, got {self.min_object_covered}"
-            )
-        draw.check_strength(self.color_jitter_strength)
-        draw.check_choice(
-            "color_jitter_impl", self.color_jitter_impl, draw.JITTER_IMPLS
-        )
-        draw.check_choice(
-            "color_jitter_order", self.color_jitter_order, draw.JITTER_ORDERS
-        )
-        draw.check_choice(
-            "blur_sigma_per", self.blur_sigma_per, ("image", "batch")
-        )
+        # Only what would make wrong views without an error.
+        for name, greatest in _GREATEST.items():
+            if not 0 <= getattr(self, name) <= greatest:
+                raise ValueError(
+                    f"{name} must be in [0, {greatest}], "
+                    f"got {getattr(self, name)}"
+                )
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(choices)}, "
+                    f"got {getattr(self, name)!r}"
+                )
 
     @classmethod
     def supervised(cls, image_size: int, **changes) -> "Policy":
@@ -95,16 +96,21 @@ class Policy:
         """Whether any view is blurred."""
         return self.use_blur and blur.kernel_size(self.image_size) > 1
 
+    @property
+    def num_parameters(self) -> int:
+        """P, the length of a view's row of "parameters"."""
+        return draw.NUM_PARAMETERS
+
     def draw(self, seed) -> dict[str, tf.Tensor]:
         """Draws everything random of views, many at once.
 
         Args:
-            seed: int32[..., 2], from ``draw.sample_seed``.
+            seed: int64[...], from ``draw.sample_seed``.
 
         Returns:
-            "crop" int32[..., 2], the seed of a box, which depends on the
-            image's size; "flip" bool[...]; and "parameters"
-            float32[..., NUM_PARAMETERS], for ``color_view``.
+            "crop" int32[..., 2]: the seed of the crop's box, which is drawn
+            when the image's size is known; "flip" bool[...]; and "parameters"
+            float32[..., P], for ``color_view``.
         """
         return {
             "crop": draw.crop_seed(seed),
@@ -119,11 +125,11 @@ class Policy:
         }
 
     def host_view(self, image, drawn) -> tf.Tensor:
-        """Makes one view of one image up to its colours.
+        """Makes one view of one image, but for its colours and blur.
 
         Args:
             image: uint8[h, w, 3], of any size.
-            drawn: of this view, from ``draw``.
+            drawn: what ``draw`` gave for this view.
 
         Returns:
             uint8[S, S, 3].
@@ -142,11 +148,11 @@ class Policy:
         return geometry.flip(view, drawn["flip"]) if self.flip else view
 
     def color_view(self, images, parameters) -> tf.Tensor:
-        """Applies to a batch of views the colours that were drawn for them.
+        """Applies to a batch of views the colours and blur drawn for them.
 
         Args:
             images: uint8[N, S, S, 3], from ``host_view``.
-            parameters: float32[N, NUM_PARAMETERS], from ``draw``.
+            parameters: float32[N, P], from ``draw``.
 
         Returns:
             float32[N, S, S, 3] in [0, 1].
@@ -161,12 +167,13 @@ class Policy:
         return tf.clip_by_value(images, 0.0, 1.0)
 
     def color_view_in_turn(self, images, parameters) -> tf.Tensor:
-        """``color_view`` for a CPU, one image after the other: compile it.
+        """Does what ``color_view`` does, one image after the other.
 
-        As tf.function(policy.color_view_in_turn, jit_compile=True) it is a
-        few fused loops that stay in the cache, where a batch goes through
-        memory for each, and images without blur pass it by: less than half of
-        the work. Equal to ``color_view`` up to rounding.
+        It is meant for CPUs, compiled: tf.function(policy.color_view_in_turn,
+        jit_compile=True). One image stays in the cache from the first operator
+        to the last, where a batch would go through memory for each, and an
+        image without blur skips it. That is less than half of the work. The
+        result equals that of ``color_view`` up to rounding.
         """
 
         def one(view):

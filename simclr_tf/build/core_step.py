@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from simclr_tf import distributed
-from simclr_tf.augment import draw
 from simclr_tf.build import network, training, views
 from simclr_tf.build.schedule import make_plan
 from simclr_tf.config import Config
@@ -95,13 +94,13 @@ class CoreStep:
     def _batch_specs(self, N: int) -> dict[str, tf.TensorSpec]:
         """As `data.pipeline` makes batches, on the device."""
         S = self._config.data.image_size
+        P = views.augmentation(self._config).num_parameters
         pixels = tf.float32 if self._color_on_host else tf.uint8
         specs = {"label": ([N], tf.int64)}
         for view in range(self.views_per_example):
             specs[f"images_{view}"] = ([N, S, S, 3], pixels)
             if not self._color_on_host:
-                parameters = [N, draw.NUM_PARAMETERS]
-                specs[f"parameters_{view}"] = (parameters, tf.float32)
+                specs[f"parameters_{view}"] = ([N, P], tf.float32)
         return {
             name: tf.TensorSpec(shape, dtype, name)
             for name, (shape, dtype) in specs.items()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from simclr_tf import counter_hash
 from simclr_tf.data import order
 from simclr_tf.errors import UserError
 
@@ -148,7 +149,9 @@ def read_or_substitute(examples, pick, *, seed, log=None):
     wanted = examples.identify(pick, pick["index"])
 
     def candidate(attempt):
-        draw = order.mix(order.SUBSTITUTE, seed, pick["epoch"], wanted, attempt)
+        draw = counter_hash.mix(
+            order.SUBSTITUTE, seed, pick["epoch"], wanted, attempt
+        )
         other = tf.math.floormod(draw, examples.choices(pick))
         return tf.where(attempt == 0, pick["index"], other)
 

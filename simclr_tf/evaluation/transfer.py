@@ -19,11 +19,9 @@ import numpy as np
 from simclr_tf.errors import UserError
 
 HELD_OUT_PERCENT = 20
-# Of the shorter side, what the central crop keeps. Paper: the shorter side is
-# resized to 224 for the regression and to 256 for fine-tuned networks; then
-# comes a crop of 224.
+# Of the shorter side, what the central crop keeps. Paper: for the regression
+# the shorter side is resized to 224, then comes a crop of 224.
 LINEAR_CROP_PROPORTION = 1.0
-FINETUNE_CROP_PROPORTION = 224 / 256
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,11 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.ndimage
 import tensorflow as tf
 
-from simclr_tf.augment import blur, color, draw, geometry
+from simclr_tf.augment import draw
 from simclr_tf.augment.draw import Column
 from simclr_tf.augment.policy import Policy
+from tests import color_oracle
 
 NUM_IMAGES = 24
 
@@ -36,42 +38,63 @@ def _batch(policy, images, **changes):
     return next(iter(views))
 
 
-@pytest.mark.parametrize("size", [16, 32, 64])
+def _ramps(height, width):
+    """uint8[height, width, 3]: the red is x, the green y, the blue 0."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0] = np.arange(width)
+    image[..., 1] = np.arange(height)[:, None]
+    return image
+
+
+@pytest.mark.parametrize("size", [16, 64])
 @pytest.mark.parametrize("crop", [True, False])
-def test_host_view_is_its_parts_in_order(images, size, crop):
+def test_a_host_view_shows_its_box_and_mirrors_it_by_its_coin(size, crop):
+    """A pixel of a ramp says where in the image it comes from."""
+    images = np.repeat(_ramps(200, 240)[None], NUM_IMAGES, axis=0)
     policy = Policy(size, crop=crop)
+    seeds = draw.sample_seed(0, 0, np.arange(NUM_IMAGES), 0)
+    coins = draw.flip_coin(seeds).numpy()
+    assert 0 < coins.sum() < NUM_IMAGES
     views, parameters = _batch(policy, images)
     assert views.shape == (NUM_IMAGES, size, size, 3)
-    assert parameters.shape == (NUM_IMAGES, draw.NUM_PARAMETERS)
-    for i in range(4):
-        seed = draw.sample_seed(0, 0, i, 0)
-        shape = images[i].shape
+    assert parameters.shape == (NUM_IMAGES, policy.num_parameters)
+    inner = slice(size // 4, -(size // 4))  # off the border, a ramp stays one
+    for view, seed, coin in zip(views.numpy(), seeds, coins, strict=True):
+        y, x, height, width = (0, 20, 200, 200)
         if crop:
-            box = draw.crop_box(shape, draw.crop_seed(seed))
-        else:
-            box = geometry.central_box(shape, proportion=1.0)
-        expected = geometry.crop_resize(images[i], box, size=size)
-        if draw.flip_coin(seed):
-            expected = expected[:, ::-1]
-        np.testing.assert_array_equal(views[i], expected)
+            box = draw.crop_box((200, 240, 3), draw.crop_seed(seed))
+            y, x, height, width = box.numpy()
+        if coin:
+            view = view[:, ::-1]
+        centers = (np.arange(size) + 0.5) / size
+        columns, rows = x + width * centers - 0.5, y + height * centers - 0.5
+        level = 1.05  # a rounding, and TensorFlow's table of the cubic
+        red, green = view[:, inner, 0], view[inner, :, 1]
+        assert np.abs(red - columns[inner]).max() < level
+        assert np.abs(green - rows[inner, None]).max() < level
+        assert not view[..., 2].any()
 
 
-def test_color_view_is_distortion_then_blur(images):
-    policy = Policy(32, color_jitter_strength=0.5)
+@pytest.mark.parametrize("size", [32, 64])
+def test_a_color_view_equals_tf_image_and_scipy(images, size):
+    policy = Policy(size, color_jitter_strength=0.5)
     views, parameters = _batch(policy, images)
-    result = policy.color_view(views, parameters)
-    expected = color.distort(
-        tf.cast(views, tf.float32) / 255, parameters, jitter_impl="simclrv1"
-    )
-    expected = blur.gaussian_blur(
-        expected,
-        parameters[:, Column.SIGMA] * parameters[:, Column.BLUR],
-        kernel_size=3,
-    )
-    np.testing.assert_allclose(result, expected, atol=1e-6)
-    assert result.dtype == tf.float32
-    assert tf.reduce_min(result) >= 0
-    assert tf.reduce_max(result) <= 1
+    result = policy.color_view(views, parameters).numpy()
+    radius = {32: 1, 64: 3}[size]
+    for i, row in enumerate(parameters.numpy()):
+        expected = color_oracle.distorted(
+            views[i].numpy() / np.float32(255), row
+        )
+        if row[Column.BLUR]:
+            sigma = row[Column.SIGMA]
+            expected = scipy.ndimage.gaussian_filter(
+                expected, (sigma, sigma, 0), mode="constant", cval=0.0,
+                radius=(radius, radius, 0),
+            )  # fmt: skip
+        np.testing.assert_allclose(result[i], expected, atol=5e-6)
+    assert result.dtype == np.float32
+    assert result.min() >= 0
+    assert result.max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -274,19 +297,28 @@ def test_least_area_and_coverage_reach_the_crop(rng):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"image_size": 0}, "--image_size .* got 0"),
-        ({"min_crop_area": 0.0}, r"--min_crop_area .* got 0\.0"),
-        ({"min_crop_area": 1.1}, r"--min_crop_area .* got 1\.1"),
-        ({"min_object_covered": -0.1}, r"--min_object_covered .* got -0\.1"),
-        ({"min_object_covered": 1.5}, r"--min_object_covered .* got 1\.5"),
-        ({"color_jitter_strength": 1.3}, r"--color_jitter_strength .* 1\.3"),
-        ({"color_jitter_impl": "v2"}, "--color_jitter_impl .* 'v2'"),
-        ({"color_jitter_order": "bcsh"}, "--color_jitter_order .* 'bcsh'"),
+        ({"min_object_covered": -0.1}, r"min_object_covered .* got -0\.1"),
+        ({"min_object_covered": 1.5}, r"min_object_covered .* got 1\.5"),
+        ({"color_jitter_strength": 1.3}, r"color_jitter_strength .* 1\.3"),
+        ({"color_jitter_strength": -0.1}, r"color_jitter_strength .* -0\.1"),
+        ({"color_jitter_strength": float("nan")}, "jitter_strength .* nan"),
+        ({"color_jitter_impl": "v2"}, "color_jitter_impl .* 'v2'"),
+        ({"color_jitter_order": "bcsh"}, "color_jitter_order .* 'bcsh'"),
+        ({"blur_sigma_per": "view"}, "blur_sigma_per .* 'view'"),
     ],
 )
-def test_bad_attributes_are_named(changes, message):
+def test_attributes_that_would_make_wrong_views_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
-        Policy(**{"image_size": 32, **changes})
+        Policy(32, **changes)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"image_size": 0}, {"min_crop_area": 0.0}, {"min_crop_area": 2}]
+)
+def test_other_wrong_attributes_make_no_views(images, changes):
+    policy = Policy(**{"image_size": 32, **changes})
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        _batch(policy, images)
 
 
 def test_a_policy_is_frozen():
