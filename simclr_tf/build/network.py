@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from simclr_tf.config import Config
-from simclr_tf.models.resnet import freeze_after_block
+from simclr_tf.models.resnet import freeze_after_block, resnet
 from simclr_tf.models.simclr import SimClr, build_simclr
 
 
@@ -30,7 +30,7 @@ def build_model(
     model, pretrains = config.model, train_mode == "pretrain"
     has_head = model.lineareval_while_pretraining or not pretrains
     reads_projection = pretrains or model.ft_proj_selector > 0
-    built = build_simclr(
+    encoder = resnet(
         depth=model.resnet_depth,
         width=model.width_multiplier,
         image_size=config.data.image_size,
@@ -38,6 +38,11 @@ def build_model(
         se_ratio=model.se_ratio,
         bn_momentum=model.batch_norm_decay,
         bn_groups="global" if model.global_bn else "replica",
+        dtype=dtype,
+        seed=config.job.seed,
+    )
+    built = build_simclr(
+        encoder,
         proj_head_mode=model.proj_head_mode if reads_projection else "none",
         proj_out_dim=model.proj_out_dim,
         num_proj_layers=model.num_proj_layers,
@@ -45,8 +50,6 @@ def build_model(
         selector=model.ft_proj_selector,
         detach_head=pretrains,
         zero_init_head=model.zero_init_logits_layer and not pretrains,
-        dtype=dtype,
-        seed=config.job.seed,
     )
     if not pretrains:
         built.freeze_unused_projection()

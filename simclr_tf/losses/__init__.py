@@ -1,8 +1,10 @@
-"""What training makes small, over the rows of every replica.
+"""The losses that training minimises, over the rows of all replicas.
+
+Every function takes tensors, NumPy arrays or lists, and computes in float32.
 
 contrastive     NT-Xent
-tiles           the same in tiles, where the logits are too many to keep
-classification  cross-entropies of one class an image, or several
+tiles           NT-Xent in tiles of rows, where memory cannot hold all logits
+classification  cross entropies: one class an image, or several
 """
 
 from simclr_tf.losses.classification import (

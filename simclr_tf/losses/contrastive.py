@@ -17,8 +17,8 @@ from simclr_tf.losses import tiles
 # p * log(p) is 0 there and not NaN.
 _MASKED = 1e9
 
-# Of one view on one replica; 64 MB a copy, and the tape keeps several. From
-# here on tiles are the faster way, too.
+# The most logits of one view on one replica that are kept at once: 64 MB a
+# copy, of which the tape keeps several. With more, tiles are faster, too.
 _MAX_LOGITS = 2**24
 
 
@@ -64,11 +64,12 @@ def nt_xent(
         z_b: float[N, d], projections of the second views, in the same order.
         temperature: tau > 0.
         hidden_norm: l2-normalise the rows first; without, s is a dot product.
-        max_logits: where a view's N * 2*R*N logits are more, they are made in
-            tiles of rows, again for the gradient, and never exist at once.
-            Same results, ties for the most similar candidate aside, in
-            O((N + R*N) * d + max_logits) memory. Needs a batch size known
-            when the graph is made.
+        max_logits: where a view has more than so many logits (N * 2*R*N),
+            they are computed in tiles of rows, once forward and again for
+            the gradient, in O((N + R*N) * d + max_logits) memory. The
+            results are the same, except which of equally similar candidates
+            counts as the most similar. Tiles need N to be known when the
+            graph is made.
 
     Returns:
         `NtXent`.
@@ -77,13 +78,13 @@ def nt_xent(
         ValueError: the temperature or max_logits is not positive, or the
             shapes differ.
     """
-    _check(z_a, z_b, temperature, max_logits)
     z_a, z_b = (tf.cast(z, tf.float32) for z in (z_a, z_b))
+    _check(z_a, z_b, temperature, max_logits)
     if hidden_norm:
         z_a, z_b = (tf.math.l2_normalize(z, axis=1) for z in (z_a, z_b))
 
     rows = tf.shape(z_a)[0]
-    # Both views travel in one collective.
+    # Both views go through one collective: each has a cost of its own.
     everyone = distributed.all_gather_rows(tf.concat([z_a, z_b], axis=1))
     all_a, all_b = tf.split(everyone, 2, axis=1)  # [R*N, d] each
     own = distributed.replica_index() * rows + tf.range(rows)  # [N]
@@ -115,7 +116,7 @@ def nt_xent(
 def _check(z_a, z_b, temperature, max_logits):
     if temperature <= 0:
         raise ValueError(
-            f"--temperature must be greater than 0. Received: {temperature}."
+            f"temperature must be greater than 0. Received: {temperature}."
         )
     if max_logits < 1:
         raise ValueError(
@@ -139,7 +140,7 @@ def _tile_rows(rows, max_logits):
 
 
 def _anchors(anchors, other_view, same_view, own, temperature):
-    """float32[N] each: l, whether the positive won, and the entropy."""
+    """float32[N] each: l; 1 if the positive is on top, else 0; entropy."""
     columns = tf.shape(other_view)[0]
     same = tf.matmul(anchors, same_view, transpose_b=True) / temperature
     same -= _MASKED * tf.one_hot(own, columns)

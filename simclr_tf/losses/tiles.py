@@ -1,37 +1,38 @@
-"""NT-Xent's anchors a tile at a time: any batch, in little memory.
+"""NT-Xent in tiles of rows, for batches whose logits do not fit in memory.
 
-The logits of N anchors against 2*R*N candidates need not exist at once. Each
-row's log-sum-exp is kept, and the gradient makes the logits of a tile of rows
-again from it: memory is O((N + R*N) * d + tile). Both views go through one
-loop: two would run side by side, each with a tile. Nothing here crosses
-replicas: under MirroredStrategy on a CPU a collective in a loop fails.
+The logits of N anchors against 2*R*N candidates are computed for a few anchors
+(a tile of rows) at a time. The forward pass keeps each row's log-sum-exp only;
+the backward pass computes the logits of each tile again. Memory is
+O((N + R*N) * d + tile). Both views go through one loop, because TensorFlow
+would run two loops at the same time, each with a tile in memory. Nothing here
+crosses replicas: under MirroredStrategy on a CPU, a collective in a loop fails.
 
 Legend: n = 2*N anchors, C = 2*R*N candidates, t rows of a tile, T tiles.
 """
 
 import tensorflow as tf
 
-# Stands for an anchor's similarity to itself, as in `losses`.
+# Replaces an anchor's similarity to itself, as in `contrastive`.
 _MASKED = -1e9
 
 
 def anchors(rows, positives, columns, places, *, tile_rows: int):
-    """What `losses.nt_xent` asks of each anchor.
+    """Loss, hit and entropy of each anchor, for `contrastive.nt_xent`.
 
-    Differentiable, once, in rows, positives and columns.
+    Has first derivatives with respect to rows, positives and columns.
 
     Args:
         rows: float32[n, d], the anchors, divided by the temperature.
         positives: float32[n, d], the same examples' other views.
         columns: float32[C, d], the candidates.
-        places: int32[n, 2], where among them an anchor finds itself, and
-            where its positive.
-        tile_rows: rows of a tile at most; C times that many logits exist at
-            once, in a handful of copies.
+        places: int32[n, 2], for each anchor its own index among the columns,
+            and its positive's.
+        tile_rows: t, rows of a tile at most; t * C logits exist at once, in
+            a handful of copies.
 
     Returns:
-        float32[n] each: the loss l, whether the positive won, and the entropy.
-        Only l has a gradient.
+        float32[n] each: the loss l; 1 where the positive is the most similar
+        candidate, else 0; and the entropy. Only l has a gradient.
     """
     tiles = -(-rows.shape[0] // tile_rows)
 
@@ -106,15 +107,15 @@ def _backward(rows, columns, places, lse, upstream, tiles):
 
 
 def _itself(places, columns):
-    """bool[t, C], where an anchor meets itself."""
+    """bool[t, C], True where the column is the anchor itself."""
     return tf.range(tf.shape(columns)[0]) == places[:, :1]
 
 
 def _cut(values, tiles):
-    """[n, ...] as [T, t, ...], filled up with zeros.
+    """[n, ...] as [T, t, ...]; rows of zeros fill up the last tile.
 
-    TPU: all tiles have one shape. A row of zeros is an anchor like any other,
-    whose results `_joined` drops and whose upstream gradient is 0.
+    TPU: all tiles have one shape. `_joined` drops the results of the rows of
+    zeros, and their upstream gradient is 0.
     """
     rows = -(-values.shape[0] // tiles)
     missing = rows * tiles - values.shape[0]

@@ -91,7 +91,7 @@ class BatchNorm(keras.layers.Layer):
             )
         if not 0.0 <= momentum <= 1.0:
             raise ValueError(
-                f"--batch_norm_decay must lie in [0, 1]; received {momentum}."
+                f"momentum must lie in [0, 1]; received {momentum}."
             )
         self.momentum = momentum
         self.epsilon = epsilon
@@ -117,10 +117,10 @@ class BatchNorm(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         training = bool(training) and self.trainable
-        # One group's worth of rows is all here: TF's fused kernel is the
-        # fastest on every device. It takes images only.
-        alone = self.groups == "replica" or distributed.num_replicas() == 1
-        if inputs.shape.rank == 4 and (alone or not training):
+        # TF's fused kernel is the fastest on every device. It takes images
+        # only, and computes statistics from this replica's rows only.
+        own_rows = self.groups == "replica" or distributed.num_replicas() == 1
+        if inputs.shape.rank == 4 and (own_rows or not training):
             outputs, mean, variance = self._fused(inputs, training)
         else:
             if training:

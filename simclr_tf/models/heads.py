@@ -20,6 +20,9 @@ class ProjectionHead(keras.layers.Layer):
     layers have no bias: the hidden BNs have a beta, the last one only a
     gamma. Hidden layers are as wide as h.
 
+    z is float32 under every dtype policy: the last BN computes in float32 and
+    its output is not rounded, because NT-Xent divides it by the temperature.
+
     Args:
         mode: "nonlinear" as above; "linear" for one dense layer and its BN;
             "none" for z = h.
@@ -34,7 +37,9 @@ class ProjectionHead(keras.layers.Layer):
         training: as for `BatchNorm`.
 
         The result is always the list [h, output of layer 1, ..., z], one
-        longer than the number of layers, which --ft_proj_selector indexes.
+        longer than the number of layers. h has the dtype it came in, the
+        hidden layers' outputs have the compute dtype, z is float32 (where
+        mode is "none", z is h).
 
     Raises:
         ValueError: if `mode`, `out_dim` or `num_layers` is out of range.
@@ -116,7 +121,7 @@ class ProjectionHead(keras.layers.Layer):
             momentum=self.bn_momentum,
             center=j < self.depth,
             groups=self.bn_groups,
-            dtype=self.dtype_policy,
+            dtype="float32" if j == self.depth else self.dtype_policy,
             name=f"norm{j}",
         )
 
@@ -183,15 +188,12 @@ class LinearHead(keras.layers.Layer):
 def _check(mode, out_dim, num_layers):
     if mode not in MODES:
         raise ValueError(
-            f"--proj_head_mode must be one of {', '.join(MODES)}; received "
-            f"{mode!r}."
+            f"mode must be one of {', '.join(MODES)}; received {mode!r}."
         )
     if out_dim < 1:
-        raise ValueError(
-            f"--proj_out_dim must be 1 or more; received {out_dim}."
-        )
+        raise ValueError(f"out_dim must be 1 or more; received {out_dim}.")
     if num_layers < 1:
         raise ValueError(
-            f"--num_proj_layers must be 1 or more; received {num_layers} "
-            "(for no projection head, --proj_head_mode=none)."
+            f"num_layers must be 1 or more; received {num_layers} (for no "
+            "projection head, mode='none')."
         )

@@ -8,6 +8,7 @@ experiments: h is the output of the average pool. Projection heads are in
 
 import functools
 
+import tensorflow as tf
 import tf_keras as keras
 
 from simclr_tf.models.parts import Parts
@@ -21,14 +22,31 @@ class ResNet(keras.Model):
     """A functional model whose stages can be told apart.
 
     Attributes:
+        parts: what `resnet` decided for all blocks, and a head on top may
+            share: seed, dtype policy, batch normalisation.
         stages: five models in order: stem, group 1, ..., group 4.
+
+    Call arguments:
+        inputs: images float32[N, S, S, 3] in [0, 1].
+        training: True for batch statistics.
+
+    Raises:
+        TypeError: when called with images that are not floats.
     """
+
+    parts: Parts
+
+    def __call__(self, inputs, *args, **kwargs):
+        require_float_images(inputs)
+        return super().__call__(inputs, *args, **kwargs)
 
     @property
     def stages(self) -> list[keras.Model]:
         return [part for part in self.layers if isinstance(part, keras.Model)]
 
 
+# AutoGraph would have nothing to convert, and takes seconds to find out.
+@tf.autograph.experimental.do_not_convert
 def resnet(
     *,
     depth: int,
@@ -95,7 +113,26 @@ def resnet(
         )
         x = _stage(f"group{i + 1}", x, group)
     h = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pool")(x)
-    return ResNet(inputs=images, outputs=h, name="encoder")
+    encoder = ResNet(inputs=images, outputs=h, name="encoder")
+    encoder.parts = parts
+    return encoder
+
+
+def require_float_images(images) -> None:
+    """Refuses images of whole numbers, which Keras would take as they are.
+
+    The check is of the dtype alone, so it works where a graph is made and
+    costs nothing where it runs.
+
+    Raises:
+        TypeError: the images are not floats.
+    """
+    dtype = getattr(images, "dtype", None)
+    if dtype is not None and not tf.as_dtype(dtype).is_floating:
+        raise TypeError(
+            "images must be float32 in [0, 1]; received "
+            f"{tf.as_dtype(dtype).name}. Divide uint8 images by 255."
+        )
 
 
 def freeze_after_block(encoder: ResNet, block: int) -> None:
@@ -113,8 +150,8 @@ def freeze_after_block(encoder: ResNet, block: int) -> None:
     """
     if block not in range(-1, len(encoder.stages)):
         raise ValueError(
-            "--fine_tune_after_block must be -1 (train all), 0 (freeze the "
-            f"stem), 1, 2, 3 or 4 (freeze the encoder); received {block}."
+            "block must be -1 (train all), 0 (freeze the stem), 1, 2, 3 or 4 "
+            f"(freeze the encoder); received {block}."
         )
     for stage in encoder.stages[: block + 1]:
         stage.trainable = False
@@ -251,20 +288,17 @@ def _policy(dtype):
 def _check(depth, width, image_size, sk_ratio, se_ratio):
     if depth not in _BLOCKS:
         raise ValueError(
-            f"--resnet_depth must be one of {sorted(_BLOCKS)}; received "
-            f"{depth}."
+            f"depth must be one of {sorted(_BLOCKS)}; received {depth}."
         )
     if not 0 < width < float("inf"):
-        raise ValueError(
-            f"--width_multiplier must be a number above 0; received {width}."
-        )
+        raise ValueError(f"width must be a number above 0; received {width}.")
     if image_size < 1 or image_size != int(image_size):
         raise ValueError(
-            "--image_size must be a whole number of pixels, 1 or more; "
+            "image_size must be a whole number of pixels, 1 or more; "
             f"received {image_size}."
         )
-    for flag, ratio in (("--sk_ratio", sk_ratio), ("--se_ratio", se_ratio)):
+    for name, ratio in (("sk_ratio", sk_ratio), ("se_ratio", se_ratio)):
         if not 0 <= ratio <= 1:
             raise ValueError(
-                f"{flag} must lie in [0, 1], 0 for none; received {ratio}."
+                f"{name} must lie in [0, 1], 0 for none; received {ratio}."
             )

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from simclr_tf.models.heads import LinearHead, ProjectionHead
-from simclr_tf.models.resnet import resnet
+from simclr_tf.models.resnet import ResNet, require_float_images
 
 
 class SimClrOutput(NamedTuple):
@@ -51,6 +51,7 @@ class SimClr(keras.Model):
 
     Raises:
         ValueError: if `selector` points past the head's outputs.
+        TypeError: when called with images that are not floats.
     """
 
     def __init__(
@@ -68,9 +69,9 @@ class SimClr(keras.Model):
         num_outputs = projection_head.depth + 1
         if not -num_outputs <= selector < num_outputs:
             raise ValueError(
-                "--ft_proj_selector must point into the projection head's "
-                f"{num_outputs} outputs (0 is its input, -1 its last "
-                f"output); received {selector}."
+                f"selector must point into the projection head's {num_outputs} "
+                "outputs (0 is its input, -1 its last output); received "
+                f"{selector}."
             )
         self.encoder = encoder
         self.projection_head = projection_head
@@ -82,6 +83,10 @@ class SimClr(keras.Model):
             linear_head(keras.Input(hiddens[selector].shape[1:]))
         self.built = True
 
+    def __call__(self, images, *args, **kwargs):
+        require_float_images(images)
+        return super().__call__(images, *args, **kwargs)
+
     def call(self, images, training=None):
         features = self.encoder(images, training=training)
         hiddens = self.projection_head(features, training=training)
@@ -91,7 +96,7 @@ class SimClr(keras.Model):
             if self.detach_head:
                 selected = tf.stop_gradient(selected)
             logits = self.linear_head(selected)
-        return SimClrOutput(features, tf.cast(hiddens[-1], tf.float32), logits)
+        return SimClrOutput(features, hiddens[-1], logits)
 
     @property
     def probe_variables(self) -> list[tf.Variable]:
@@ -112,12 +117,8 @@ class SimClr(keras.Model):
 # AutoGraph would have nothing to convert, and takes seconds to find out.
 @tf.autograph.experimental.do_not_convert
 def build_simclr(
+    encoder: ResNet,
     *,
-    image_size: int,
-    depth: int = 50,
-    width: float = 1,
-    sk_ratio: float = 0.0,
-    se_ratio: float = 0.0,
     proj_head_mode: str = "nonlinear",
     proj_out_dim: int = 128,
     num_proj_layers: int = 2,
@@ -125,19 +126,16 @@ def build_simclr(
     selector: int = 0,
     detach_head: bool = True,
     zero_init_head: bool = False,
-    bn_momentum: float = 0.9,
-    bn_groups: str = "global",
-    dtype=None,
-    seed: int = 0,
 ) -> SimClr:
-    """Makes a `SimClr` from plain settings.
+    """Puts the heads on an encoder.
+
+        encoder = resnet(depth=50, image_size=224, seed=1)
+        model = build_simclr(encoder, proj_out_dim=128, num_classes=1000)
+
+    The heads share the encoder's seed, dtype policy and batch normalisation.
 
     Args:
-        image_size: side S of the images, in pixels.
-        depth: of the ResNet, as in `resnet`.
-        width: multiplies the encoder's channel counts.
-        sk_ratio: selective kernels, 0 for none.
-        se_ratio: squeeze-and-excitation, 0 for none.
+        encoder: from `resnet`.
         proj_head_mode: "none", "linear" or "nonlinear".
         proj_out_dim: d, the size of z.
         num_proj_layers: dense layers of the nonlinear head.
@@ -145,40 +143,26 @@ def build_simclr(
         selector: what the linear head reads, as in `SimClr`.
         detach_head: whether it reads it through a stop-gradient.
         zero_init_head: whether its kernel starts at 0.
-        bn_momentum: weight of the past in BN's moving averages.
-        bn_groups: which rows share BN statistics, as in `BatchNorm`.
-        dtype: Keras dtype policy or its name; None for the global one.
-        seed: of the initial weights, which depend on nothing else.
 
     Returns:
         The model, built.
 
     Raises:
-        ValueError: if a setting is out of range, naming its flag.
+        ValueError: if an argument is out of its range.
     """
-    encoder = resnet(
-        depth=depth,
-        width=width,
-        image_size=image_size,
-        sk_ratio=sk_ratio,
-        se_ratio=se_ratio,
-        bn_momentum=bn_momentum,
-        bn_groups=bn_groups,
-        dtype=dtype,
-        seed=seed,
-    )
+    parts = encoder.parts
     projection_head = ProjectionHead(
         mode=proj_head_mode,
         out_dim=proj_out_dim,
         num_layers=num_proj_layers,
-        bn_momentum=bn_momentum,
-        bn_groups=bn_groups,
-        dtype=dtype,
-        seed=seed,
+        bn_momentum=parts.bn_momentum,
+        bn_groups=parts.bn_groups,
+        dtype=parts.dtype,
+        seed=parts.seed,
     )
     linear_head = None
     if num_classes is not None:
-        linear_head = LinearHead(num_classes, seed, zero_init_head)
+        linear_head = LinearHead(num_classes, parts.seed, zero_init_head)
     return SimClr(
         encoder,
         projection_head,

@@ -1,4 +1,8 @@
-"""Optimizers, and which variables adapt and decay."""
+"""The optimizers, and the choice of variables that decay and adapt.
+
+lars       LARS
+selection  which variables decay and adapt, and the optimizer by its name
+"""
 
 from simclr_tf.optim.lars import Lars
 from simclr_tf.optim.selection import (

@@ -1,7 +1,8 @@
-"""Which variables adapt, which decay, and where: by rank and identity.
+"""Which variables LARS adapts, and which decay, in LARS or in the loss.
 
-Never by name: a name says nothing about what a variable is, and changes with
-the library version.
+A variable is chosen by its rank (kernels have rank 2 or more, biases and BN's
+gamma and beta rank 1) and by identity (the supervised head), never by its
+name: names change with the library's version.
 """
 
 import functools
@@ -43,8 +44,11 @@ def decayed_in_loss(
         variables: the model's trainable variables.
         optimizer: "lars", "momentum" or "adam".
         head: those of the supervised head, which LARS leaves alone.
+
+    Raises:
+        ValueError: if there is no such optimizer.
     """
-    _check_kind(optimizer)
+    _check_kind(optimizer, argument="optimizer")
     return [
         v
         for v in variables
@@ -79,7 +83,7 @@ def make_optimizer(
     Raises:
         ValueError: if there is no such kind.
     """
-    _check_kind(kind)
+    _check_kind(kind, argument="kind")
     if kind == "momentum":
         return keras.optimizers.SGD(
             learning_rate, momentum, nesterov=True, jit_compile=False
@@ -99,8 +103,8 @@ def _among(variable, others):
     return any(variable is other for other in others)
 
 
-def _check_kind(kind):
+def _check_kind(kind, *, argument):
     if kind not in KINDS:
         raise ValueError(
-            f"--optimizer must be one of {', '.join(KINDS)}; received {kind!r}."
+            f"{argument} must be one of {', '.join(KINDS)}; received {kind!r}."
         )

@@ -95,17 +95,18 @@ def _trainers(arguments):
     """Name -> a function of a batch that makes its gradients."""
     import tensorflow as tf
 
-    from simclr_tf.models.simclr import build_simclr
+    from simclr_tf.models import build_simclr, resnet
     from simclr_tf.train.micro_batches import MicroBatchTrainer
     from simclr_tf.train.pretrain import PretrainTrainer
 
-    model = build_simclr(
+    encoder = resnet(
         depth=arguments.depth,
         width=arguments.width,
         image_size=arguments.image_size,
         bn_groups="replica",
         dtype=arguments.dtype,
     )
+    model = build_simclr(encoder)
     optimizer = tf.keras.optimizers.SGD(0.1)
     parts = {
         "strategy": tf.distribute.get_strategy(),

@@ -1,5 +1,6 @@
 """NT-Xent against Algorithm 1 written as loops, and against closed forms."""
 
+import functools
 import math
 
 import numpy as np
@@ -196,13 +197,40 @@ def test_replicas_equal_one_device(mesh, rng):
 @pytest.mark.parametrize("temperature", [0, -0.5])
 def test_temperature_must_be_positive(temperature):
     z = tf.ones([2, 2])
-    with pytest.raises(ValueError, match="--temperature"):
+    with pytest.raises(ValueError, match=r"^temperature must"):
         losses.nt_xent(z, z, temperature=temperature)
 
 
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match="must both be"):
         losses.nt_xent(tf.ones([2, 3]), tf.ones([3, 3]), temperature=1.0)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("kind", [np.asarray, np.ndarray.tolist, tf.constant])
+def test_numpy_arrays_and_lists_are_taken(rng, kind, dtype):
+    """By every function of the package, with the results of tensors."""
+    z_a, z_b = rng.normal(size=(2, 6, 4)).astype(dtype)
+    one, several = rng.integers(-1, 4, size=6), rng.integers(-1, 2, size=(6, 4))
+    arguments = {
+        losses.nt_xent: [(z_a, z_b)],
+        losses.softmax_cross_entropy: [(z_a, one)],
+        losses.binary_cross_entropies: [(z_a, several)],
+        losses.accuracy: [(z_a, one), (z_a, several)],
+    }
+    public = {getattr(losses, name) for name in losses.__all__}
+    assert arguments.keys() == public - {losses.NtXent}
+    for function, calls in arguments.items():
+        if function is losses.nt_xent:
+            function = functools.partial(function, temperature=0.1)
+        for scores, other in calls:
+            if other.dtype == scores.dtype:
+                exact = tf.constant(other, tf.float32)
+            else:
+                exact = tf.constant(other)
+            want = function(tf.constant(scores, tf.float32), exact)
+            got = function(kind(scores), kind(other))
+            np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-7)
 
 
 def test_cross_entropy_closed_form():

@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from simclr_tf.models import build_simclr, resnet
 from simclr_tf.models.flops import training_flops_of_view
-from simclr_tf.models.simclr import build_simclr
 
 
 def counted(model):
@@ -44,14 +44,15 @@ def counted(model):
     ("depth", "image_size"), [(18, 32), (18, 64), (50, 64)]
 )
 def test_forward_and_twice_that_back(depth, image_size):
-    model = build_simclr(depth=depth, width=0.25, image_size=image_size)
+    encoder = resnet(depth=depth, width=0.25, image_size=image_size)
+    model = build_simclr(encoder)
     forward, stem = counted(model)
     expected = 2 * (3 * forward - stem)  # no gradient to the images
     assert training_flops_of_view(model) == pytest.approx(expected, rel=1e-6)
 
 
 def test_what_is_frozen_costs_a_forward_pass():
-    model = build_simclr(depth=10, width=0.25, image_size=32)
+    model = build_simclr(resnet(depth=10, width=0.25, image_size=32))
     model.encoder.trainable = False
     model.projection_head.trainable = False
     forward, _ = counted(model)

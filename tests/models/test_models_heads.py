@@ -145,12 +145,30 @@ def test_mixed_precision_head(rng):
     hiddens = head(h, training=True)
     # h itself is not rounded on its way to whoever selects it.
     np.testing.assert_array_equal(hiddens[0], h)
-    assert [x.dtype for x in hiddens[1:]] == [tf.bfloat16] * 2
+    assert [x.dtype for x in hiddens[1:]] == [tf.bfloat16, tf.float32]
     assert {v.dtype for v in head.variables} == {tf.float32}
     exact = built(6)(h, training=True)[-1]
-    np.testing.assert_allclose(
-        tf.cast(hiddens[-1], tf.float32), exact, atol=0.1
-    )
+    np.testing.assert_allclose(hiddens[-1], exact, atol=0.1)
+
+
+@pytest.mark.parametrize("mode", ["linear", "nonlinear"])
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("training", [True, False])
+def test_z_is_the_last_norms_float32_output(rng, mode, dtype, training):
+    h = tf.constant(rng.normal(size=[32, 24]), tf.float32)
+    head = built(24, mode=mode, out_dim=16, dtype=dtype)
+    [*_, hidden, z] = head(h, training=training)
+    assert z.dtype == tf.float32
+    weights = {v.name: v for v in head.variables}
+    name = f"projection_head/dense{head.depth}/kernel:0"
+    compute = tf.as_dtype(dtype.removeprefix("mixed_"))
+    x = tf.matmul(tf.cast(hidden, compute), tf.cast(weights[name], compute))
+    x = x.numpy().astype(np.float64)
+    want = normalized(x, 1.0) if training else x / np.sqrt(1 + EPSILON)
+    np.testing.assert_allclose(z, want, rtol=1e-4, atol=1e-5)
+    # Far more values than a rounding to the compute dtype leaves.
+    rounded = tf.cast(tf.cast(z, compute), tf.float32)
+    assert np.mean(z.numpy() != rounded.numpy()) > 0.9
 
 
 def test_linear_classifier(rng):
@@ -193,15 +211,10 @@ def test_config_round_trip(layer):
 
 
 @pytest.mark.parametrize(
-    ("change", "flag"),
-    [
-        ({"mode": "quadratic"}, "--proj_head_mode"),
-        ({"out_dim": 0}, "--proj_out_dim"),
-        ({"num_layers": 0}, "--num_proj_layers"),
-    ],
+    "change", [{"mode": "quadratic"}, {"out_dim": 0}, {"num_layers": 0}]
 )
-def test_bad_values_name_their_flag(change, flag):
-    with pytest.raises(ValueError, match=f"{flag} must"):
+def test_bad_values_name_their_argument(change):
+    with pytest.raises(ValueError, match=f"^{min(change)} must"):
         ProjectionHead(**change)
 
 

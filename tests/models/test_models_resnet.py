@@ -1,5 +1,6 @@
 """The encoder: shapes, structure, initial weights, freezing."""
 
+import functools
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 
+from simclr_tf.models import build_simclr
 from simclr_tf.models.batch_norm import BatchNorm
 from simclr_tf.models.parts import Parts
 from simclr_tf.models.resnet import freeze_after_block, resnet
@@ -269,23 +271,52 @@ def test_every_policy_form_is_taken():
 
 
 @pytest.mark.parametrize(
-    ("change", "flag"),
+    "change",
     [
-        ({"depth": 42}, "--resnet_depth"),
-        ({"width": 0}, "--width_multiplier"),
-        ({"width": float("nan")}, "--width_multiplier"),
-        ({"image_size": 0}, "--image_size"),
-        ({"image_size": 7.5}, "--image_size"),
-        ({"sk_ratio": -0.1}, "--sk_ratio"),
-        ({"se_ratio": 1.5}, "--se_ratio"),
+        {"depth": 42},
+        {"width": 0},
+        {"width": float("nan")},
+        {"image_size": 0},
+        {"image_size": 7.5},
+        {"sk_ratio": -0.1},
+        {"se_ratio": 1.5},
     ],
 )
-def test_bad_values_name_their_flag(change, flag):
-    with pytest.raises(ValueError, match=f"{flag} must"):
+def test_bad_values_name_their_argument(change):
+    with pytest.raises(ValueError, match=f"^{min(change)} must"):
         small(**change)
 
 
 @pytest.mark.parametrize("block", [-2, 5])
-def test_bad_freeze_depth_names_its_flag(block):
-    with pytest.raises(ValueError, match="--fine_tune_after_block must"):
+def test_bad_freeze_depth_names_its_argument(block):
+    with pytest.raises(ValueError, match=r"^block must"):
         freeze_after_block(small(), block)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "bool"])
+@pytest.mark.parametrize("how", ["numpy", "tensor", "graph", "predict"])
+@pytest.mark.parametrize("kind", ["encoder", "model"])
+def test_images_of_whole_numbers_are_refused(kind, how, dtype):
+    encoder = small()
+    called = encoder if kind == "encoder" else build_simclr(encoder)
+    images = np.ones([2, 16, 16, 3], dtype)
+    if how == "graph":
+        function = tf.function(called)
+        spec = tf.TensorSpec(images.shape, dtype)
+        call = functools.partial(function.get_concrete_function, spec)
+    elif how == "predict":
+        call = functools.partial(called.predict, images, verbose=0)
+    else:
+        given = tf.constant(images) if how == "tensor" else images
+        call = functools.partial(called, given)
+    with pytest.raises(TypeError, match=f"float32 in .0, 1.; received {dtype}"):
+        call()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_images_of_any_float_are_taken(rng, dtype):
+    images = rng.uniform(size=[2, 16, 16, 3]).astype(dtype)
+    encoder = small()
+    np.testing.assert_allclose(
+        encoder(images), encoder(images.astype("float32")), rtol=1e-6
+    )

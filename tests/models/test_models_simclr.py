@@ -4,21 +4,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_tf.models import SimClrOutput, build_simclr
+from simclr_tf.models import SimClrOutput, build_simclr, resnet
 from simclr_tf.models.heads import MODES
 
 SIZE = 8
 
 
-def tiny(**kwargs):
-    settings = {
-        "image_size": SIZE,
-        "depth": 10,
-        "width": 0.05,
-        "proj_out_dim": 5,
-        "num_classes": 3,
-    }
-    return build_simclr(**{**settings, **kwargs})
+OF_ENCODER = {"dtype", "sk_ratio", "se_ratio", "seed", "bn_momentum"}
+
+
+def tiny(**given):
+    of_encoder = {k: given.pop(k) for k in OF_ENCODER & given.keys()}
+    encoder = resnet(image_size=SIZE, depth=10, width=0.05, **of_encoder)
+    settings = {"proj_out_dim": 5, "num_classes": 3}
+    return build_simclr(encoder, **{**settings, **given})
 
 
 def images_of(rng, n):
@@ -43,7 +42,7 @@ def among(variable, others):
 def test_every_head_mode_with_every_selector(rng, mode, selector):
     outputs = {"none": 1, "linear": 2, "nonlinear": 3}[mode]
     if selector >= outputs:
-        with pytest.raises(ValueError, match="--ft_proj_selector must"):
+        with pytest.raises(ValueError, match=r"^selector must"):
             tiny(proj_head_mode=mode, selector=selector)
         return
     model = tiny(proj_head_mode=mode, selector=selector)
@@ -91,6 +90,24 @@ def test_model_is_built_when_made(capsys):
         assert name in text
     names = [v.name for v in model.variables]
     assert len(set(names)) == len(names)
+
+
+def test_heads_share_what_the_encoder_decided():
+    encoder = resnet(
+        depth=10,
+        width=0.05,
+        image_size=SIZE,
+        bn_momentum=0.5,
+        bn_groups="replica",
+        dtype="mixed_bfloat16",
+        seed=7,
+    )
+    model = build_simclr(encoder, num_classes=3)
+    config = model.projection_head.get_config()
+    assert config["bn_momentum"] == 0.5
+    assert config["bn_groups"] == "replica"
+    assert config["seed"] == model.linear_head.get_config()["seed"] == 7
+    assert model.projection_head.compute_dtype == "bfloat16"
 
 
 def test_calling_makes_no_new_variables(rng):

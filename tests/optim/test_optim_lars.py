@@ -232,7 +232,7 @@ def test_lowers_to_xla(rng):
 
 
 @pytest.mark.parametrize("learning_rate", [0.5, HalvingSchedule()])
-def test_config_keeps_the_policy(rng, learning_rate):
+def test_config_keeps_the_predicate(rng, learning_rate):
     def only_matrices(variable):
         return variable.shape.rank == 2
 

@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from simclr_tf import distributed
+from simclr_tf.models import build_simclr, resnet
 from simclr_tf.models.flops import training_flops_of_view
-from simclr_tf.models.simclr import build_simclr
 from tpu import chips, preflight
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ def test_a_small_job_fits_and_costs_what_its_layers_do(tmp_path):
     )
     assert status == 0, output
     assert report["fits"]
-    model = build_simclr(depth=18, image_size=64, num_classes=1000)
+    model = build_simclr(resnet(depth=18, image_size=64), num_classes=1000)
     expected = training_flops_of_view(model)
     assert report["flops_per_view"] == pytest.approx(expected, rel=0.1)
     weights = sum(math.prod(v.shape) for v in model.trainable_variables)

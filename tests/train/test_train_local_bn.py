@@ -5,20 +5,16 @@ import pytest
 import tensorflow as tf
 
 from simclr_tf import distributed, losses
-from simclr_tf.models.simclr import build_simclr
+from simclr_tf.models import build_simclr, resnet
 
 ROWS = 4  # of each view on each replica
 
 
 def model(groups):
-    return build_simclr(
-        depth=10,
-        width=0.125,
-        image_size=8,
-        proj_out_dim=8,
-        bn_groups=groups,
-        seed=3,
+    encoder = resnet(
+        depth=10, width=0.125, image_size=8, bn_groups=groups, seed=3
     )
+    return build_simclr(encoder, proj_out_dim=8)
 
 
 def loss_of(parts, call):

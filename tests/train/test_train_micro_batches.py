@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_tf.models.simclr import SimClrOutput, build_simclr
+from simclr_tf.models import SimClrOutput, build_simclr, resnet
 from simclr_tf.optim import selection
 from simclr_tf.train import micro_batches
 from simclr_tf.train.pretrain import PretrainTrainer
@@ -19,15 +19,16 @@ PLAIN = tf.distribute.get_strategy()
 
 
 def make_model(probe=True, **options):
-    model = build_simclr(
+    encoder = resnet(
         image_size=SIDE,
         depth=10,
         width=0.125,
-        proj_out_dim=5,
-        num_classes=CLASSES if probe else None,
         bn_groups="replica",
         dtype="float32",
         **options,
+    )
+    model = build_simclr(
+        encoder, proj_out_dim=5, num_classes=CLASSES if probe else None
     )
     for variable in model.trainable_variables:
         # Residual branches start silent: their convolutions' gradients are 0.
