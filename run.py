@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 
-import simclr_tf  # noqa: F401  before TensorFlow: see its __init__
+import simclr_tf  # before TensorFlow: see its __init__
 
 _STARTED = time.monotonic()
 
@@ -23,9 +23,8 @@ _LOST_WORKER = (
     "the same command on every host continues from there."
 )
 _REPORT = (
-    "This is a fault of simclr_tf, not of your command. Please report it with "
-    "the lines above and the command: "
-    "https://github.com/simclr-tf/simclr_tf/issues"
+    "This is a fault of simclr_tf {version}, not of your command. Please "
+    "report it, with the command and the lines above."
 )
 
 
@@ -56,7 +55,8 @@ def main(argv: list[str]) -> int:
             first_line = str(error).strip().splitlines()[0]
             return _say(_LOST_WORKER.format(first_line), _HALTED)
         traceback.print_exc()
-        print(_REPORT, file=sys.stderr)
+        report = _REPORT.format(version=simclr_tf.__version__)
+        print(report, file=sys.stderr)
         return _FAULT
 
 

@@ -177,9 +177,9 @@ def test_sigterm_saves_and_the_same_command_continues(
     options = ("--train_steps=5", "--log_steps=1", "--keep_hub_module_max=0")
     assert go(*options, model_dir="straight") == 0
 
-    from simclr_tf.reports.reporting import Reporter
+    from simclr_tf.run_files.metrics_log import MetricsLog
 
-    log = Reporter.log
+    log = MetricsLog.log
 
     def log_and_terminate(self, step, scalars):
         log(self, step, scalars)
@@ -188,7 +188,7 @@ def test_sigterm_saves_and_the_same_command_continues(
             time.sleep(0.5)  # another thread may be the one that gets it
 
     with monkeypatch.context() as patch:
-        patch.setattr(Reporter, "log", log_and_terminate)
+        patch.setattr(MetricsLog, "log", log_and_terminate)
         assert go(*options, model_dir="stopped") == 128 + signal.SIGTERM
     assert "Stopped by SIGTERM after step 3" in go.out
     assert go(*options, model_dir="stopped") == 0

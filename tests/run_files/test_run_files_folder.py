@@ -1,35 +1,23 @@
-"""What a run writes, truthful after a kill."""
+"""Which run a folder holds, and who may go on with it."""
 
 import json
 
 import pytest
 
 from simclr_tf.config import resolve
-from simclr_tf.run_files import artifacts
-from simclr_tf.run_files.folder import RunFolder, inherit
+from simclr_tf.errors import UserError
+from simclr_tf.run_files.folder import (
+    RunFolder,
+    as_follower,
+    require_writable,
+    wait_for_run,
+)
 
 
 def test_folder_that_cannot_be_written_names_the_flag(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ValueError, match="--model_dir"):
-        artifacts.require_writable(str(tmp_path / "file" / "below"))
-
-
-def test_metrics_forget_what_will_be_logged_again(tmp_path):
-    """A killed run logged to step 30 and saved at 20; half a line is gone."""
-    path = tmp_path / "metrics.jsonl"
-    path.write_text(
-        '{"step": 10, "a": 1}\n{"step": 20, "a": 2}\n'
-        '{"step": 30, "a": 3}\n{"step": 4'
-    )
-    lines = artifacts.MetricsFile(str(path), from_step=20)
-    lines.append(30, {"a": 4.0})
-    steps = [json.loads(x) for x in path.read_text().splitlines()]
-    assert steps == [
-        {"step": 10, "a": 1},
-        {"step": 20, "a": 2},
-        {"step": 30, "a": 4.0},
-    ]
+    with pytest.raises(UserError, match="--model_dir"):
+        require_writable(str(tmp_path / "file" / "below"))
 
 
 FACTS = {"fingerprint": "abc", "num_examples": 10}
@@ -37,17 +25,23 @@ FACTS = {"fingerprint": "abc", "num_examples": 10}
 
 def claim(folder, facts=FACTS, **given):
     resolved = resolve.resolve(given)
-    RunFolder(str(folder)).claim(
-        resolved.config, origins=resolved.origins, given=given, facts=facts
+    claimed = RunFolder(str(folder))
+    claimed.claim(
+        resolved.config,
+        origins=resolved.origins,
+        given=given,
+        facts=facts,
+        dtype_policy="float32",
     )
+    claimed.release()
 
 
 def test_folder_remembers_its_run(tmp_path):
     claim(tmp_path, temperature=0.3)
     saved = RunFolder(str(tmp_path)).saved()
-    assert saved["config"]["optim"]["temperature"] == 0.3
-    assert saved["origins"]["temperature"] == "flag"
-    assert saved["data"] == FACTS
+    assert saved.config.optim.temperature == 0.3
+    assert saved.origins["temperature"] == "flag"
+    assert saved.data == FACTS
     assert json.loads((tmp_path / "flags.json").read_text()) == {
         "temperature": 0.3
     }
@@ -81,7 +75,7 @@ def test_a_run_that_saved_nothing_may_be_started_otherwise(tmp_path):
     claim(tmp_path, temperature=0.3)
     claim(tmp_path, temperature=0.4)
     saved = RunFolder(str(tmp_path)).saved()
-    assert saved["config"]["optim"]["temperature"] == 0.4
+    assert saved.config.optim.temperature == 0.4
 
 
 def test_a_config_of_somebody_else_is_refused(tmp_path):
@@ -107,24 +101,29 @@ def test_checkpoints_of_nobody_are_refused(tmp_path):
         claim(tmp_path)
 
 
-def test_eval_inherits_the_runs_configuration(tmp_path):
-    claim(tmp_path, temperature=0.3, resnet_depth=18)
-    given = {"mode": "eval", "model_dir": str(tmp_path), "eval_steps": 3}
-    config_now = inherit(resolve.resolve(given).config, given)
-    assert config_now.optim.temperature == 0.3
-    assert config_now.model.resnet_depth == 18
-    assert config_now.eval.eval_steps == 3
-    assert config_now.job.mode == "eval"
+def follow(folder, **given):
+    asked = resolve.resolve({"mode": "eval", **given})
+    saved = wait_for_run(RunFolder(str(folder)), patience_seconds=0.1)
+    return as_follower(saved, asked.config, asked.given, path=str(folder))
 
 
-def test_eval_contradicting_the_run_is_refused(tmp_path):
+def test_a_follower_inherits_the_run_and_keeps_its_machine(tmp_path):
+    claim(tmp_path, temperature=0.3, resnet_depth=18, strategy="multi_worker")
+    config = follow(tmp_path, eval_steps=3, virtual_devices=2)
+    assert config.optim.temperature == 0.3
+    assert config.model.resnet_depth == 18
+    assert config.eval.eval_steps == 3
+    assert config.job.mode == "eval"
+    assert config.device.strategy == "auto"
+    assert config.device.virtual_devices == 2
+
+
+def test_a_follower_that_contradicts_the_run_is_refused(tmp_path):
     claim(tmp_path, resnet_depth=18)
-    given = {"model_dir": str(tmp_path), "resnet_depth": 34}
-    with pytest.raises(ValueError, match="--resnet_depth=34, was 18"):
-        inherit(resolve.resolve(given).config, given)
+    with pytest.raises(UserError, match="--resnet_depth=34, was 18"):
+        follow(tmp_path, resnet_depth=34)
 
 
-def test_eval_of_nothing_names_the_flag(tmp_path):
-    given = {"model_dir": str(tmp_path), "eval_timeout_seconds": 0.1}
-    with pytest.raises(ValueError, match="--model_dir"):
-        inherit(resolve.resolve(given).config, given)
+def test_following_nothing_names_the_flag(tmp_path):
+    with pytest.raises(UserError, match="--model_dir"):
+        follow(tmp_path)
