@@ -34,27 +34,38 @@ def open_training(config: Config) -> tuple[Source, LabelSubset | None]:
         all are.
 
     Raises:
-        UserError: a classifier is asked for and there are no labels, or too
-            few.
+        UserError: labels are needed and there are none, or too few.
     """
     data = config.data
     source = open_split(config, data.train_split)
-    job = config.job
-    needs_labels = job.train_mode != "pretrain" or job.mode == "evaluate"
+    needs_labels = _needs_labels(config)
     if needs_labels and not source.has_labels:
-        name = f"--train_mode={job.train_mode}"
-        if job.mode == "evaluate":
-            name = "--mode=evaluate"
         raise UserError(
-            f"{name} needs labels, and "
+            f"{needs_labels} needs labels, and "
             f"--train_split={data.train_split} of {source.name} has none. "
-            "Subfolders are classes; --label_key names a feature."
+            "Subfolders are classes; --label_key names a feature (text and "
+            "numbers count where --in_memory_limit_mb holds the data set)."
         )
     chosen = choose_labels(config, source)
     if chosen is None:
+        if needs_labels and source.random_access:
+            source = subset.labelled(source)
         return source, None
     name = f"{len(chosen.indices)} labels"
     return subset.take(source, chosen.indices, name=name), chosen
+
+
+def _needs_labels(config: Config) -> str | None:
+    """The flag that asks for labels; None: they may be missing."""
+    job, data = config.job, config.data
+    if job.mode == "evaluate":
+        return "--mode=evaluate"
+    if job.train_mode != "pretrain":
+        return f"--train_mode={job.train_mode}"
+    for name in ("labels_per_class", "label_fraction"):
+        if getattr(data, name):
+            return f"--{name}={getattr(data, name)}"
+    return None
 
 
 def choose_labels(config: Config, source: Source) -> LabelSubset | None:
@@ -87,21 +98,40 @@ def choose_labels(config: Config, source: Source) -> LabelSubset | None:
         ) from error
 
 
-def open_evaluation(config: Config, *, required: bool) -> Source | None:
-    """The labelled split to evaluate on, or None where there is none.
+def open_evaluation(
+    config: Config, *, required: bool, labelled: bool = True
+) -> Source | None:
+    """The split to evaluate on: a name, a slice, or a sum of these.
 
     Args:
-        config: of the run.
-        required: whether the user named the split, so that it must exist;
-            pretraining needs none, so that a recipe's may be missing.
+        config: of the run. Where it names no split, the first of
+            "validation", "val", "valid" and "test" that exists.
+        required: whether the split must exist, as one that the user named.
+            One that a recipe or nobody suggests may be missing.
+        labelled: whether to hide a split without labels.
+
+    Returns:
+        The source. None where there is no such split, and, if labelled,
+        where there is one and nothing in it has a label.
+
+    Raises:
+        UserError: the split must exist and does not (the message names those
+            that do), or it is there and cannot be opened.
     """
     data = config.data
     split = data.eval_split
-    if not required:
-        there = sources.split_names(
-            dataset=data.dataset, data_dir=data.data_dir
-        )
+    if not required or not split:
         wanted = [split] if split else _EVALUATION_SPLITS
-        split = next((s for s in wanted if s in there), None)
-    source = None if split is None else open_split(config, split)
-    return source if source is not None and source.has_labels else None
+        split = next((s for s in wanted if _is_there(config, s)), None)
+    if split is None:
+        return None
+    source = open_split(config, split)
+    return source if source.has_labels or not labelled else None
+
+
+def _is_there(config: Config, split: str) -> bool:
+    return sources.has_split(
+        dataset=config.data.dataset,
+        split=split,
+        data_dir=config.data.data_dir,
+    )

@@ -1,8 +1,12 @@
 """From a data set to batches of views.
 
     sources       open_source: TFDS, folders of images, embedded digits
-    examples      what a source is; the random-access kind
+    arrays        from_arrays: images that are in memory already
+    examples      what a source is; the kind with random access
     shards        the streamed kind: TFRecords that memory cannot hold
+    subset        parts and sums of sources, and what two of them share
+    fingerprint   which images and labels a source holds, as a hash
+    split_spec    how a split is written: names, slices, sums
     tfds_source   opening a prepared TFDS data set
     tfds_features which features are read: image and label
     tfds_storage  how its records are kept: in memory, or streamed
@@ -14,3 +18,7 @@
 
 The views come in as callables: nothing here knows of augmentation.
 """
+
+from simclr_tf.data.arrays import from_arrays
+
+__all__ = ["from_arrays"]

@@ -1,10 +1,11 @@
 """Images that cannot be read: what takes their place, and how many they are.
 
 Dropping one (`ignore_errors` on the stream) would shift everything that comes
-after it, and a resumed run would repeat samples. So a few images at a time
-are read inside a data set of their own. Where that fails, each of them is read
-in one of its own again, of candidates: the image itself, then others drawn
-from the seed.
+after it, and a resumed run would repeat samples. So a chunk, a few picks at a
+time, is read inside a data set of its own, in the plain way, which raises on
+an unreadable image. Where that fails, all of the chunk is read again in the
+careful way, which tries candidates: the image itself, then others drawn from
+the seed.
 """
 
 from collections.abc import Sequence

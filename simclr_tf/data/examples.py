@@ -1,19 +1,21 @@
 """What a source of images is, and the kind with random access.
 
-A source hands out picks, which say what example comes next without reading
-it: {"epoch": int64[], "index": int64[]}, and whatever else the source needs.
-They come in chunks, in which epoch and index are int64[k] and the rest is
-shared; those of training also have "drawn", rows [k, ...] of whatever the
-caller's draw(epoch int64[k], id int64[k]) gives. `read` turns a pick into an
-image; it may raise inside the graph, and then another of the pick's `choices`
-can take its place. `Examples` and `shards.Shards` have the same methods.
+A pick says which example comes next, without its image: {"epoch": int64[],
+"index": int64[]}, and whatever else the source needs to read it. A chunk is a
+few picks that are handed out and read together: epoch and index are int64[k],
+the rest is shared; in training there is also "drawn", rows [k, ...] of
+whatever the caller's draw(epoch int64[k], id int64[k]) gives. `read` turns a
+pick into an image; it may raise inside the graph, and then another of the
+pick's `choices` can take its place. `Examples` and `shards.Shards` have the
+same methods.
 """
 
 import dataclasses
-import hashlib
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from simclr_tf.data import order
@@ -25,6 +27,13 @@ ENDLESS = tf.int64.max
 CHUNK = 8
 
 
+def to_rgb(pixels) -> tf.Tensor:
+    """uint8[h, w, 3] from uint8[h, w, 1 | 3 | 4]."""
+    if pixels.shape[-1] == 1:
+        return tf.repeat(pixels, 3, axis=-1)
+    return pixels[..., :3]
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
     """A split of a data set, opened.
@@ -32,11 +41,13 @@ class Source:
     Attributes:
         name: of the data set, with its configuration: "imagenet2012".
         split: as it was asked for: "train[:10%]".
-        num_examples: of the split.
-        num_classes: None where there are no labels.
-        class_names: in the order of the labels; empty without labels.
-        fingerprint: the same for the same data and split, wherever it lies.
-        examples: how to get at the images.
+        examples: `Examples` or `shards.Shards`: how to get at the images.
+        image_fingerprint: which images these are and in which order, as far
+            as `fingerprint` tells it; for what depends on nothing else.
+        fingerprint: which images and which labels; see there. The same from
+            run to run, and on any number of hosts.
+        class_names: of the data set, in the order of the labels; empty where
+            it has no classes. This split may show none of them.
         ignored_files: of a folder, those that hold no image.
         several_labels: whether an image may show several classes; its label
             is then int64[num_classes]: 1 present, 0 absent, -1 not counted.
@@ -44,22 +55,38 @@ class Source:
 
     name: str
     split: str
-    num_examples: int
-    num_classes: int | None
-    class_names: tuple[str, ...]
-    fingerprint: str
     examples: Any = dataclasses.field(repr=False)
+    image_fingerprint: str
+    fingerprint: str
+    class_names: tuple[str, ...] = ()
     ignored_files: int = 0
     several_labels: bool = False
 
     @property
+    def num_examples(self) -> int:
+        return self.examples.num_examples
+
+    @property
     def has_labels(self) -> bool:
-        return self.num_classes is not None
+        """Whether any example has a label. A label of -1 is none. A stream
+        is judged by a few records of each of its parts."""
+        return bool(self.class_names) and self.examples.has_labels
+
+    @property
+    def num_classes(self) -> int | None:
+        """None where there are no labels."""
+        return len(self.class_names) if self.has_labels else None
 
     @property
     def random_access(self) -> bool:
         """Whether the order is a full permutation on any number of hosts."""
         return isinstance(self.examples, Examples)
+
+    @property
+    def order_depends_on_hosts(self) -> bool:
+        """Whether another number of hosts sees the examples in another order,
+        so that a run cannot go on there without repeating some."""
+        return not self.random_access
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -70,24 +97,34 @@ class Examples:
         payload: uint8[n, H, W, C], or string[n] of encoded images or paths.
         labels: int64[n], -1 where there is none; or int64[n, K], see
             `Source.several_labels`.
-        ids: int64[n], the same for an example whatever the order or split.
+        ids: int64[n], the same for an example whatever the order or slice of
+            a split; other splits may use the same numbers.
         decode: an element of payload -> uint8[h, w, 3].
-        name_of: int64[...] of indexes -> string[...], for messages.
+        name_of: int64[...] of indexes -> string[...], for messages; no two
+            examples of a data set have the same.
         storage: "pixels", "images" or "files": what payload holds.
         can_fail: whether an image may turn out to be unreadable.
+        contents: int64[n], equal for equal images, -1 where nothing was read
+            (`fingerprint.content_id`); None where nobody knows.
     """
 
     payload: tf.Tensor
     labels: tf.Tensor
     ids: tf.Tensor
-    decode: Callable[[tf.Tensor], tf.Tensor]
-    name_of: Callable[[tf.Tensor], tf.Tensor]
-    storage: str
-    can_fail: bool
+    decode: Callable[[tf.Tensor], tf.Tensor] = to_rgb
+    name_of: Callable[[tf.Tensor], tf.Tensor] = tf.strings.as_string
+    storage: str = "pixels"
+    can_fail: bool = False
+    contents: np.ndarray | None = None
 
     @property
     def num_examples(self) -> int:
         return self.labels.shape[0]
+
+    @functools.cached_property
+    def has_labels(self) -> bool:
+        """Whether any label is one; -1 is not."""
+        return bool(tf.reduce_any(self.labels >= 0))
 
     @property
     def label_shape(self) -> tuple[int, ...]:
@@ -137,9 +174,9 @@ class Examples:
     def scan_picks(self, *, limit, seed) -> tf.data.Dataset:
         """Up to `limit` different examples, drawn from the seed."""
         size, key = self.num_examples, (order.SCAN, seed)
-        places = tf.data.Dataset.range(min(limit, size)).batch(CHUNK)
-        return places.map(
-            lambda place: _picks(order.permute(place, size=size, key=key))
+        positions = tf.data.Dataset.range(min(limit, size)).batch(CHUNK)
+        return positions.map(
+            lambda position: _picks(order.permute(position, size=size, key=key))
         )
 
     def choices(self, pick) -> tf.Tensor:
@@ -173,13 +210,6 @@ def read_rgb(encoded) -> tf.Tensor:
     image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     image.set_shape([None, None, 3])
     return image
-
-
-def to_rgb(pixels) -> tf.Tensor:
-    """uint8[h, w, 3] from uint8[h, w, 1 | 3 | 4]."""
-    if pixels.shape[-1] == 1:
-        return tf.repeat(pixels, 3, axis=-1)
-    return pixels[..., :3]
 
 
 def decoded(examples: Examples, *, limit_bytes: int) -> Examples:
@@ -218,52 +248,14 @@ def decoded(examples: Examples, *, limit_bytes: int) -> Examples:
     return dataclasses.replace(
         examples,
         payload=payload,
-        decode=_parse_pixels,
+        decode=parse_pixels,
         storage="pixels",
         can_fail=can_fail,
     )
 
 
-def joined(parts: Sequence[Source], *, split: str) -> Source:
-    """Sources of random access, one behind the other, with their own ids.
-
-    Raises:
-        UserError: two examples have the same id.
-    """
-    each = [part.examples for part in parts]
-    with tf.device("CPU:0"):
-        ids = tf.concat([examples.ids for examples in each], axis=0)
-        names = tf.concat(
-            [r.name_of(tf.range(r.num_examples, dtype=tf.int64)) for r in each],
-            axis=0,
-        )
-        payload = tf.concat([examples.payload for examples in each], axis=0)
-        labels = tf.concat([examples.labels for examples in each], axis=0)
-    if tf.size(tf.unique(ids)[0]) < tf.size(ids):
-        raise UserError(
-            f"split {split!r}: its parts have images of the same class and"
-            " name, or overlap. Rename them."
-        )
-    examples = dataclasses.replace(
-        each[0],
-        payload=payload,
-        labels=labels,
-        ids=ids,
-        name_of=lambda index: tf.gather(names, index),
-        can_fail=any(examples.can_fail for examples in each),
-    )
-    fingerprints = "+".join(part.fingerprint for part in parts)
-    return dataclasses.replace(
-        parts[0],
-        split=split,
-        num_examples=examples.num_examples,
-        fingerprint=hashlib.sha256(fingerprints.encode()).hexdigest()[:16],
-        examples=examples,
-        ignored_files=sum(part.ignored_files for part in parts),
-    )
-
-
-def _parse_pixels(serialized) -> tf.Tensor:
+def parse_pixels(serialized) -> tf.Tensor:
+    """uint8[h, w, 3] from such a tensor, serialized."""
     return tf.ensure_shape(
         tf.io.parse_tensor(serialized, tf.uint8), [None, None, 3]
     )

@@ -15,6 +15,7 @@ images; what kind they are is seen from their bytes. The rest, and names that
 begin with a dot, are passed over.
 """
 
+import dataclasses
 import hashlib
 import os
 import re
@@ -23,7 +24,9 @@ from concurrent import futures
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf.data.examples import Examples, Source, decoded, joined, read_rgb
+from simclr_tf.data import fingerprint, split_spec
+from simclr_tf.data.examples import Examples, Source, decoded, read_rgb
+from simclr_tf.data.subset import joined
 from simclr_tf.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
@@ -32,7 +35,6 @@ SPLIT_NAMES = ("train", "val", "valid", "validation", "test")
 _HEAD = re.compile(
     rb"\xff\xd8\xff|\x89PNG|GIF8[79]a|BM.{4}\0{4}|RIFF.{4}WEBP", re.DOTALL
 )
-_SPLIT = re.compile(r"^([\w.-]+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?$")
 # Listing is waiting, for a network most of all.
 _NUM_THREADS = 16
 
@@ -60,50 +62,60 @@ def open_folder(
         UserError: no such folder or split, or no images in it.
     """
     if "+" in split:
-        parts = [
-            open_folder(
-                split=part,
-                data_dir=data_dir,
-                cache=cache,
-                in_memory_limit_mb=in_memory_limit_mb,
-            )
-            for part in split.split("+")
-        ]
-        return joined(parts, split=split)
+        return _sum(split, data_dir, cache, in_memory_limit_mb)
     root = _existing_folder(data_dir)
-    name, start, stop = _parse_split(split)
+    name = split_spec.parse_part(split)[0]
     splits = _split_folders(root)
     folder = _folder_of_split(root, name, splits)
     files, ignored = _images(folder)
-    labelled = any("/" in file for file in files)
-    classes = _classes(root, folder, splits) if labelled else []
     if not files:
         raise UserError(
             f"--data_dir={data_dir} has no JPEG, PNG, GIF, BMP or WebP image"
             f" for split {split!r} ({ignored} other files)."
         )
+    labelled = any("/" in file for file in files)
+    classes = _classes(root, folder, splits) if labelled else []
     ids = np.array([_path_id(file) for file in files], np.int64)
-    chosen = _slice(ids, start, stop)
-    if not chosen.size:
-        raise UserError(
-            f"split {split!r} of --data_dir={data_dir} is empty: there are"
-            f" {len(files)} images."
-        )
+    chosen = split_spec.slice_of(ids, split, f"--data_dir={data_dir}")
     files, ids = [files[i] for i in chosen], ids[chosen]
-    examples = _examples(folder, files, ids, classes)
-    fingerprint = _fingerprint(folder, files)
+    images, contents = fingerprint.of_files(
+        [_join(folder, file) for file in files], ids
+    )
+    labels = _labels(files, classes)
+    examples = _examples(folder, files, ids, labels, contents)
     if cache:
         examples = decoded(examples, limit_bytes=in_memory_limit_mb << 20)
     return Source(
         name="folder",
         split=split,
-        num_examples=len(files),
-        num_classes=len(classes) or None,
-        class_names=tuple(classes),
-        fingerprint=fingerprint,
         examples=examples,
+        image_fingerprint=images,
+        fingerprint=fingerprint.with_labels(images, labels, classes),
+        class_names=tuple(classes),
         ignored_files=ignored,
     )
+
+
+def _sum(split, data_dir, cache, in_memory_limit_mb) -> Source:
+    parts = {
+        part: open_folder(
+            split=part,
+            data_dir=data_dir,
+            cache=cache,
+            in_memory_limit_mb=in_memory_limit_mb,
+        )
+        for part in split.split("+")
+    }
+    where = f"--data_dir={data_dir}"
+    if len(parts) <= split.count("+"):
+        raise split_spec.repeated(split, where)
+    whole = joined(list(parts.values()), split=split, where=where)
+    # Slices of one folder all count what is passed over in it.
+    ignored = {
+        split_spec.parse_part(part)[0]: source.ignored_files
+        for part, source in parts.items()
+    }
+    return dataclasses.replace(whole, ignored_files=sum(ignored.values()))
 
 
 def _images(folder: str) -> tuple[list[str], int]:
@@ -163,6 +175,13 @@ def folder_splits(data_dir: str | None) -> list[str]:
     return _split_folders(_existing_folder(data_dir)) or ["train"]
 
 
+def has_folder_split(data_dir: str | None, name: str) -> bool:
+    """Whether `open_folder` finds images under this name, without slice."""
+    root = _existing_folder(data_dir)
+    there = _split_folders(root) or ["train"]
+    return name in there or tf.io.gfile.isdir(_join(root, name))
+
+
 def _existing_folder(data_dir: str | None) -> str:
     if not data_dir:
         raise UserError(
@@ -184,16 +203,10 @@ def _folder_of_split(root: str, name: str, splits: list[str]) -> str:
     if name in splits or tf.io.gfile.isdir(_join(root, name)):
         return _join(root, name)
     if splits:
-        raise UserError(
-            f"split {name!r} does not exist: --data_dir={root} has the split"
-            f" folders {', '.join(splits)}."
-        )
+        raise split_spec.missing(name, f"--data_dir={root}", splits)
     if name != "train":
-        raise UserError(
-            f"split {name!r} does not exist: --data_dir={root} has no split"
-            f" folders, so it is all 'train' (slices: 'train[:90%]',"
-            f" 'train[90%:]'), and there is no folder {name!r} in it."
-        )
+        where = f"--data_dir={root} (no split folders, so all is 'train')"
+        raise split_spec.missing(name, where, ["train"])
     return root
 
 
@@ -205,62 +218,32 @@ def _classes(root: str, folder: str, splits: list[str]) -> list[str]:
     return sorted(set().union(*found))
 
 
-def _parse_split(split: str):
-    match = _SPLIT.match(split)
-    if not match:
-        raise UserError(
-            f"split {split!r} of a folder is not a name, or a name with one"
-            " slice such as train[:90%] or train[100:], or a sum of these."
-        )
-    return match.groups()
-
-
-def _slice(ids: np.ndarray, start: str | None, stop: str | None) -> np.ndarray:
-    """Indexes of a slice, ascending. Sorted by their hashes, the paths come
-    in an order that is fixed, arbitrary, and moves little when files do."""
-    shuffled = np.lexsort((np.arange(len(ids)), ids))
-    bounds = slice(_bound(start, len(ids)), _bound(stop, len(ids)))
-    return np.sort(shuffled[bounds])
-
-
-def _bound(text: str | None, size: int) -> int | None:
-    if text is None:
-        return None
-    if text.endswith("%"):
-        return round(int(text[:-1]) * size / 100)
-    return int(text)
-
-
 def _path_id(path: str) -> int:
     """A hash that moving the folder does not change, in 0..2^63-1."""
     digest = hashlib.blake2b(path.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
-def _examples(folder, files, ids, classes) -> Examples:
+def _labels(files: list[str], classes: list[str]) -> np.ndarray:
+    """int64[n], the number of the class folder; -1 without class folders."""
     label_of = {name: label for label, name in enumerate(classes)}
     labels = [label_of.get(file.split("/")[0], -1) for file in files]
+    return np.array(labels, np.int64)
+
+
+def _examples(folder, files, ids, labels, contents) -> Examples:
     with tf.device("CPU:0"):
         paths = tf.constant([_join(folder, file) for file in files])
         return Examples(
             payload=paths,
-            labels=tf.constant(labels, tf.int64),
+            labels=tf.constant(labels),
             ids=tf.constant(ids),
             decode=lambda path: read_rgb(tf.io.read_file(path)),
             name_of=lambda index: tf.gather(paths, index),
             storage="files",
             can_fail=True,
+            contents=contents,
         )
-
-
-def _fingerprint(folder: str, files: list[str]) -> str:
-    """Of paths and, where asking is cheap, sizes."""
-    digest = hashlib.sha256()
-    is_local = "://" not in folder
-    for file in files:
-        size = tf.io.gfile.stat(_join(folder, file)).length if is_local else 0
-        digest.update(f"{file}\0{size}\n".encode())
-    return digest.hexdigest()[:16]
 
 
 def _join(folder: str, path: str) -> str:

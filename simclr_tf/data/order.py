@@ -52,6 +52,6 @@ def epoch_and_index(position, *, num_examples, seed):
         epoch and index, int64 of position's shape, index in
         0..num_examples-1; over an epoch, every index once.
     """
-    epoch, place = position // num_examples, position % num_examples
+    epoch, within = position // num_examples, position % num_examples
     key = (EXAMPLES, seed, epoch)
-    return epoch, permute(place, size=num_examples, key=key)
+    return epoch, permute(within, size=num_examples, key=key)

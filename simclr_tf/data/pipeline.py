@@ -3,7 +3,7 @@
     picks -> read (decode once; a substitute where that fails) -> views
           -> per-replica batch -> on_batch -> prefetch
 
-What a pick is depends on the source (`examples`, `shards`); the rest is here.
+A pick says which example comes next (`examples`, `shards`); the rest is here.
 The views, the only place where augmentation comes in, are the caller's.
 
 Legend: B the global batch, N the batch of one replica, S a view's side.
@@ -99,9 +99,10 @@ def training_batches(
         image, label, sample_id = read_or_substitute(
             examples, pick, seed=seed, log=corrupt
         )
-        drawn = draw_views(pick["epoch"][None], sample_id[None])
-        drawn = tf.nest.map_structure(lambda rows: rows[0], drawn)
-        return sample(drawn, image, label, sample_id)
+        # Drawn for what is replaced. What is read in its place may be in this
+        # batch itself, and its twin with the same views would be a negative
+        # that is equal to its anchor.
+        return sample(pick["drawn"], image, label, sample_id)
 
     samples = map_picks(
         examples,

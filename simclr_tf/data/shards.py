@@ -1,10 +1,14 @@
 """TFRecord files that memory cannot hold, read as a stream.
 
 TFRecords have no random access, so an epoch is shuffled in two strokes: the
-order of the files, taken in groups that are read side by side, and then whole
-windows of records. Both are functions of (seed, epoch). A run that resumes
-passes over groups that it skips without opening them, and over records of its
-own group without parsing them.
+order of the files, and then windows of records. Both are functions of (seed,
+epoch). A run that resumes passes over groups that it skips without opening
+them, and over records of its own group without parsing them.
+
+    record  an example, serialized, in a TFRecord file
+    piece   consecutive records of one file, where a split begins or ends in it
+    group   GROUP pieces, which are read side by side, a record of each in turn
+    window  consecutive records of a group, which are shuffled together
 
 Each host has its own part of the records, one contiguous range, so the order
 depends on the number of hosts; together they read every record once an epoch.
@@ -46,6 +50,16 @@ class Pieces:
     def num_examples(self) -> int:
         return int(self.takes.sum())
 
+    @property
+    def ids(self) -> np.ndarray:
+        """int64[n], of the records in order."""
+        return np.concatenate(
+            [
+                first + np.arange(take)
+                for first, take in zip(self.first_ids, self.takes, strict=True)
+            ]
+        )
+
     def between(self, start: int, stop: int) -> "Pieces":
         """The records start..stop-1, in order."""
         ends = np.cumsum(self.takes)
@@ -57,6 +71,15 @@ class Pieces:
             (self.skips + low)[kept],
             (high - low)[kept],
             (self.first_ids + low)[kept],
+        )
+
+    def first_of_each(self, which: np.ndarray, count: int) -> "Pieces":
+        """Up to count records of each of some pieces."""
+        return Pieces(
+            self.paths[which],
+            self.skips[which],
+            np.minimum(self.takes[which], count),
+            self.first_ids[which],
         )
 
     def in_order(self) -> tf.data.Dataset:
@@ -112,12 +135,14 @@ class Shards:
         window: records that are shuffled together; an unreadable one is
             replaced by another of its window.
         label_shape: () for one label an image, (K,) for several.
+        has_labels: whether any record has a label.
     """
 
     pieces: Pieces
     parse: Callable
     window: int
     label_shape: tuple[int, ...] = ()
+    has_labels: bool = True
     storage = "stream"
     can_fail = True
 
@@ -243,9 +268,9 @@ class _Groups:
     def _members(self, epoch, group) -> tf.Tensor:
         """int64[], the pieces of a group."""
         size = len(self._pieces.takes)
-        places = tf.range(size, dtype=tf.int64)
+        positions = tf.range(size, dtype=tf.int64)
         key = (order.PIECES, self._seed, epoch)
-        shuffled = order.permute(places, size=size, key=key)
+        shuffled = order.permute(positions, size=size, key=key)
         return shuffled[group * GROUP : (group + 1) * GROUP]
 
 

@@ -1,9 +1,10 @@
 """Opening a data set by name: the one door to TFDS, folders and digits."""
 
+from simclr_tf.data import split_spec
 from simclr_tf.data.examples import Source
-from simclr_tf.data.folder import folder_splits, open_folder
+from simclr_tf.data.folder import folder_splits, has_folder_split, open_folder
 
-__all__ = ["Source", "open_source", "split_names"]
+__all__ = ["Source", "has_split", "open_source", "split_names"]
 
 
 def open_source(
@@ -15,7 +16,6 @@ def open_source(
     label_key: str | None = None,
     cache: bool = False,
     in_memory_limit_mb: int = 2048,
-    download: bool = False,
     several_labels: bool = False,
 ) -> Source:
     """Opens a split of a data set.
@@ -27,24 +27,29 @@ def open_source(
 
     Args:
         dataset: "digits", "folder", or a name of TensorFlow Datasets, with
-            its configuration: "imagenet2012_subset/1pct".
-        split: "train", "test", ... or a part, "train[:10%]".
-        data_dir: the folder of images, or of prepared TFDS data sets.
+            its configuration and version where they matter:
+            "imagenet2012_subset/1pct", "cifar10:3.0.2".
+        split: "train", "test", ... or a part, "train[:10%]", or a sum of
+            these without overlap, "train+test[:50]".
+        data_dir: the folder of images, or of prepared TFDS data sets; TFDS's
+            own where None.
         image_key: the image feature, where a data set has several.
-        label_key: the label feature, where a data set has several.
+        label_key: the label feature, where a data set has several. Text and
+            whole numbers are labels where the data set fits in memory.
         cache: keep the images decoded in memory.
         in_memory_limit_mb: how much memory the images may take.
-        download: let TFDS download and prepare what is missing.
         several_labels: whether label_key is a list of classes, as VOC's
-            "labels"; see `Source.several_labels`.
+            "labels"; see `Source.several_labels`. Where there is also a
+            `<label_key>_no_difficult`, a class that only the first has is
+            -1, not counted.
 
     Returns:
         Source.
 
     Raises:
-        ValueError: an unknown or unprepared data set, a data_dir or split that
+        UserError: an unknown or unprepared data set, a data_dir or split that
             does not exist or is empty, a feature that is ambiguous, a cache
-            that does not fit. The message names the flag.
+            that does not fit. One line that names the flag.
     """
     if dataset == "folder":
         return open_folder(
@@ -64,7 +69,6 @@ def open_source(
         label_key=label_key,
         cache=cache,
         in_memory_limit_mb=in_memory_limit_mb,
-        download=download,
         several_labels=several_labels,
     )
 
@@ -76,3 +80,15 @@ def split_names(*, dataset: str, data_dir: str | None = None) -> list[str]:
     from simclr_tf.data.tfds_source import tfds_splits
 
     return tfds_splits(dataset, data_dir)
+
+
+def has_split(*, dataset: str, split: str, data_dir: str | None = None) -> bool:
+    """Whether all that a split names is there; its slices may be empty.
+
+    Arguments and errors as `open_source`.
+    """
+    names = split_spec.names(split)
+    if dataset == "folder":
+        return all(has_folder_split(data_dir, name) for name in names)
+    there = split_names(dataset=dataset, data_dir=data_dir)
+    return set(names) <= {*there, "all"}

@@ -5,16 +5,17 @@ prepared by any version of TFDS can be read, without the code that made it and
 without a network. Images stay encoded until they are ours to decode.
 """
 
+import dataclasses
 import difflib
-import hashlib
 import os
+from itertools import pairwise
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import read_only_builder
 
-from simclr_tf.data import digits, tfds_features
+from simclr_tf.data import digits, fingerprint, split_spec, tfds_features
 from simclr_tf.data.examples import Source
 from simclr_tf.data.shards import Pieces
 from simclr_tf.data.tfds_storage import Stored
@@ -30,41 +31,24 @@ def open_tfds(
     label_key: str | None = None,
     cache: bool = False,
     in_memory_limit_mb: int = 2048,
-    download: bool = False,
     several_labels: bool = False,
 ) -> Source:
-    """Opens a split of a prepared TFDS data set.
+    """Opens a split of a prepared TFDS data set, as `sources.open_source`.
 
-    Args:
-        dataset: name, with configuration and version where they matter:
-            "imagenet2012_subset/1pct", "cifar10:3.0.2". "digits" is prepared
-            where it is missing.
-        split: TFDS's syntax: "train", "train[:10%]", "train+test".
-        data_dir: TFDS's default where None.
-        image_key: the feature to read, where there are several images.
-        label_key: the ClassLabel to read, where there are several.
-        cache: keep the images decoded in memory.
-        in_memory_limit_mb: what fits is kept in memory; the rest is streamed.
-        download: let TFDS download and prepare what is missing.
-        several_labels: label_key is a sequence of ClassLabels. Where there is
-            also a `<label_key>_no_difficult`, a class that only the first has
-            is -1, not counted.
-
-    Returns:
-        Source, of random access where the split fits in memory.
-
-    Raises:
-        UserError: one line that names the flag, for all that can be wrong.
+    "digits" is prepared where it is missing. The source has random access
+    where the split fits in memory.
     """
-    builder = _builder(dataset, data_dir, download)
+    builder = _builder(dataset, data_dir)
     pieces, bytes_per_record = _pieces(builder, dataset, split)
     features = builder.info.features
     image_key = tfds_features.image_key(builder, dataset, image_key)
-    label_key = tfds_features.label_key(
-        builder, dataset, label_key, several_labels
-    )
-    label = tfds_features.class_label(features, label_key)
-    label_shape = (label.num_classes,) if several_labels else ()
+    asked, limit_bytes = label_key, in_memory_limit_mb << 20
+    label_key = tfds_features.label_key(builder, dataset, asked, several_labels)
+    of_values = tfds_features.is_value(features, label_key)
+    if of_values and not _fits(builder, limit_bytes):
+        if asked:
+            raise _values_do_not_fit(dataset, label_key, in_memory_limit_mb)
+        label_key, of_values = None, False
     stored = Stored(
         name=dataset,
         builder=builder,
@@ -75,33 +59,40 @@ def open_tfds(
             features, image_key, label_key, several_labels
         ),
         shape=features[image_key].shape,
-        limit_bytes=in_memory_limit_mb << 20,
-        label_shape=label_shape,
+        limit_bytes=limit_bytes,
     )
+    numbers = _numbering(stored) if of_values else None
+    names = tfds_features.class_names(features, label_key, numbers)
+    stored = dataclasses.replace(
+        stored,
+        numbers=numbers,
+        label_shape=(len(names),) if several_labels else (),
+    )
+    examples = stored.examples(cache)
+    images = _image_fingerprint(builder, pieces, image_key)
     return Source(
         name=dataset,
         split=split,
-        num_examples=pieces.num_examples,
-        num_classes=label.num_classes if label else None,
-        class_names=tuple(label.names) if label else (),
-        fingerprint=_fingerprint(builder, pieces, image_key, label_key),
-        examples=stored.examples(cache),
+        examples=examples,
+        image_fingerprint=images,
+        fingerprint=fingerprint.digest(
+            images, label_key, names, several_labels
+        ),
+        class_names=names,
         several_labels=several_labels,
     )
 
 
 def tfds_splits(dataset: str, data_dir: str | None = None) -> list[str]:
     """The splits of a prepared TFDS data set."""
-    return sorted(_builder(dataset, data_dir, download=False).info.splits)
+    return sorted(_builder(dataset, data_dir).info.splits)
 
 
-def _builder(dataset, data_dir, download):
+def _builder(dataset, data_dir):
     if data_dir is not None:
         data_dir = os.path.expanduser(data_dir)
     if _base_name(dataset) == "digits":
         data_dir = digits.prepare(data_dir)
-    elif download:
-        tfds.builder(dataset, data_dir=data_dir).download_and_prepare()
     elif data_dir is not None and not tf.io.gfile.isdir(data_dir):
         raise UserError(f"--data_dir={data_dir} is not an existing folder.")
     try:
@@ -120,6 +111,11 @@ def _base_name(dataset: str) -> str:
 
 
 def _not_found(dataset: str, data_dir: str | None) -> str:
+    if data_dir and (parent := _parent_that_holds(dataset, data_dir)):
+        return (
+            f"--data_dir={data_dir} lies in the folder of --dataset={dataset}:"
+            f" its parent is the --data_dir. Give --data_dir={parent}."
+        )
     place = data_dir or tfds.core.constants.DATA_DIR
     base = _base_name(dataset)
     known = tfds.list_builders(with_community_datasets=False)
@@ -146,6 +142,21 @@ def _not_found(dataset: str, data_dir: str | None) -> str:
     )
 
 
+def _parent_that_holds(dataset: str, data_dir: str) -> str | None:
+    """The data_dir that was meant, where the folder of the data set was
+    given, or the one of its configuration or version."""
+    folder = data_dir.rstrip("/")
+    for _ in range(3):
+        folder, name = os.path.split(folder)
+        if folder and name == _base_name(dataset):
+            try:
+                read_only_builder.builder_from_files(dataset, data_dir=folder)
+            except (tfds.core.DatasetNotFoundError, ValueError, OSError):
+                continue
+            return folder
+    return None
+
+
 def _subfolders(place: str) -> list[str]:
     if not tf.io.gfile.isdir(place):
         return []
@@ -162,20 +173,14 @@ def _subfolders(place: str) -> list[str]:
 def _pieces(builder, dataset: str, split: str) -> tuple[Pieces, float]:
     """Where the records of a split lie, and the mean size of one in bytes."""
     splits = builder.info.splits
-    try:
-        instructions = splits[split].file_instructions
-    except (ValueError, KeyError, AssertionError) as error:
-        raise UserError(
-            f"split {split!r} (--train_split, --eval_split) does not exist in"
-            f" --dataset={dataset}, which has {', '.join(sorted(splits))};"
-            " parts are written train[:10%], sums train+test."
-        ) from error
+    instructions = [
+        one
+        for part in split.split("+")
+        for one in _instructions(splits, part.strip(), f"--dataset={dataset}")
+    ]
+    if _overlap(instructions):
+        raise split_spec.repeated(split, f"--dataset={dataset}")
     takes = np.array([one.take for one in instructions], np.int64)
-    if not takes.sum():
-        raise UserError(
-            f"split {split!r} (--train_split, --eval_split) of"
-            f" --dataset={dataset} is empty."
-        )
     split_of = {
         str(path): name for name in splits for path in splits[name].filepaths
     }
@@ -195,6 +200,56 @@ def _pieces(builder, dataset: str, split: str) -> tuple[Pieces, float]:
         ),
     )
     return pieces, num_bytes / takes.sum()
+
+
+def _instructions(splits, part: str, where: str):
+    """TFDS's description of where a split without a sum lies."""
+    try:
+        found = splits[part].file_instructions
+    except (ValueError, KeyError, AssertionError) as error:
+        name = split_spec.names(part)[0]
+        if name in splits and "incompatible with" in str(error):
+            size = splits[name].num_examples
+            raise split_spec.beyond(part, where, size) from error
+        raise split_spec.missing(part, where, splits) from error
+    # A slice from a larger bound to a smaller one takes less than nothing.
+    if not found or any(one.take <= 0 for one in found):
+        raise split_spec.empty(part, where)
+    return found
+
+
+def _overlap(instructions) -> bool:
+    """Whether two of them name one record."""
+    runs = sorted((str(i.filename), i.skip, i.take) for i in instructions)
+    return any(
+        path == next_path and skip + take > next_skip
+        for (path, skip, take), (next_path, next_skip, _) in pairwise(runs)
+    )
+
+
+def _fits(builder, limit_bytes: int) -> bool:
+    """Whether the whole data set fits in memory."""
+    sizes = map(_num_bytes, builder.info.splits.values())
+    return sum(sizes) <= limit_bytes
+
+
+def _values_do_not_fit(dataset, label_key, in_memory_limit_mb) -> UserError:
+    return UserError(
+        f"--label_key={label_key} of --dataset={dataset} is no ClassLabel. Only"
+        " a ClassLabel is read from a stream: text and numbers become classes"
+        " where all splits together fit in memory. Raise --in_memory_limit_mb="
+        f"{in_memory_limit_mb}."
+    )
+
+
+def _numbering(stored: Stored) -> dict[bytes | int, int]:
+    """Of the values of all splits, so that each numbers its classes alike."""
+    values = []
+    for name in sorted(stored.builder.info.splits):
+        pieces, _ = _pieces(stored.builder, stored.name, name)
+        one = dataclasses.replace(stored, split=name, pieces=pieces)
+        values += one.label_values()
+    return tfds_features.numbering(values)
 
 
 def _num_bytes(split) -> int:
@@ -217,8 +272,22 @@ def _first_ids(splits, used: list[str]) -> dict[str, int]:
     return first_ids
 
 
-def _fingerprint(builder, pieces: Pieces, *keys) -> str:
-    names = [os.path.basename(str(path)) for path in pieces.paths]
+def _image_fingerprint(builder, pieces: Pieces, image_key: str) -> str:
+    """Of which records are read, and of what their files hold.
+
+    The contents of the files where `fingerprint.of_shards` reads them, else
+    what the data set says of itself: version, and sizes of splits and files.
+    """
+    paths = [str(path) for path in pieces.paths]
+    files = list(dict.fromkeys(paths))
+    contents = fingerprint.of_shards(files)
+    if contents is None:
+        used = [
+            (name, info.num_bytes, info.shard_lengths)
+            for name, info in sorted(builder.info.splits.items())
+            if not set(files).isdisjoint(map(str, info.filepaths))
+        ]
+        contents = (builder.info.full_name, used)
+    names = [os.path.basename(path) for path in paths]
     rows = zip(names, pieces.skips.tolist(), pieces.takes.tolist(), strict=True)
-    described = repr((builder.info.full_name, list(rows), keys))
-    return hashlib.sha256(described.encode()).hexdigest()[:16]
+    return fingerprint.digest(contents, list(rows), image_key)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -15,11 +15,27 @@ from simclr_tf.errors import UserError
 # Images of up to this many pixels a side are kept decoded: they take little
 # more memory than encoded, and nothing can fail any more.
 _SMALL_SIDE = 96
+# To see whether a stream has labels: so many records of so many files.
+_LOOKED_AT, _LOOKED_AT_FILES = 8, 16
 
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """Prepared records, and the choice of how to get at them."""
+    """Prepared records, and the choice of how to get at them.
+
+    Attributes:
+        name: of the data set.
+        builder: read-only, of the data set.
+        split: as it was asked for.
+        pieces: where the records of the split lie.
+        bytes_per_record: on average.
+        parse: serialized string[] -> (encoded image string[], label), see
+            `tfds_features.parser`.
+        shape: of the images, (H, W, C), None where they differ.
+        limit_bytes: what may be kept in memory.
+        label_shape: () for one label an image, (K,) for several.
+        numbers: of labels that are values, see `tfds_features.numbering`.
+    """
 
     name: str
     builder: tfds.core.DatasetBuilder
@@ -30,6 +46,7 @@ class Stored:
     shape: tuple
     limit_bytes: int
     label_shape: tuple[int, ...] = ()
+    numbers: Mapping[bytes | int, int] | None = None
 
     def examples(self, cache: bool) -> Examples | Shards:
         """Decoded in memory, else encoded in memory, else streamed."""
@@ -71,16 +88,13 @@ class Stored:
         )
 
     def _in_memory(self, payload, labels, **how) -> Examples:
-        ids = np.concatenate(
-            [
-                first + np.arange(take)
-                for first, take in zip(
-                    self.pieces.first_ids, self.pieces.takes, strict=True
-                )
-            ]
-        )
         with tf.device("CPU:0"):
-            ids = tf.constant(ids)
+            ids = tf.constant(self.pieces.ids)
+            if self.numbers is not None:
+                labels = tf.constant(
+                    [self.numbers.get(v, -1) for v in labels.numpy().tolist()],
+                    tf.int64,
+                )
         return Examples(
             payload=payload,
             labels=labels,
@@ -98,8 +112,26 @@ class Stored:
             raise self._damaged(f"{size} records expected, {len(labels)} found")
         return images, labels
 
-    def _damaged(self, what: str) -> ValueError:
-        return ValueError(
+    def label_values(self) -> list[bytes | int]:
+        """The label of every record, as it stands there."""
+        try:
+            labels = self._serialized().map(
+                lambda record: self.parse(record)[1], tf.data.AUTOTUNE
+            )
+            return list(labels.as_numpy_iterator())
+        except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+            raise self._damaged(error.message) from error
+
+    def _shows_labels(self) -> bool:
+        """Whether a few records of each of some files have a label."""
+        count = len(self.pieces.paths)
+        some = np.linspace(0, count - 1, min(count, _LOOKED_AT_FILES))
+        few = self.pieces.first_of_each(np.unique(some.astype(int)), _LOOKED_AT)
+        labels = few.in_order().map(lambda _, record: self.parse(record)[1])
+        return any((label >= 0).any() for label in labels.as_numpy_iterator())
+
+    def _damaged(self, what: str) -> UserError:
+        return UserError(
             f"--dataset={self.name} in {self.builder.data_dir} is damaged:"
             f" {what}. Prepare it again."
         )
@@ -145,4 +177,5 @@ class Stored:
             self.parse,
             window=max(16, window),
             label_shape=self.label_shape,
+            has_labels=self._shows_labels(),
         )

@@ -96,27 +96,10 @@ def _candidates(arguments):
 
 
 def _source(images):
-    import tensorflow as tf
+    from simclr_tf import data
 
-    from simclr_tf.data import examples
-
-    numbers = tf.range(images.shape[0], dtype=tf.int64)
-    return examples.Source(
-        name="noise",
-        split="train",
-        num_examples=images.shape[0],
-        num_classes=10,
-        class_names=(),
-        fingerprint="",
-        examples=examples.Examples(
-            payload=images,
-            labels=numbers % 10,
-            ids=numbers,
-            decode=examples.to_rgb,
-            name_of=tf.strings.as_string,
-            storage="pixels",
-            can_fail=False,
-        ),
+    return data.from_arrays(
+        images, [i % 10 for i in range(len(images))], "noise"
     )
 
 

@@ -144,6 +144,24 @@ def test_a_substitute_shifts_nothing(kinds, kind):
     assert log.count() == len(BAD)
 
 
+@pytest.mark.parametrize("kind", ["files", "images", "stream"])
+def test_a_substitute_has_the_draw_of_what_it_replaces(kinds, kind):
+    """Not of its twin, which may be in the batch: with the same views of the
+    same image, NT-Xent would have a negative equal to its anchor."""
+    clean, broken = kinds(kind)
+    expected, batch = train(clean), train(broken)
+    replaced = batch["id"] != expected["id"]
+    assert replaced.sum() == 3 * len(BAD)
+    for number in range(2):
+        key = f"parameters_{number}"
+        np.testing.assert_array_equal(batch[key], expected[key])
+    # Every epoch is 20 rows, whose 20 pairs of (image, views) all differ.
+    for epoch in range(3):
+        rows = slice(20 * epoch, 20 * (epoch + 1))
+        drawn = batch["parameters_0"][rows, 0]
+        assert len(set(zip(batch["id"][rows], drawn, strict=True))) == 20
+
+
 @pytest.mark.parametrize("kind", ["files", "stream"])
 def test_substitutes_are_the_same_on_resuming(kinds, kind):
     _, broken = kinds(kind)

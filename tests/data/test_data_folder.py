@@ -130,7 +130,7 @@ def test_split_folders_are_used_and_share_their_classes(tmp_path):
     assert val.class_names == train.class_names == ("a", "b", "c")
     np.testing.assert_array_equal(val.examples.labels, [0, 2])
     assert not open_folder(tmp_path, "extra").has_labels
-    with pytest.raises(ValueError, match=r"'test' does not exist.*train, val"):
+    with pytest.raises(ValueError, match=r"'test' .*not exist.*train, val"):
         open_folder(tmp_path, "test")
 
 
@@ -203,11 +203,11 @@ def test_a_cache_that_does_not_fit_is_an_error(tmp_path):
         (None, "train", "--dataset=folder needs --data_dir"),
         ("missing", "train", "--data_dir=.*missing is not an existing folder"),
         ("empty", "train", "--data_dir=.*empty has no JPEG.*1 other files"),
-        ("flat", "test", r"'test' does not exist.*all 'train'"),
-        ("flat", "train[:1%]", r"'train\[:1%\]' of --data_dir.*is empty"),
+        ("flat", "test", r"'test' .*not exist.*all is 'train'"),
+        ("flat", "train[:1%]", r"'train\[:1%\]'.* of --data_dir.*is empty"),
         ("flat", "train[:1][:1]", "one slice such as"),
-        ("flat", "train+test", r"'test' does not exist"),
-        ("flat", "train+train[:1]", "its parts have images of the same"),
+        ("flat", "train+test", r"'test' .*does not exist"),
+        ("flat", "train+train[:1]", "takes some images twice"),
     ],
 )
 def test_errors_name_the_flag(tmp_path, data_dir, split, message):

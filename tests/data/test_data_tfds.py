@@ -375,23 +375,6 @@ def test_two_processes_prepare_the_digits_at_once(tmp_path):
     assert sizes == {"train": ["1437"], "test": ["360"]}
 
 
-def test_nothing_is_downloaded_unless_asked(tmp_path, monkeypatch):
-    class Builder:
-        def __init__(self, name, *, data_dir):
-            self._made = name, data_dir
-
-        def download_and_prepare(self):
-            name, data_dir = self._made
-            write_tfds(name, data_dir, splits={"train": 3})
-
-    monkeypatch.setattr(tfds_source.tfds, "builder", Builder)
-    options = {"dataset": "mnist", "split": "train", "data_dir": str(tmp_path)}
-    with pytest.raises(ValueError, match="--dataset=mnist is not prepared"):
-        open_source(**options)
-    assert not list(tmp_path.iterdir())
-    assert open_source(**options, download=True).num_examples == 3
-
-
 def test_opening_asks_no_registered_code(data_dir, monkeypatch):
     """Data of a version that this TFDS no longer knows can be read."""
     write_tfds(
