@@ -53,7 +53,7 @@ class CoreStep:
             origins=origins,
         )
         self._color_on_host = config.augment.augment_on == "host"
-        dtype = precision.policy_name(config.model.mixed_precision, "TPU")
+        dtype = precision.dtype_policy(config.model.mixed_precision, "TPU")
         if config.job.train_mode != "pretrain":
             self.views_per_example = 1
         self.model = network.build_model(

@@ -1,14 +1,21 @@
 """SavedModels: features, projections and logits, to call and to train on.
 
-A model is exported from a one-device copy, so that nothing of the strategy is
-left in the graph, as a "Reusable SavedModel" of TensorFlow Hub: callable with
-and without training, with its variables named, so that
-`hub.KerasLayer(path, trainable=True)` fine-tunes it, too.
+A model is exported from a float32 copy on one device, so that the graph holds
+nothing of the run's strategy and precision, and every consumer can read it. The
+form is that of a "Reusable SavedModel": the loaded object can be called with
+and without training, and lists its variables.
+
+Beside the SavedModel lies simclr_tf.json, which says what the weights are:
+
+    config, global_step  of the run
+    images               what the model takes
+    class_names          class_names[k] is the class of logits[:, k]; null
+                         where there are no logits or the names are not known
 """
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -28,9 +35,13 @@ def reusable(model: SimClr, *, image_size: int):
         loaded.trainable_variables
 
     Args:
-        model: built outside any strategy.
+        model: built outside any strategy, in float32.
         image_size: S of the images it takes, float32[N, S, S, 3] in [0, 1].
+
+    Raises:
+        ValueError: a layer of the model does not compute in float32.
     """
+    _require_float32(model)
 
     @tf.function
     def call(images, training=False):
@@ -62,28 +73,42 @@ def export(
     image_size: int,
     keep: int,
     metadata: Mapping[str, Any],
+    class_names: Sequence[str] = (),
 ) -> str:
     """Writes folder/<step>, whole or not at all, and prunes older ones.
 
     Args:
-        model: built outside any strategy.
+        model: built outside any strategy, in float32, whatever the run
+            computed in.
         folder: model_dir/saved_model.
         step: global step, the export's name.
         image_size: side of the images that the model takes.
         keep: how many exports stay, at least 1.
-        metadata: what a user of the weights needs to know; written beside
-            them as simclr_tf.json.
+        metadata: what else a user of the weights needs to know, for
+            simclr_tf.json.
+        class_names: of the linear head's classes, in their order; empty
+            where they are not known.
 
     Returns:
         The path written.
+
+    Raises:
+        ValueError: a layer of the model does not compute in float32, or
+            there are not as many class names as the linear head has classes.
     """
+    described = {
+        **metadata,
+        "images": f"float32[N, {image_size}, {image_size}, 3], RGB, in [0, 1]; "
+        "no normalisation",
+        "class_names": _names_of_logits(model, class_names),
+    }
     path = os.path.join(folder, str(step))
     # Not a longer form of the path: ram:// takes one for the other.
     aside = os.path.join(folder, f".{step}.tmp")
     saved, inference = reusable(model, image_size=image_size)
     tf.saved_model.save(saved, aside, signatures=inference)
     with gfile.GFile(os.path.join(aside, "simclr_tf.json"), "w") as file:
-        file.write(json.dumps(metadata, indent=2) + "\n")
+        file.write(json.dumps(described, indent=2) + "\n")
     if gfile.exists(path):
         gfile.rmtree(path)
     _move(aside, path)
@@ -95,6 +120,29 @@ def export(
     for old in done[:-keep]:
         gfile.rmtree(os.path.join(folder, str(old)))
     return path
+
+
+def _require_float32(model: SimClr) -> None:
+    for layer in model.submodules:
+        dtype = getattr(layer, "compute_dtype", "float32")
+        if dtype != "float32":
+            raise ValueError(
+                "model must compute in float32 to be exported; received one "
+                f"whose layer {layer.name} computes in {dtype}."
+            )
+
+
+def _names_of_logits(
+    model: SimClr, class_names: Sequence[str]
+) -> list[str] | None:
+    if model.linear_head is None or not class_names:
+        return None
+    if len(class_names) != model.linear_head.num_classes:
+        raise ValueError(
+            f"class_names must be {model.linear_head.num_classes}, one for "
+            f"each class of the linear head; received {len(class_names)}."
+        )
+    return list(class_names)
 
 
 def _move(source: str, target: str) -> None:

@@ -53,7 +53,7 @@ class Embedding:
         self._encoder = encoder.open_encoder(
             config,
             strategy=self._strategy,
-            dtype=precision.policy_name(
+            dtype=precision.dtype_policy(
                 config.model.mixed_precision, placement.device_type
             ),
         )

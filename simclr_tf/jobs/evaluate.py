@@ -72,7 +72,7 @@ class Evaluation:
         self._overlap = subset.overlap(train, self._splits["test"])
         if config.eval.protocol == "logistic" and train.random_access:
             self._hold_out(subset.labels_of(train))
-        self._dtype = precision.policy_name(
+        self._dtype = precision.dtype_policy(
             config.model.mixed_precision, placement.device_type
         )
         self._encoder = encoder.open_encoder(

@@ -25,7 +25,7 @@ from simclr_tf.run_files.metrics_log import MetricsLog
 from simclr_tf.train import loop, self_check
 from simclr_tf.train.profiling import Profiler
 from simclr_tf.train.progress import Progress
-from simclr_tf.train.startup_clock import StartUp
+from simclr_tf.train.startup_clock import StartupClock
 from simclr_tf.train.step import StepTrainer
 from simclr_tf.train.stopping import StopRequest
 
@@ -61,7 +61,7 @@ class Training:
         *,
         folder_of: Callable[[TrainingRun], str] | None = None,
     ):
-        self._clock = StartUp(request.started)
+        self._clock = StartupClock(request.started)
         config, resolved = request.config, request.resolved
         self._said: list[str] = []
         self._run = run = TrainingRun(
@@ -305,11 +305,10 @@ class Training:
             step=run.step,
             image_size=run.config.data.image_size,
             keep=keep,
+            class_names=run.train_source.class_names,
             metadata={
                 "config": run.config.to_dict(),
                 "global_step": run.step,
-                "class_names": list(run.train_source.class_names),
-                "images": "float32[N, S, S, 3] in [0, 1]; no normalisation",
             },
         )
         print(f"SavedModel: {path}")

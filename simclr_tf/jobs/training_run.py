@@ -217,7 +217,7 @@ class TrainingRun:
     def _choose_dtype_policy(self) -> str:
         """The Keras policy; auto is what it was when the run was started."""
         asked = self.config.model.mixed_precision
-        here = precision.policy_name(asked, self.device_type)
+        here = precision.dtype_policy(asked, self.device_type)
         if asked != "auto":
             return here
         return self.folder.dtype_policy() or here

@@ -11,6 +11,7 @@ import functools
 import tensorflow as tf
 import tf_keras as keras
 
+from simclr_tf.models.images import require_float_images
 from simclr_tf.models.parts import Parts
 from simclr_tf.models.selective_kernel import selective_kernel, squeeze_excite
 
@@ -116,23 +117,6 @@ def resnet(
     encoder = ResNet(inputs=images, outputs=h, name="encoder")
     encoder.parts = parts
     return encoder
-
-
-def require_float_images(images) -> None:
-    """Refuses images of whole numbers, which Keras would take as they are.
-
-    The check is of the dtype alone, so it works where a graph is made and
-    costs nothing where it runs.
-
-    Raises:
-        TypeError: the images are not floats.
-    """
-    dtype = getattr(images, "dtype", None)
-    if dtype is not None and not tf.as_dtype(dtype).is_floating:
-        raise TypeError(
-            "images must be float32 in [0, 1]; received "
-            f"{tf.as_dtype(dtype).name}. Divide uint8 images by 255."
-        )
 
 
 def freeze_after_block(encoder: ResNet, block: int) -> None:

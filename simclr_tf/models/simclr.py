@@ -11,7 +11,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 from simclr_tf.models.heads import LinearHead, ProjectionHead
-from simclr_tf.models.resnet import ResNet, require_float_images
+from simclr_tf.models.images import require_float_images
+from simclr_tf.models.resnet import ResNet
 
 
 class SimClrOutput(NamedTuple):

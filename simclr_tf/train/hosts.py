@@ -1,11 +1,13 @@
 """The processes of a run, and what they must agree on.
 
-Every process of a multi-worker run executes the same program; a collective
-that one of them doesn't reach leaves the others waiting. So whatever decides
-what comes next (a signal, a clock, a file) is agreed on first.
+Every process of a multi-worker run executes the same program. If one of them
+does not reach a collective, the others wait for it forever. So the processes
+first agree on whatever decides what comes next: a signal, a clock, a file.
 """
 
-from collections.abc import Sequence
+import json
+import zlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -58,42 +60,82 @@ class Hosts:
         # A row per replica; a host's replicas follow each other.
         return rows[:: len(rows) // self.count]
 
-    def greatest(self, value: float) -> float:
-        """The greatest of the hosts' values."""
-        return float(self.gather([value]).max())
-
     def union(self, names: Sequence[str]) -> list[str]:
         """All names that a host has, sorted."""
         if self.count == 1:
             return sorted(names)
-        text = np.frombuffer("\n".join(names).encode(), np.uint8)
-        sizes = self.gather([text.size])[:, 0].astype(int)
-        padded = np.zeros(max(sizes.max(), 1))
-        padded[: text.size] = text
-        texts = self.gather(padded).astype(np.uint8)
-        everything = "\n".join(
-            row[:size].tobytes().decode(errors="replace")
-            for row, size in zip(texts, sizes, strict=True)
-        )
+        everything = "\n".join(self._gather_texts("\n".join(names)))
         return sorted(set(everything.split("\n")) - {""})
 
-    def require_same(self, value: float, *, what: str) -> None:
-        """Checks that a number is the same on every host.
+    def require_same(self, values: Mapping[str, str]) -> None:
+        """Checks that named values are the same on every host.
+
+        All hosts must call it; they may differ in the names, too.
+
+        Args:
+            values: name, as the message shall show it ("--learning_rate") ->
+                value, as text.
 
         Raises:
-            UserError: it is not; on every host.
+            UserError: a value differs. Every host raises it, and it names
+                all that differ, with each host's value.
         """
-        values = self.gather([value])[:, 0]
-        if (values != values[0]).any():
-            listed = ", ".join(f"{v:g} on {h}" for h, v in enumerate(values))
-            raise UserError(f"The hosts differ in {what}: {listed}.")
+        mine = json.dumps(dict(values))
+        checksums = self.gather([zlib.crc32(mine.encode())])[:, 0]
+        if (checksums == checksums[0]).all():
+            return
+        hosts = [json.loads(text) for text in self._gather_texts(mine)]
+        names = dict.fromkeys(name for of_host in hosts for name in of_host)
+        differences = [
+            _difference(name, [of_host.get(name) for of_host in hosts])
+            for name in names
+        ]
+        said = "; ".join(filter(None, differences))
+        raise UserError(
+            f"The hosts differ: {said}. Start all of them with the same flags "
+            "and the same data."
+        )
 
     def barrier(self) -> None:
         """Returns when every host has come here."""
         self.gather([0.0])
+
+    def _gather_texts(self, text: str) -> list[str]:
+        """The hosts' texts, of any length, in the order of the hosts."""
+        mine = np.frombuffer(text.encode(), np.uint8)
+        sizes = self.gather([mine.size])[:, 0].astype(int)
+        padded = np.zeros(max(sizes.max(), 1))
+        padded[: mine.size] = mine
+        return [
+            row[:size].tobytes().decode(errors="replace")
+            for row, size in zip(
+                self.gather(padded).astype(np.uint8), sizes, strict=True
+            )
+        ]
 
     def _gather_rows(self, values):
         def on_replica(row):
             return distributed.all_gather_rows(row[tf.newaxis])
 
         return self._strategy.run(on_replica, args=(values,))
+
+
+def _difference(name: str, values: Sequence[str | None]) -> str | None:
+    """ "--seed is 1 on host 0, 2 on host 1"; None where all are the same."""
+    hosts_of: dict[str | None, list[str]] = {}
+    for host, value in enumerate(values):
+        hosts_of.setdefault(value, []).append(str(host))
+    if len(hosts_of) == 1:
+        return None
+    listed = ", ".join(
+        f"{_shown(value)} on host{'s' if len(hosts) > 1 else ''} "
+        f"{' and '.join(hosts)}"
+        for value, hosts in hosts_of.items()
+    )
+    return f"{name} is {listed}"
+
+
+def _shown(value: str | None) -> str:
+    if value is None:
+        return "not set"
+    return value if len(value) <= 200 else f"{value[:200]}..."

@@ -11,7 +11,7 @@ from simclr_tf.train.hosts import Hosts
 from simclr_tf.train.plan import Plan
 from simclr_tf.train.profiling import Profiler
 from simclr_tf.train.progress import Progress
-from simclr_tf.train.startup_clock import StartUp
+from simclr_tf.train.startup_clock import StartupClock
 from simclr_tf.train.stopping import StopRequest
 
 # Python handles a signal when the inner loop returns: it is kept this short.
@@ -38,7 +38,7 @@ def train(
     check: Callable[[], None],
     progress: Progress,
     stop: StopRequest,
-    startup: StartUp,
+    startup: StartupClock,
     profiler: Profiler,
     hosts: Hosts | None = None,
 ) -> None:

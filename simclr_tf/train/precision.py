@@ -1,36 +1,48 @@
-"""Which type the encoder computes in."""
+"""Keras's dtype policy: which type the encoder computes in.
+
+Variables, losses and batch normalisation's statistics are float32 under every
+dtype policy.
+"""
 
 import tensorflow as tf
 
-_POLICIES = {
+_DTYPE_POLICIES = {
     "none": "float32",
     "bfloat16": "mixed_bfloat16",
     "float16": "mixed_float16",
 }
 
 
-def policy_name(mixed_precision: str, device_type: str) -> str:
-    """The Keras policy for `--mixed_precision` on a kind of device.
+def dtype_policy(mixed_precision: str, device_type: str) -> str:
+    """The name of the dtype policy for `--mixed_precision` on a device.
 
     Args:
-        mixed_precision: auto, none, bfloat16 or float16.
+        mixed_precision: none, bfloat16, float16, or auto: bfloat16 where the
+            device computes faster in it.
         device_type: "TPU", "GPU" or "CPU".
+
+    Returns:
+        "float32", "mixed_bfloat16" or "mixed_float16".
     """
     if mixed_precision != "auto":
-        return _POLICIES[mixed_precision]
+        return _DTYPE_POLICIES[mixed_precision]
     fast = {"TPU": True, "GPU": _gpus_like_bfloat16}.get(
         device_type, _cpu_likes_bfloat16
     )
-    return _POLICIES["bfloat16" if fast is True or fast() else "none"]
+    return _DTYPE_POLICIES["bfloat16" if fast is True or fast() else "none"]
 
 
-def loss_scale(policy: str) -> float:
+def loss_scale(dtype_policy: str) -> float:
     """What the loss is multiplied by before the gradient is taken.
 
-    float16 has too few exponents for small gradients. The scale is fixed: a
-    scale that adapts skips updates, and then a step is not a step.
+    float16 cannot hold small gradients. The scale is fixed: a scale that
+    adapts leaves updates out, and then the number of steps is not the number
+    of updates.
+
+    Args:
+        dtype_policy: as `dtype_policy` returns it.
     """
-    return 1024.0 if policy == "mixed_float16" else 1.0
+    return 1024.0 if dtype_policy == "mixed_float16" else 1.0
 
 
 def _gpus_like_bfloat16() -> bool:

@@ -11,8 +11,9 @@ class Profiler:
     Args:
         steps: (a, b); empty for no profile.
         folder: of the run.
-        writes: whether this process does; the others only end their inner
-            loops where it does.
+        writes: whether this process writes a profile. The other processes
+            only end their inner loops at the same steps, because all of them
+            must train equally many steps at a time.
     """
 
     def __init__(self, steps: tuple[int, ...], folder: str, *, writes: bool):
@@ -22,20 +23,36 @@ class Profiler:
         self._running = False
 
     def steps_until_due(self, step: int) -> int:
-        """Steps to do before it must be asked again, `step` being done."""
+        """How many steps may run before `before` or `after` has work to do.
+
+        Args:
+            step: the number of steps that are done.
+        """
         if step < self._first - 1:
             return self._first - 1 - step
         return self._last - step if step < self._last else _NEVER
 
     def before(self, step: int) -> None:
-        """`step` being done, the next is about to begin."""
+        """Starts the profile if the next step is the first of it.
+
+        Args:
+            step: the number of steps that are done.
+        """
         wanted = self._first - 1 <= step < self._last
         if wanted and self._writes and not self._running:
             tf.profiler.experimental.start(self._folder)
             self._running = True
 
     def after(self, step: int) -> str | None:
-        """`step` is done; what to say where the profile is, too."""
+        """Writes the profile if its last step is done.
+
+        Args:
+            step: the number of steps that are done.
+
+        Returns:
+            A line for the log that says where the profile is; None as long
+            as there is none.
+        """
         if not self._running or step < self._last:
             return None
         self.close()
@@ -45,7 +62,7 @@ class Profiler:
         )
 
     def close(self) -> None:
-        """Writes what there is, should it still be running."""
+        """Ends a profile that is still running, and writes it."""
         if self._running:
             self._running = False
             tf.profiler.experimental.stop()

@@ -3,8 +3,8 @@
 import time
 
 
-class StartUp:
-    """A clock of parts, each of which begins where the last one ended.
+class StartupClock:
+    """Measures the parts of a start; each begins where the last one ended.
 
     Args:
         started: time.monotonic() when the process began; None where it has
@@ -19,13 +19,13 @@ class StartUp:
             self.ended("import")
 
     def ended(self, part: str) -> None:
-        """Notes the end of a part."""
+        """Records that a part of this name ends now."""
         now = time.monotonic()
         self._seconds[part] = now - self._last
         self._last = now
 
     def describe(self) -> str:
-        """One line: the sum and its parts."""
+        """One line: seconds until the last part ended, and each part's."""
         parts = [f"{name} {s:.1f}" for name, s in self._seconds.items()]
         return (
             f"First step after {self._last - self._began:.1f} s: "

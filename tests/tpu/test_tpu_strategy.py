@@ -9,7 +9,6 @@ import time
 import pytest
 import tensorflow as tf
 
-from simclr_tf.train.hosts import Hosts
 from tests.processes import tf_configs
 from tpu import cluster, strategy
 
@@ -191,20 +190,3 @@ def test_what_was_chosen_is_said():
     )
     placement = strategy.Placement(one, "CPU", "so", num_hosts=3, host=2)
     assert "3 hosts, this is 2" in placement.describe(global_batch_size=32)
-
-
-def test_hosts_see_the_same_of_each_other(mesh):
-    alone = Hosts(mesh)
-    assert alone.is_chief and alone.union(["b", "a"]) == ["a", "b"]
-    assert alone.gather([1.5, 2.0]).tolist() == [[1.5, 2.0]]
-    # Two hosts of two replicas each, both of which are this process.
-    both = Hosts(mesh, count=2, index=1)
-    assert not both.is_chief
-    assert both.gather([1.5, 2.0]).tolist() == [[1.5, 2.0]] * 2
-    assert both.union(["b.png", "ä.png"]) == ["b.png", "ä.png"]
-    assert both.union([]) == []
-    both.require_same(2**32 - 1, what="x")
-    monkeypatched = both.gather
-    both.gather = lambda values: monkeypatched(values) + [[0.0], [1.0]]
-    with pytest.raises(ValueError, match=r"differ in the step: 5 on 0, 6 on 1"):
-        both.require_same(5, what="the step")
