@@ -57,14 +57,11 @@ def open_training(config: Config) -> tuple[Source, LabelSubset | None]:
 
 def _needs_labels(config: Config) -> str | None:
     """The flag that asks for labels; None: they may be missing."""
-    job, data = config.job, config.data
+    job = config.job
     if job.mode == "evaluate":
         return "--mode=evaluate"
     if job.train_mode != "pretrain":
         return f"--train_mode={job.train_mode}"
-    for name in ("labels_per_class", "label_fraction"):
-        if getattr(data, name):
-            return f"--{name}={getattr(data, name)}"
     return None
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -179,3 +180,24 @@ def test_large_prepared_data_is_told_by_its_description(tmp_path, monkeypatch):
     other = written(tmp_path / "other", splits={"train": 8, "test": 7})
     assert source(one).image_fingerprint != source(other).image_fingerprint
     assert source(one, "train").fingerprint != source(one).fingerprint
+
+
+def test_remote_files_are_told_by_size_and_time(monkeypatch):
+    """Of very many, some that their ids choose are asked about."""
+    asked = []
+
+    def stat(path):
+        asked.append(path)
+        return types.SimpleNamespace(length=len(path), mtime_nsec=7)
+
+    monkeypatch.setattr(fingerprint.tf.io.gfile, "stat", stat)
+    paths, ids = [f"gs://b/{n}.png" for n in range(9)], np.arange(9)[::-1]
+    whole, contents = fingerprint.of_files(paths, ids)
+    assert contents is None
+    assert sorted(asked) == paths
+    asked.clear()
+    monkeypatch.setattr(fingerprint, "REMOTE_LIMIT", 4)
+    part, _ = fingerprint.of_files(paths, ids)
+    assert sorted(asked) == paths[-4:], "those of the smallest ids"
+    assert part != whole
+    assert part == fingerprint.of_files(paths, ids)[0]

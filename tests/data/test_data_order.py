@@ -55,13 +55,13 @@ def test_no_two_epochs_or_seeds_share_a_permutation():
 
 
 @pytest.mark.parametrize("num_examples", [4, 37])
-def test_every_place_shows_every_example_equally_often(num_examples):
+def test_every_position_shows_every_example_equally_often(num_examples):
     epochs = 600
     _, index = indexes(num_examples, seed=9, count=num_examples * epochs)
     table = index.reshape(epochs, num_examples)
     expected = epochs / num_examples
-    for place in range(min(num_examples, 8)):
-        counts = np.bincount(table[:, place], minlength=num_examples)
+    for position in range(min(num_examples, 8)):
+        counts = np.bincount(table[:, position], minlength=num_examples)
         chi_squared = ((counts - expected) ** 2 / expected).sum()
         freedom = num_examples - 1
         assert abs(chi_squared - freedom) < 5 * math.sqrt(2 * freedom)

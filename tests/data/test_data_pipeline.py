@@ -133,8 +133,8 @@ def test_images_and_labels_belong_to_their_ids(sources, kind):
         ),
         NUM_EXAMPLES,
     )
-    place = {sample_id: row for row, sample_id in enumerate(truth["id"])}
-    rows = [place[sample_id] for sample_id in batch["id"]]
+    row_of = {sample_id: row for row, sample_id in enumerate(truth["id"])}
+    rows = [row_of[sample_id] for sample_id in batch["id"]]
     np.testing.assert_array_equal(batch["images_1"], truth["images"][rows])
     np.testing.assert_array_equal(batch["label"], truth["label"][rows])
     assert len(set(truth["label"])) > 1
@@ -282,15 +282,15 @@ def test_on_batch_sees_whole_batches(sources):
 
 
 def test_windows_and_groups_mix_a_stream(sources):
-    """Shuffling in two strokes: far more than a window's worth of places."""
+    """Shuffling in two strokes: far more than a window's worth of positions."""
     source = sources["stream"]
     ids = take(training(source, batch=1), 20 * NUM_EXAMPLES)["id"]
     table = ids.reshape(20, NUM_EXAMPLES)
-    places = np.argsort(table, axis=1)  # where each id comes, per epoch
-    assert places.min(axis=0).max() < 10, "each id comes early in some epoch"
-    assert places.max(axis=0).min() > 13, "and late in another"
+    positions = np.argsort(table, axis=1)  # where each id comes, per epoch
+    assert positions.min(axis=0).max() < 10, "each id comes early in some epoch"
+    assert positions.max(axis=0).min() > 13, "and late in another"
     # Uniform over 0..22 has a deviation of 6.6; over one window of 4, 1.1.
-    assert places.std(axis=0).min() > 4
+    assert positions.std(axis=0).min() > 4
 
 
 @pytest.mark.parametrize("kind", KINDS)
