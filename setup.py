@@ -16,6 +16,7 @@ setup(
         "absl-py>=1.4",
         "importlib_resources",  # imported, not declared, by TFDS 4.9.10
         "numpy",
+        "pillow>=10.1",  # the first whose own font comes in every size
         "scikit-learn>=1.5",
         "scipy",
         "tensorflow==2.20.*",
@@ -26,7 +27,6 @@ setup(
     ],
     extras_require={
         "test": [
-            "pillow",
             "pytest>=8",
             "ruff==0.17.6",
             "scikit-image",

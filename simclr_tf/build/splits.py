@@ -84,8 +84,8 @@ def choose_labels(config: Config, source: Source) -> LabelSubset | None:
             return label_subsets.per_class(
                 labels, ids, number=data.labels_per_class, **shared
             )
-        return label_subsets.balanced_fraction(
-            labels, ids, fraction=data.label_fraction, **shared
+        return label_subsets.fraction(
+            labels, ids, share=data.label_fraction, **shared
         )
     except ValueError as error:
         name = "labels_per_class" if data.labels_per_class else "label_fraction"

@@ -5,7 +5,7 @@ import sys
 
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import records
-from simclr_tf.reports import tables
+from simclr_tf.reports import tables, words
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,6 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="a line for every metric, not only the protocol's own",
     )
+    parser.add_argument(
+        "--details",
+        action="store_true",
+        help="what was scored, the classes' names, and how many test examples "
+        "were trained on, for each record",
+    )
     options = parser.parse_args(arguments)
     try:
         if options.compare:
@@ -47,8 +53,10 @@ def main(arguments: list[str] | None = None) -> int:
                     all_metrics=options.all_metrics,
                 )
             )
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+            if options.details:
+                print("\n" + tables.details(found))
+    except UserError as error:
+        print(f"error: {words.printable(str(error))}", file=sys.stderr)
         return 2
     return 0
 
@@ -57,6 +65,7 @@ def _comparison(paths: list[str]) -> str:
     if len(paths) != 2:
         raise UserError(f"--compare takes two records. Received: {len(paths)}.")
     found = records.compare(*paths)
+    paths = [words.printable(path) for path in paths]
     verdict = "differ" if found.p_value <= 0.05 else "may be equally good"
     return (
         f"{paths[0]} less {paths[1]}: {found.difference:+.2%}; "

@@ -1,12 +1,18 @@
-"""Features of every example of a split, in inference mode."""
+"""Features of images, in inference mode.
 
+`of` is for arrays in a notebook; `extract` reads every example of a split, on
+all replicas and hosts.
+"""
+
+import inspect
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from simclr_tf import distributed
+from simclr_tf.evaluation import metrics
 
 
 class Features(NamedTuple):
@@ -24,6 +30,39 @@ class Features(NamedTuple):
     ids: np.ndarray
 
 
+def of(
+    encoder: Callable[..., Any], images: Any, batch_size: int = 256
+) -> np.ndarray:
+    """Features of images that are at hand.
+
+    Args:
+        encoder: a model of ours (its h is taken), a Keras model, or anything
+            that maps float32[N, S, S, 3] in [0, 1] to float[N, D]. It is
+            called with training=False if it takes that.
+        images: [n, S, S, 3], NumPy or TensorFlow; uint8 in 0..255, or floats
+            in [0, 1].
+        batch_size: images encoded at once.
+
+    Returns:
+        float32[n, D].
+
+    Raises:
+        ValueError: images of another shape or type, none, or floats outside
+            [0, 1].
+    """
+    images = _checked_images(images)
+    mode = {"training": False} if _takes_training(encoder) else {}
+    parts = []
+    for start in range(0, len(images), batch_size):
+        part = images[start : start + batch_size]
+        if part.dtype == np.uint8:
+            part = part / np.float32(255)
+        found = encoder(tf.constant(part, tf.float32), **mode)
+        found = getattr(found, "features", found)
+        parts.append(np.asarray(tf.cast(found, tf.float32)))
+    return np.concatenate(parts)
+
+
 def extract(
     encode: Callable[[tf.Tensor], tf.Tensor],
     dataset: Iterable,
@@ -37,7 +76,8 @@ def extract(
 
     Args:
         encode, strategy: as in `extractor`.
-        dataset: distributed dataset of images uint8, label, id and mask.
+        dataset: distributed dataset of dicts: images uint8[N, S, S, 3],
+            label, id and mask.
     """
     return extractor(encode, strategy=strategy)(dataset)
 
@@ -47,7 +87,9 @@ def extractor(
     *,
     strategy: tf.distribute.Strategy,
 ) -> Callable[[Iterable], Features]:
-    """`extract` to call again and again: it is traced once.
+    """Makes a function that does what `extract` does, to be called many times.
+
+    TensorFlow compiles the step when it is first called, and keeps it.
 
     Args:
         encode: float32[N, S, S, 3] in [0, 1] -> float[N, D], run on every
@@ -77,7 +119,7 @@ def extractor(
             parts = [
                 strategy.experimental_local_results(x) for x in step(batch)
             ]
-            if elsewhere:  # all that is local is one and the same
+            if elsewhere:  # every local replica has all rows: one is enough
                 parts = [part[:1] for part in parts]
             for *kept, mask in zip(*parts, strict=True):
                 for column, part in zip(columns, kept, strict=True):
@@ -88,13 +130,46 @@ def extractor(
 
 
 def labelled(found: Features) -> Features:
-    """Those that have a label; of several labels, one that counts."""
-    kept = found.labels >= 0
-    if kept.ndim == 2:
-        kept = kept.any(axis=1)
+    """The examples that have a label that is not -1, in their order."""
+    kept = metrics.counted(found.labels)
     return Features(*(column[kept] for column in found))
 
 
 def raw_pixels(images: tf.Tensor) -> tf.Tensor:
-    """The encoder that does nothing: float32[N, S, S, 3] -> [N, S*S*3]."""
+    """An encoder whose features are the pixels, float32[N, S*S*3].
+
+    Args:
+        images: float32[N, S, S, 3] in [0, 1].
+    """
     return tf.reshape(images, [tf.shape(images)[0], -1])
+
+
+def _checked_images(images: Any) -> np.ndarray:
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[3] != 3 or not len(images):
+        raise ValueError(
+            "Images must be [n, S, S, 3], n at least 1. Received: "
+            f"{list(images.shape)}."
+        )
+    if images.dtype == np.uint8:
+        return images
+    if not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(
+            "Images must be uint8 in 0..255, or floats in [0, 1]. Received: "
+            f"{images.dtype}."
+        )
+    low, high = images.min(), images.max()
+    if not (low >= 0 and high <= 1):  # so that NaN is refused
+        raise ValueError(
+            "Images of floats must lie in [0, 1]; divide by 255, or pass "
+            f"uint8. Received: {low:g} to {high:g}."
+        )
+    return images
+
+
+def _takes_training(encoder: Callable[..., Any]) -> bool:
+    call = getattr(encoder, "call", encoder)  # of a Keras layer
+    try:
+        return "training" in inspect.signature(call).parameters
+    except (TypeError, ValueError):
+        return False

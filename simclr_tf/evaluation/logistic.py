@@ -1,8 +1,6 @@
-"""l2-regularised logistic regression on frozen features, by L-BFGS.
+"""One l2-regularised logistic regression on frozen features, by L-BFGS.
 
-Appendix B.8 of the paper: the strength of the l2 penalty is chosen among 45
-values on a validation split, the classifier fitted again on training and
-validation examples, and tested once. The objective, with x_i in R^D:
+`l2_selection` chooses its l2. The objective, with x_i in R^D:
 
     J(W, b) = sum_i loss(x_i W + b, y_i) + l2 / 2 * ||W||^2
 
@@ -19,7 +17,6 @@ keeps its gradient to itself and knows nothing of labels that do not count.
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,8 +47,6 @@ class Choices:
         warm_start: whether the grid is walked from the strongest penalty to
             the weakest, each fit from the one before, and the last fit from
             the chosen one; otherwise all start from zero.
-        ties: which l2 is taken where several validate best.
-        several_labels: how images of several labels are classified.
     """
 
     l2_values: tuple[float, ...] = L2_VALUES
@@ -60,8 +55,6 @@ class Choices:
     tolerance: float = 1e-7
     max_iterations: int = 1000
     warm_start: bool = True
-    ties: str = "strongest"
-    several_labels: str = "one_vs_rest"
 
     def __post_init__(self):
         if self.loss_scale not in ("sum", "mean"):
@@ -71,11 +64,6 @@ class Choices:
         if not self.l2_values or min(self.l2_values) <= 0:
             raise ValueError(
                 f"l2 values must be positive. Received: {self.l2_values}."
-            )
-        if (self.ties, self.several_labels) != ("strongest", "one_vs_rest"):
-            raise ValueError(
-                "ties='strongest' and several_labels='one_vs_rest' are names "
-                "of what is done, not choices that can be made."
             )
 
 
@@ -113,116 +101,6 @@ class Fit(NamedTuple):
         }
 
 
-class Outcome(NamedTuple):
-    """What the protocol came to.
-
-    Attributes:
-        scores: float64[M, K] of the test examples.
-        l2: the chosen one.
-        validation: the metric on the validation split, at that l2.
-        path: a record for each l2, strongest first: validation metric,
-            objective, gradient norm, iterations, convergence.
-        refit: the classifier fitted on training and validation examples.
-        choices: what the paper leaves open.
-    """
-
-    scores: np.ndarray
-    l2: float
-    validation: float
-    path: tuple[dict[str, Any], ...]
-    refit: Fit
-    choices: Choices
-
-    def to_record(self) -> dict[str, Any]:
-        """As it goes into the JSON record."""
-        grid = self.choices.l2_values
-        return {
-            "l2": self.l2,
-            "l2_at_edge_of_grid": self.l2 in (min(grid), max(grid)),
-            "validation": self.validation,
-            "refit": self.refit.to_record(),
-            "not_converged": sum(not point["converged"] for point in self.path)
-            + (not self.refit.converged),
-            "path": list(self.path),
-            "choices": dataclasses.asdict(self.choices),
-        }
-
-
-def linear_transfer(
-    train: tuple[np.ndarray, np.ndarray],
-    validation: tuple[np.ndarray, np.ndarray],
-    test_values: np.ndarray,
-    *,
-    num_classes: int,
-    metric: str,
-    choices: Choices | None = None,
-    progress: Callable[[int, int, dict[str, Any]], None] | None = None,
-) -> Outcome:
-    """Chooses l2 on the validation split, fits again, and scores the test.
-
-    It is not given the labels of the test split, so it cannot use them.
-
-    Args:
-        train, validation: values float[M, D] and labels, int[M] in 0..K-1 or
-            int[M, K] (1 present, 0 absent, -1 not counted).
-        test_values: float[M, D].
-        num_classes: K.
-        metric: of `metrics.METRICS`, what is chosen by.
-        choices: what the paper leaves open.
-        progress: called after every fit with (fits done, fits in all, record
-            of the fit).
-
-    Returns:
-        Outcome.
-
-    Raises:
-        ValueError: labels that do not fit num_classes or the metric.
-    """
-    choices = choices or Choices()
-    grid = sorted(choices.l2_values, reverse=True)
-    scale = _scaling(train[0], choices)
-    values, held_out = scale(train[0]), scale(validation[0])
-    best, best_validation, last, path = None, -np.inf, None, []
-    for l2 in grid:
-        last = fit(
-            values,
-            train[1],
-            l2=l2,
-            num_classes=num_classes,
-            choices=choices,
-            start=last if choices.warm_start else None,
-        )
-        score = metrics.value(metric, last.scores(held_out), validation[1])
-        if score > best_validation:  # strictly: the strongest of equals
-            best, best_validation = last, score
-        path.append({**last.to_record(), "validation": score})
-        if progress:
-            progress(len(path), len(grid) + 1, path[-1])
-    both = [
-        np.concatenate(pair) for pair in zip(train, validation, strict=True)
-    ]
-    del values, held_out
-    scale = _scaling(both[0], choices)
-    refit = fit(
-        scale(both[0]),
-        both[1],
-        l2=best.l2,
-        num_classes=num_classes,
-        choices=choices,
-        start=best if choices.warm_start else None,
-    )
-    if progress:
-        progress(len(grid) + 1, len(grid) + 1, refit.to_record())
-    return Outcome(
-        scores=refit.scores(scale(test_values)),
-        l2=best.l2,
-        validation=best_validation,
-        path=tuple(path),
-        refit=refit,
-        choices=choices,
-    )
-
-
 def fit(
     values: np.ndarray,
     labels: np.ndarray,
@@ -236,15 +114,17 @@ def fit(
 
     Args:
         values: float[M, D].
-        labels: int[M] in 0..K-1, or int[M, K].
+        labels: int[M] in 0..K-1, or int[M, K]; -1 does not count.
         l2: positive.
         num_classes: K.
         choices: loss_scale, tolerance and max_iterations count here.
         start: where to start from; zero if None.
+
+    Raises:
+        ValueError: labels that do not fit num_classes, or none that count.
     """
     choices = choices or Choices()
-    values = np.asarray(values, np.float64)
-    _check_labels(values, labels, num_classes)
+    values, labels = _checked(values, labels, num_classes)
     shape = (values.shape[1] + 1, num_classes)
     first = np.zeros(shape)
     if start is not None:
@@ -348,28 +228,19 @@ def _binary_losses(scores, labels):
     return float(loss), (special.expit(scores) - (labels == 1)) * counts
 
 
-def _scaling(values: np.ndarray, choices: Choices) -> Callable:
-    """Values, standardised as these are; a constant feature becomes 0."""
-    if not choices.standardise:
-        return lambda other: np.asarray(other, np.float64)
-    mean = values.mean(axis=0, dtype=np.float64)
-    deviation = values.std(axis=0, dtype=np.float64)
-    # A constant's deviation is rounding, not information.
-    constant = deviation <= 1e-7 * np.abs(mean)
-    factor = np.where(constant, 0, 1 / np.where(constant, 1, deviation))
-    return lambda other: (other - mean) * factor
-
-
-def _check_labels(values, labels, num_classes) -> None:
+def _checked(values, labels, num_classes) -> tuple[np.ndarray, np.ndarray]:
+    """The examples whose label counts, values float64[m, D]."""
     multi = (len(values), num_classes)
     if labels.shape not in (multi, multi[:1]):
         raise ValueError(
             f"{len(values)} examples of {num_classes} classes need labels "
             f"[{len(values)}] or {list(multi)}. Received: {labels.shape}."
         )
-    low, high = (0, num_classes - 1) if labels.ndim == 1 else (-1, 1)
-    if labels.min() < low or labels.max() > high:
-        raise ValueError(
-            f"Labels must lie in {low}..{high}. Received: "
-            f"{labels.min()}..{labels.max()}."
-        )
+    kept = metrics.counted(labels)
+    if not kept.all():
+        values, labels = values[kept], labels[kept]
+    high = num_classes - 1 if labels.ndim == 1 else 1
+    if not len(labels) or labels.max() > high:
+        received = labels.max() if len(labels) else "none that count"
+        raise ValueError(f"Labels must lie in 0..{high}. Received: {received}.")
+    return np.asarray(values, np.float64), labels

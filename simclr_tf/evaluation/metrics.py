@@ -7,20 +7,58 @@ voc_map           mean over the classes of the 11-point interpolated average
                   precision (Everingham et al. 2010), for several labels per
                   image
 
-A metric is looked up by its name in `METRICS`, or all that fit the labels are
-taken at once by `evaluate`.
+`METRICS`, at the end, has all that is known of each: one more is one more
+entry. An example whose label is -1 counts nowhere, nor does one with several
+labels that are all -1.
+
+Long because a metric is one place: what it is, its interval, and its outcomes
+for the permutation test.
 """
 
+import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from simclr_tf.evaluation.intervals import Estimate, bootstrap
 
-SINGLE_LABEL = ("top_1", "top_5", "mean_per_class")
-MULTI_LABEL = ("voc_map",)
-METRICS = SINGLE_LABEL + MULTI_LABEL
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """What there is to know of a metric.
+
+    Attributes:
+        estimate: (scores float[M, K], labels, seed=) -> Estimate.
+        value: (scores, labels) -> float, the same without an interval.
+        outcomes: (predictions, labels) -> float64[M], what every example adds
+            so that the mean is the metric; None where there is no such thing.
+        several_labels: whether labels are int[M, K] and not int[M].
+    """
+
+    estimate: Callable[..., Estimate]
+    value: Callable[[np.ndarray, np.ndarray], float]
+    outcomes: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    several_labels: bool = False
+
+
+def counted(labels: np.ndarray) -> np.ndarray:
+    """Which examples count, bool[M]: those with a label that is not -1.
+
+    Args:
+        labels: int[M], or int[M, K].
+    """
+    kept = np.asarray(labels) >= 0
+    return kept.any(axis=1) if kept.ndim == 2 else kept
+
+
+def fitting(labels: np.ndarray) -> tuple[str, ...]:
+    """Names of the metrics of these labels, the most usual one first."""
+    return tuple(
+        name
+        for name, metric in METRICS.items()
+        if metric.several_labels == (labels.ndim == 2)
+    )
 
 
 def evaluate(
@@ -34,8 +72,9 @@ def evaluate(
 
     Args:
         scores: float[M, K], higher is more likely.
-        labels: int[M], classes 0..K-1; or int[M, K] for several labels per
-            image: 1 present, 0 absent, -1 not counted (VOC's "difficult").
+        labels: int[M], classes 0..K-1, -1 for none; or int[M, K] for several
+            labels per image: 1 present, 0 absent, -1 not counted (VOC's
+            "difficult").
         seed: of the bootstrap.
         metrics: names; by default all that fit the labels.
 
@@ -46,15 +85,14 @@ def evaluate(
         ValueError: scores or labels that cannot be scored.
     """
     scores, labels = _checked(scores, labels)
-    fitting = SINGLE_LABEL if labels.ndim == 1 else MULTI_LABEL
-    results = {}
-    for name in fitting if metrics is None else metrics:
-        if name not in fitting:
+    known, results = fitting(labels), {}
+    for name in known if metrics is None else metrics:
+        if name not in known:
             raise ValueError(
                 f"Metric {name!r} does not fit labels of shape {labels.shape}."
-                f" Those that do: {', '.join(fitting)}."
+                f" Those that do: {', '.join(known)}."
             )
-        results[name] = _ESTIMATES[name](scores, labels, seed=seed)
+        results[name] = METRICS[name].estimate(scores, labels, seed=seed)
     return results
 
 
@@ -64,7 +102,41 @@ def value(name: str, scores: np.ndarray, labels: np.ndarray) -> float:
     Arguments and errors as `evaluate`.
     """
     scores, labels = _checked(scores, labels)
-    return _VALUES[name](scores, labels)
+    return METRICS[name].value(scores, labels)
+
+
+def outcomes(
+    name: str, predictions: np.ndarray, labels: np.ndarray
+) -> np.ndarray:
+    """What every example that counts adds to a metric, float64[M], so that
+    the metric is the mean.
+
+    Args:
+        name: "top_1"; "mean_per_class", in which an example of a small class
+            counts more; or "voc_map", for which it is the share of the image's
+            classes that are told rightly (Paper: on VOC2007 the test is on
+            accuracy).
+        predictions: int[M] classes; for "voc_map", 0 or 1 as int[M, K].
+        labels: int[M]; for "voc_map", int[M, K] with -1 for not counted.
+
+    Raises:
+        ValueError: a metric that has none, or shapes that do not fit it.
+    """
+    metric = METRICS.get(name)
+    if metric is None or metric.outcomes is None:
+        known = [name for name, one in METRICS.items() if one.outcomes]
+        raise ValueError(
+            f"There is no permutation test on {name}; there is one on "
+            f"{', '.join(known)}."
+        )
+    wanted = 1 + metric.several_labels
+    if predictions.shape != labels.shape or labels.ndim != wanted:
+        raise ValueError(
+            f"{name} is not a metric of predictions {predictions.shape} and "
+            f"labels {labels.shape}."
+        )
+    kept = counted(labels)
+    return metric.outcomes(predictions[kept], labels[kept])
 
 
 def top_k_correct(
@@ -197,6 +269,10 @@ def _checked(scores, labels) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError("There are no examples to score.")
     if not np.isfinite(scores).all():
         raise ValueError("There are scores that are not finite.")
+    kept = counted(labels)
+    if not kept.any():
+        raise ValueError("There is no example whose label counts.")
+    scores, labels = scores[kept], labels[kept]
     low, high = (0, scores.shape[1] - 1) if labels.ndim == 1 else (-1, 1)
     if labels.min() < low or labels.max() > high:
         raise ValueError(
@@ -239,15 +315,39 @@ def _mean_per_class_value(scores, labels):
     return float((right[numbers > 0] / numbers[numbers > 0]).mean())
 
 
-_ESTIMATES = {
-    "top_1": functools.partial(top_k, k=1),
-    "top_5": functools.partial(top_k, k=5),
-    "mean_per_class": mean_per_class,
-    "voc_map": voc_map,
-}
-_VALUES = {
-    "top_1": functools.partial(_top_k_value, k=1),
-    "top_5": functools.partial(_top_k_value, k=5),
-    "mean_per_class": _mean_per_class_value,
-    "voc_map": lambda s, y: float(np.nanmean(average_precisions(s, y))),
+def _right(predictions, labels):
+    return (predictions == labels).astype(np.float64)
+
+
+def _right_by_class(predictions, labels):
+    numbers = np.bincount(labels)
+    weights = len(labels) / (numbers[labels] * (numbers > 0).sum())
+    return _right(predictions, labels) * weights
+
+
+def _share_of_classes(predictions, labels):
+    # No prediction is -1, so what does not count is not right either.
+    return _right(predictions, labels).sum(1) / (labels >= 0).sum(1)
+
+
+METRICS = {
+    "top_1": Metric(
+        functools.partial(top_k, k=1),
+        functools.partial(_top_k_value, k=1),
+        _right,
+    ),
+    "top_5": Metric(
+        functools.partial(top_k, k=5), functools.partial(_top_k_value, k=5)
+    ),
+    "mean_per_class": Metric(
+        mean_per_class, _mean_per_class_value, _right_by_class
+    ),
+    "voc_map": Metric(
+        voc_map,
+        lambda scores, labels: float(
+            np.nanmean(average_precisions(scores, labels))
+        ),
+        _share_of_classes,
+        several_labels=True,
+    ),
 }

@@ -47,7 +47,8 @@ def compare(
     of them that keep their sign is binomial.
 
     Args:
-        first, second: float[M] each, of `outcomes`, whose mean is the metric.
+        first, second: float[M] each, of `metrics.outcomes`, whose mean is the
+            metric.
         seed: of the permutations.
         num_samples: permutations.
 
@@ -76,42 +77,4 @@ def compare(
         p_value=float((1 + as_much.sum()) / (1 + num_samples)),
         num_different=int(numbers.sum()),
         num_samples=num_samples,
-    )
-
-
-def outcomes(
-    metric: str, predictions: np.ndarray, labels: np.ndarray
-) -> np.ndarray:
-    """What every example adds to a metric, float64[M], so that the metric is
-    the mean.
-
-    Args:
-        metric: "top_1"; "mean_per_class", in which an example of a small class
-            counts more; or "voc_map", for which it is the share of the image's
-            classes that are told rightly (Paper: on VOC2007 the test is on
-            accuracy).
-        predictions: int[M] classes; for "voc_map", 0 or 1 as int[M, K].
-        labels: int[M]; for "voc_map", int[M, K] with -1 for not counted.
-
-    Raises:
-        ValueError: another metric, or shapes that do not fit it.
-    """
-    wanted = 2 if metric == "voc_map" else 1
-    if predictions.shape != labels.shape or labels.ndim != wanted:
-        raise ValueError(
-            f"{metric} is not a metric of predictions {predictions.shape} and "
-            f"labels {labels.shape}."
-        )
-    right = (predictions == labels).astype(np.float64)
-    if metric == "top_1":
-        return right
-    if metric == "mean_per_class":
-        numbers = np.bincount(labels)
-        return right * len(labels) / (numbers[labels] * (numbers > 0).sum())
-    if metric == "voc_map":
-        # No prediction is -1, so what does not count is not right either.
-        return right.sum(1) / np.maximum((labels >= 0).sum(1), 1)
-    raise ValueError(
-        f"There is no permutation test on {metric}; there is one on top_1, "
-        "mean_per_class and voc_map."
     )

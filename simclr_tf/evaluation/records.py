@@ -4,6 +4,9 @@
 labels, predictions), from which two models can be compared example by
 example. A record that lacks something cannot be made, and a frozen encoder
 that changed is an error, not a record.
+
+Long because what a record must hold, how it is written, and how older records
+are read, are one contract.
 """
 
 import dataclasses
@@ -12,7 +15,7 @@ import importlib.metadata
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,21 +23,20 @@ import numpy as np
 import simclr_tf
 from simclr_tf import files
 from simclr_tf.errors import UserError
-from simclr_tf.evaluation import permutation
+from simclr_tf.evaluation import metrics, permutation
 from simclr_tf.evaluation.intervals import Estimate
 from simclr_tf.evaluation.permutation import Comparison
+from simclr_tf.evaluation.scoring import PROTOCOLS
 
-PROTOCOLS = (
-    "probe",
-    "logistic",
-    "knn",
-    "transfer_linear",
-    "transfer_finetune",
-    "finetune",
-    "supervised",
-)
 ENCODERS = ("checkpoint", "random", "pixels")
+_TEXTS = ("scored", "encoder", "dataset", "encoder_sha256_before", "created")
 _SPLIT_FIELDS = {"split", "num_examples", "fingerprint"}
+# Fields that records of before November 2026 lack, and what is read for them.
+_LACKING = {
+    "class_names": lambda content: [],
+    "overlap": lambda content: None,
+    "scored": lambda content: PROTOCOLS.get(content.get("protocol"), ""),
+}
 _PACKAGES = ("tensorflow", "numpy", "scipy", "scikit-learn")
 
 
@@ -63,6 +65,7 @@ class Record:
 
     Attributes:
         protocol: one of PROTOCOLS.
+        scored: what was scored, in words: "linear probe".
         choices: what the protocol leaves open, and what was chosen.
         encoder: where it came from, in words.
         encoder_kind: one of ENCODERS; "random" for a network from scratch.
@@ -71,6 +74,10 @@ class Record:
             the same where it is frozen.
         dataset: its name.
         splits: {"train": `split_facts`, ..., "test": ...}.
+        class_names: in the order of the labels: class_names[1] is class 1;
+            empty where nobody knows (an old record).
+        overlap: test examples that are in the training split, too; None where
+            nobody has counted (a stream, or an old record).
         label_subset: `LabelSubset.to_record()`, None where all labels count.
         num_unreadable: images that could not be read and were left out.
         config: the whole configuration, as a dict.
@@ -83,6 +90,7 @@ class Record:
     """
 
     protocol: str
+    scored: str
     choices: Mapping[str, Any]
     encoder: str
     encoder_kind: str
@@ -91,6 +99,8 @@ class Record:
     encoder_sha256_after: str
     dataset: str
     splits: Mapping[str, Mapping[str, Any]]
+    class_names: Sequence[str]
+    overlap: int | None
     label_subset: Mapping[str, Any] | None
     num_unreadable: int
     config: Mapping[str, Any]
@@ -111,13 +121,22 @@ class Record:
         _require(
             self.encoder_kind in ENCODERS, "encoder_kind", self.encoder_kind
         )
-        for name in ("encoder", "dataset", "encoder_sha256_before"):
-            _require(getattr(self, name), name, getattr(self, name))
+        for name in _TEXTS:
+            text = getattr(self, name)
+            _require(isinstance(text, str) and text, name, text)
+        _require(_are_texts(self.class_names), "class_names", self.class_names)
+        _require(self.overlap is None or _is_count(self.overlap), "overlap",
+                 self.overlap)  # fmt: skip
+        for name in ("choices", "splits", "config", "metrics", "versions"):
+            mapping = getattr(self, name)
+            _require(isinstance(mapping, Mapping), name, mapping)
         _require({"train", "test"} <= set(self.splits), "splits", self.splits)
         for name, facts in self.splits.items():
-            _require(set(facts) == _SPLIT_FIELDS, f"splits[{name}]", facts)
-        if self.label_subset is not None:
-            _require("ids" in self.label_subset, "label_subset", "no ids")
+            fine = isinstance(facts, Mapping) and set(facts) == _SPLIT_FIELDS
+            _require(fine, f"splits[{name}]", facts)
+            number = facts["num_examples"]
+            _require(_is_count(number), f"splits[{name}]", facts)
+        _check_label_subset(self.label_subset)
         _require(self.metric in self.metrics, "metric", self.metric)
         for name, estimate in self.metrics.items():
             fine = len(estimate) == 3 and all(map(math.isfinite, estimate))
@@ -146,6 +165,7 @@ class Record:
         }
         return {
             **record,
+            "class_names": list(self.class_names),
             "metrics": {
                 name: Estimate(*estimate)._asdict()
                 for name, estimate in self.metrics.items()
@@ -189,26 +209,47 @@ def write(
 def read(path: str) -> Record:
     """Reads <path>.json, with or without its suffix.
 
+    A record of before November 2026 has no class names, no overlap and no
+    words for what was scored: it is read with none, None, and the words of its
+    protocol.
+
     Raises:
-        UserError: it is damaged, or not a record.
+        UserError: it is damaged, or not a record; the message names the file.
     """
     path = _without_suffix(path) + ".json"
     if not files.gfile.exists(path):
         raise UserError(f"{path} does not exist.")
-    content = files.read_json(path)
+    try:
+        content = files.read_json(path)
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} is damaged ({error}). Restore it, or remove it."
+        ) from error
     names = {field.name for field in dataclasses.fields(Record)}
-    if not isinstance(content, dict) or set(content) != names:
-        found = set(content) if isinstance(content, dict) else set()
+    found = content if isinstance(content, dict) else {}
+    added = {
+        name: value(found)
+        for name, value in _LACKING.items()
+        if name not in found
+    }
+    lacking, foreign = names - set(found) - set(added), set(found) - names
+    if lacking or foreign:
         raise UserError(
             f"{path} is not the record of an evaluation: it lacks "
-            f"{', '.join(sorted(names - found)) or 'nothing'}, and has "
-            f"{', '.join(sorted(found - names)) or 'nothing'} too many."
+            f"{', '.join(sorted(lacking)) or 'nothing'}, and has "
+            f"{', '.join(sorted(foreign)) or 'nothing'} too many."
         )
-    content["metrics"] = {
-        name: Estimate(**estimate)
-        for name, estimate in content["metrics"].items()
-    }
-    return Record(**content)
+    try:
+        estimates = {
+            name: Estimate(**estimate)
+            for name, estimate in found["metrics"].items()
+        }
+        return Record(**{**found, **added, "metrics": estimates})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} is not the record of an evaluation ({error}). Restore it, "
+            "or remove it."
+        ) from error
 
 
 def read_all(paths: list[str]) -> dict[str, Record]:
@@ -247,14 +288,14 @@ def compare(first: str, second: str, *, seed: int = 0) -> Comparison:
         UserError: they are not on the same examples, or of other metrics.
     """
     records = [read(path) for path in (first, second)]
-    metrics = [record.metric.split("/")[-1] for record in records]
-    if metrics[0] != metrics[1]:
+    names = [record.metric.split("/")[-1] for record in records]
+    if names[0] != names[1]:
         raise UserError(
-            f"{first} is about {metrics[0]} and {second} about {metrics[1]}."
+            f"{first} is about {names[0]} and {second} about {names[1]}."
         )
     sides = []
     for path in (first, second):
-        arrays = files.read_npz(_without_suffix(path) + ".npz")
+        arrays = _read_predictions(_without_suffix(path) + ".npz")
         order = np.argsort(arrays["ids"], kind="stable")
         sides.append({name: array[order] for name, array in arrays.items()})
     for name in ("ids", "labels"):
@@ -265,11 +306,45 @@ def compare(first: str, second: str, *, seed: int = 0) -> Comparison:
             )
     return permutation.compare(
         *(
-            permutation.outcomes(metrics[0], s["predictions"], s["labels"])
+            metrics.outcomes(names[0], s["predictions"], s["labels"])
             for s in sides
         ),
         seed=seed,
     )
+
+
+def _read_predictions(path: str) -> dict[str, np.ndarray]:
+    if not files.gfile.exists(path):
+        raise UserError(f"{path}, the predictions of a record, does not exist.")
+    arrays = files.read_npz(path)
+    if lacking := {"ids", "labels", "predictions"} - set(arrays):
+        raise UserError(
+            f"{path} holds no predictions of a record: it lacks "
+            f"{', '.join(sorted(lacking))}."
+        )
+    return arrays
+
+
+def _check_label_subset(subset: Any) -> None:
+    if subset is None:
+        return
+    fine = isinstance(subset, Mapping) and {"kind", "asked", "ids"} <= set(
+        subset
+    )
+    _require(fine, "label_subset", "no kind, asked or ids")
+    fine = isinstance(subset["kind"], str) and isinstance(subset["ids"], list)
+    fine = fine and isinstance(subset["asked"], (int, float))
+    _require(fine, "label_subset", subset["kind"])
+
+
+def _are_texts(names: Any) -> bool:
+    return isinstance(names, (list, tuple)) and all(
+        isinstance(name, str) for name in names
+    )
+
+
+def _is_count(number: Any) -> bool:
+    return isinstance(number, int) and number >= 0
 
 
 def _without_suffix(path: str) -> str:

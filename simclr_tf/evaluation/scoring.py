@@ -1,131 +1,157 @@
-"""The numbers that a run ends with, and how they are shown."""
+"""The one way to score: from scores and labels to metrics.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+The probe, the fine-tuned classifier, few labels and nearest neighbours all
+come here, with the scores of every example of the split, or of a sample spread
+over it. An example whose label is -1 does not count, and what is returned says
+what was scored and how many examples counted.
+"""
 
-import tensorflow as tf
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-from simclr_tf.data.sources import Source
+import numpy as np
+
 from simclr_tf.errors import UserError
-from simclr_tf.evaluation import features, few_labels
+from simclr_tf.evaluation import metrics
+from simclr_tf.evaluation.intervals import Estimate
 
-# Result keys are linear_<n>_labels/top_1<suffix>.
-_ENCODER_SUFFIXES = {
-    "": "pretrained encoder",
-    "_random_encoder": "random encoder",
-    "_raw_pixels": "raw pixels",
-}
-_HEADS = {
-    "pretrain": "linear probe trained along",
+# What each protocol scores. `Record.scored` and a run's result say it so.
+PROTOCOLS = {
+    "probe": "linear probe",
+    "logistic": "logistic regression, l2 chosen on held-out labels",
+    "knn": "nearest neighbours",
+    "transfer_linear": "logistic regression, l2 chosen on the validation split",
+    "transfer_finetune": "fine-tuned classifier, best of a grid",
     "finetune": "fine-tuned classifier",
     "supervised": "classifier from scratch",
 }
-_POOL_FACTOR = 4
-_LEAST_POOL = 10_000
+ONLINE_PROBE = "linear probe trained along"
+# The official code's names of metrics.
+_OFFICIAL_NAMES = {
+    "top_1": "label_top_1_accuracy",
+    "top_5": "label_top_5_accuracy",
+}
+_NUM_EXAMPLES = "eval/num_examples"
 
 
-def pool_size(budgets: Sequence[int]) -> int:
-    """How many training examples labels are drawn from.
+class Scored(NamedTuple):
+    """How something scores.
 
-    Encoding all of a large split to use few of its labels would be waste.
+    Attributes:
+        what: was scored, in words: "linear probe".
+        metrics: {name: Estimate}, values in [0, 1]; the first is the usual
+            one of these labels.
+        num_examples: those that counted.
+        num_classes: K.
+        num_predicted: how many different classes are some example's best; 1
+            where the classifier tells nothing apart. None for several labels
+            an image.
     """
-    return max(_LEAST_POOL, _POOL_FACTOR * max(budgets))
+
+    what: str
+    metrics: Mapping[str, Estimate]
+    num_examples: int
+    num_classes: int
+    num_predicted: int | None
 
 
-def check_budgets(budgets: Sequence[int], source: Source) -> None:
-    """Finds before training what would keep labels from being drawn after it.
-
-    Raises:
-        UserError: naming --linear_eval_labels.
-    """
-    if budgets and not source.has_labels:
-        raise UserError(
-            "--linear_eval_labels needs labels, and "
-            f"--train_split={source.split} has none. Leave it out "
-            "(--linear_eval_labels=)."
-        )
-    for budget in budgets:
-        few_labels.labels_per_class(budget, source.num_classes)
-        if budget > source.num_examples:
-            raise UserError(
-                f"--linear_eval_labels={budget} is more than the "
-                f"{source.num_examples} images of "
-                f"--train_split={source.split}."
-            )
-
-
-def few_label_results(
-    encoders: Sequence[Callable[[tf.Tensor], tf.Tensor]],
-    *,
-    train: Callable[[], Iterable],
-    test: Callable[[], Iterable],
-    strategy: tf.distribute.Strategy,
-    budgets: Sequence[int],
-    num_classes: int,
-    num_draws: int,
-    seed: int,
-) -> dict[str, float]:
-    """Top-1 of logistic regressions on few labels, over several encoders.
+def what_is_scored(train_mode: str, fine_tune_after_block: int) -> str:
+    """In words, what the linear head of a run is.
 
     Args:
-        encoders: the pretrained encoder, the random one it started from, and
-            the raw pixels; float32[N, S, S, 3] -> float[N, D] each.
-        train, test: give a distributed dataset of the split's examples.
-        strategy: where the replicas run.
-        budgets: numbers of labels.
-        num_classes: K.
-        num_draws: class-balanced draws of labels that are averaged over, the
-            same ones for every encoder.
-        seed: decides the draws.
+        train_mode: "pretrain", "finetune" or "supervised".
+        fine_tune_after_block: 4 where only the linear head is trained.
+    """
+    if train_mode == "pretrain":
+        return ONLINE_PROBE
+    if train_mode == "finetune" and fine_tune_after_block == 4:
+        return PROTOCOLS["probe"]
+    return PROTOCOLS[train_mode]
+
+
+def score(
+    scores: np.ndarray,
+    labels: np.ndarray,
+    *,
+    what: str,
+    seed: int = 0,
+    names: Sequence[str] | None = None,
+) -> Scored:
+    """Metrics of the examples that count, with their intervals.
+
+    Args:
+        scores: float[M, K], logits, probabilities or votes; higher is more
+            likely.
+        labels: int[M], classes 0..K-1, -1 where there is none; or int[M, K]
+            for several labels an image: 1 present, 0 absent, -1 not counted.
+        what: is scored, in words: `what_is_scored`, or one of `PROTOCOLS`.
+        seed: of the bootstrap.
+        names: of the metrics; by default all that fit the labels.
+
+    Raises:
+        UserError: no example has a label that counts.
+        ValueError: shapes, scores or labels that do not fit each other.
+    """
+    scores, labels = np.asarray(scores), np.asarray(labels)
+    kept = metrics.counted(labels)
+    scores, labels = scores[kept], labels[kept]
+    if not len(labels) or (labels.ndim == 2 and not (labels == 1).any()):
+        raise UserError(
+            f"A {what} cannot be scored: none of the {len(kept)} images of "
+            "--eval_split that were read has a label that counts. Choose a "
+            "split with labels, or more images (--eval_steps=0)."
+        )
+    return Scored(
+        what=what,
+        metrics=metrics.evaluate(scores, labels, seed=seed, metrics=names),
+        num_examples=len(labels),
+        num_classes=scores.shape[1],
+        num_predicted=None
+        if labels.ndim == 2
+        else len(np.unique(scores.argmax(axis=1))),
+    )
+
+
+def to_result(scored: Scored) -> dict[str, Any]:
+    """What goes into result.json: the official keys, and ours.
 
     Returns:
-        linear_<n>_labels/top_1<suffix> and ..._deviation, in [0, 1].
+        eval/label_top_1_accuracy and the like, floats in [0, 1];
+        eval/intervals, {the same name without eval/: [low, high]};
+        eval/scored, eval/num_examples, eval/num_classes and
+        eval/num_predicted, see `Scored`.
     """
-    results = {}
-    for suffix, encode in zip(_ENCODER_SUFFIXES, encoders, strict=True):
-        train_features, test_features = (
-            features.extract(encode, split(), strategy=strategy)
-            for split in (train, test)
-        )
-        for budget in budgets:
-            score = few_labels.score(
-                train_features,
-                test_features,
-                num_labels=budget,
-                num_classes=num_classes,
-                num_draws=num_draws,
-                seed=seed,
-            )
-            key = f"linear_{budget}_labels/top_1{suffix}"
-            results[key] = score.mean
-            results[f"{key}_deviation"] = score.deviation
-    return results
+    named = {
+        _OFFICIAL_NAMES.get(name, name): estimate
+        for name, estimate in scored.metrics.items()
+    }
+    return {
+        **{f"eval/{name}": one.value for name, one in named.items()},
+        "eval/intervals": {
+            name: [one.low, one.high] for name, one in named.items()
+        },
+        "eval/scored": scored.what,
+        _NUM_EXAMPLES: scored.num_examples,
+        "eval/num_classes": scored.num_classes,
+        "eval/num_predicted": scored.num_predicted,
+    }
 
 
-def report(result: Mapping[str, Any]) -> str:
-    """A result in words and columns, for a terminal."""
-    lines = [f"Result at step {result['global_step']}:"]
-    if "eval/label_top_1_accuracy" in result:
-        lines.append(
-            f"  {_HEADS[result['config']['job']['train_mode']]}: top-1 "
-            f"{result['eval/label_top_1_accuracy']:.1%}, top-5 "
-            f"{result['eval/label_top_5_accuracy']:.1%} of "
-            f"{result['eval/num_examples']} images"
-        )
-    budgets = sorted(
-        {
-            int(key.split("_")[1])
-            for key in result
-            if key.startswith("linear_") and "_labels/" in key
-        }
-    )
-    for budget in budgets:
-        lines.append(
-            f"  logistic regression on {budget} labels, top-1 over "
-            f"{result['linear_eval_draws']} draws (mean +- deviation):"
-        )
-        for suffix, name in _ENCODER_SUFFIXES.items():
-            key = f"linear_{budget}_labels/top_1{suffix}"
-            mean, deviation = result[key], result[f"{key}_deviation"]
-            lines.append(f"    {name:<20}{mean:>7.1%} +- {deviation:.1%}")
-    return "\n".join(lines)
+def is_poorer(result: Mapping[str, Any], than: Mapping[str, Any]) -> bool:
+    """Whether a result lacks a score that another has, or scored less.
+
+    Args:
+        result, than: as they are in result.json. The first must not take the
+            place of the second where this is True.
+    """
+    missing = _scores_in(than) - _scores_in(result)
+    fewer = result.get(_NUM_EXAMPLES, 0) < than.get(_NUM_EXAMPLES, 0)
+    return bool(missing) or fewer
+
+
+def _scores_in(result: Mapping[str, Any]) -> set[str]:
+    return {
+        key
+        for key, value in result.items()
+        if key.startswith(("eval/", "linear_")) and isinstance(value, float)
+    }

@@ -134,23 +134,28 @@ class Embedding:
 
     def _picture_neighbours(self, found: Features) -> None:
         count = min(self._config.eval.embed_queries, len(found.ids))
-        k = min(_NEIGHBOURS + 1, len(found.ids))
+        k = min(_NEIGHBOURS, len(found.ids) - 1)
+        if k < 1:
+            print("No picture of neighbours: it takes two images.")
+            return
         rng = np.random.default_rng(self._config.job.seed)
         queries = np.sort(rng.choice(len(found.ids), count, replace=False))
-        # The nearest of all is the query itself.
         similarity, index = knn.nearest(
-            found.values[queries], found.values, k=k
+            found.values[queries], found.values, k=k, exclude=queries
         )
-        rows = np.concatenate([queries[:, np.newaxis], index[:, 1:]], axis=1)
-        images = self._images(found.ids[rows.ravel()])
+        rows = np.concatenate([queries[:, np.newaxis], index], axis=1)
+        ids = found.ids[rows.ravel()]
+        images = self._images(ids)
         picture = neighbours.picture(
-            images.reshape(*rows.shape, *images.shape[1:]), similarity[:, 1:]
+            images.reshape(*rows.shape, *images.shape[1:]),
+            similarity,
+            self._names(ids).reshape(rows.shape).tolist(),
         )
         path = os.path.join(self._folder, "neighbours.png")
         files.write_bytes(path, tf.io.encode_png(picture).numpy())
         print(
-            f"Nearest neighbours: {path}; the image on the left, then the "
-            f"{k - 1} nearest by cosine similarity of their features."
+            f"Nearest neighbours: {path}; the image on the left, then the {k} "
+            "nearest other images, by cosine similarity of their features."
         )
 
     def _images(self, ids: np.ndarray) -> np.ndarray:

@@ -13,14 +13,22 @@ import time
 from collections.abc import Mapping
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from simclr_tf.build import batches, encoder, splits
 from simclr_tf.config import Config, resolve, roles
 from simclr_tf.data import sources, subset
 from simclr_tf.data.corrupt import CorruptLog
+from simclr_tf.data.sources import Source
 from simclr_tf.errors import UserError
-from simclr_tf.evaluation import cache, features, knn, logistic, transfer
+from simclr_tf.evaluation import (
+    cache,
+    features,
+    knn,
+    l2_selection,
+    label_subsets,
+    metrics,
+    transfer,
+)
 from simclr_tf.evaluation.features import Features
 from simclr_tf.evaluation.transfer import TransferSet
 from simclr_tf.jobs import recording
@@ -28,8 +36,6 @@ from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.run_files.folder import require_writable
 from simclr_tf.train import precision
 
-_KNN_KS = (20, 200)
-_KNN_TEMPERATURE = 0.07
 _PROGRESS_SECONDS = 5.0
 
 
@@ -53,7 +59,7 @@ class Evaluation:
         self._config = config = request.config
         placement = request.place(config)
         self._strategy = placement.strategy
-        self._corrupt = {}
+        self._unreadable = {}
         if config.eval.protocol == "transfer_linear":
             self._set = transfer_set(config)
             self._config = on_parts(config, self._set, "train", "test")
@@ -130,7 +136,8 @@ class Evaluation:
             scores=scores,
             metric=metric,
             test=found["test"],
-            num_unreadable=sum(log.count() for log in self._corrupt.values()),
+            overlap=self._overlap,
+            num_unreadable=sum(map(len, self._unreadable.values())),
         )
         return 0
 
@@ -156,41 +163,44 @@ class Evaluation:
     def _features(self, extract, name: str) -> Features:
         """Computed once for an encoder, a split and what is done to images."""
         source, config = self._splits[name], self._config
-        self._corrupt[name] = CorruptLog()
-        key = cache.features_key(
-            encoder_sha256=self._sha256,
-            fingerprint=source.fingerprint,
-            split=source.split,
-            preprocessing={
-                **roles.of_features(config),
-                "mixed_precision": self._dtype,
-                "eval_crop": self._crop(),
-            },
-        )
+        options = {"mixed_precision": self._dtype, "eval_crop": self._crop()}
         found = cache.cached(
-            lambda: extract(self._dataset(name)),
+            lambda: self._extracted(extract, name),
             folder=os.path.join(self._folder, "features"),
-            key=key,
+            key=cache.features_key(
+                image_fingerprint=source.image_fingerprint
+                if source.random_access
+                else source.fingerprint,
+                encoder_sha256=self._sha256,
+                options={**roles.of_features(config), **options},
+            ),
+            labels_of=_labels_of(source),
         )
-        self._corrupt[name].check(
-            config.data.max_corrupt_fraction, source.num_examples
+        self._unreadable[name] = found.unreadable
+        CorruptLog().check(
+            config.data.max_corrupt_fraction,
+            source.num_examples,
+            names=found.unreadable,
         )
-        return found
+        return found.features
+
+    def _extracted(self, extract, name: str) -> cache.Extracted:
+        log = CorruptLog()
+        dataset = batches.evaluation_dataset(
+            self._config,
+            self._splits[name],
+            strategy=self._strategy,
+            crop_proportion=self._crop(),
+            corrupt=log,
+        )
+        return cache.Extracted(extract(dataset), tuple(log.names()))
 
     def _knn(self, found: Mapping[str, Features]):
-        train = found["train"]
-        ks = [k for k in _KNN_KS if k <= len(train.labels)] or [
-            len(train.labels)
-        ]
         scores = knn.knn_scores(
-            train,
-            found["test"],
-            num_classes=self._num_classes,
-            ks=ks,
-            temperature=_KNN_TEMPERATURE,
+            found["train"], found["test"], num_classes=self._num_classes
         )
-        choices = {"k": ks, "temperature": _KNN_TEMPERATURE}
-        return {f"k{k}": scores[k] for k in ks}, choices, "top_1"
+        choices = {"k": list(scores), "temperature": knn.TEMPERATURE}
+        return {f"k{k}": s for k, s in scores.items()}, choices, "top_1"
 
     def _logistic(self, found: Mapping[str, Features]):
         train = found["train"]
@@ -206,7 +216,8 @@ class Evaluation:
             ),
             "num_validation": len(held_out),
         }
-        return self._regress(parts, found["test"], "top_1", choices)
+        metric = metrics.fitting(train.labels)[0]
+        return self._regress(parts, found["test"], metric, choices)
 
     def _transfer_linear(self, found: Mapping[str, Features]):
         parts = [
@@ -217,7 +228,7 @@ class Evaluation:
         return self._regress(parts, found["test"], self._set.metric, choices)
 
     def _regress(self, parts, test: Features, metric: str, choices):
-        outcome = logistic.linear_transfer(
+        outcome = l2_selection.linear_transfer(
             *parts,
             test.values,
             num_classes=self._num_classes,
@@ -238,28 +249,15 @@ class Evaluation:
 
     def _hold_out(self, labels: np.ndarray):
         """Indices to fit on, and to choose the l2 by."""
-        fraction = self._config.eval.holdout_fraction
-        try:
-            return train_test_split(
-                np.arange(len(labels)),
-                test_size=fraction,
-                stratify=labels,
-                random_state=self._config.job.seed,
-            )
-        except ValueError as error:
-            raise UserError(
-                f"--holdout_fraction={fraction:g} of {len(labels)} labels "
-                f"cannot be held out class by class: {error}."
-            ) from error
+        share, seed = self._config.eval.holdout_fraction, self._config.job.seed
+        return label_subsets.hold_out(labels, share=share, seed=seed)
 
-    def _dataset(self, name: str):
-        return batches.evaluation_dataset(
-            self._config,
-            self._splits[name],
-            strategy=self._strategy,
-            crop_proportion=self._crop(),
-            corrupt=self._corrupt[name],
-        )
+
+def _labels_of(source: Source):
+    """For `cache.cached`."""
+    if not source.random_access:
+        return None
+    return cache.lookup(subset.ids_of(source), subset.labels_of(source))
 
 
 def transfer_set(config: Config) -> TransferSet:

@@ -12,7 +12,7 @@ import numpy as np
 from simclr_tf import files
 from simclr_tf.config import Config, roles
 from simclr_tf.data.sources import Source
-from simclr_tf.evaluation import metrics, records
+from simclr_tf.evaluation import records, scoring
 from simclr_tf.evaluation.features import Features
 from simclr_tf.evaluation.label_subsets import LabelSubset
 from simclr_tf.evaluation.records import Record
@@ -89,6 +89,7 @@ def write(
     metric: str,
     test: Features,
     num_unreadable: int,
+    overlap: int | None = None,
 ) -> Record:
     """Scores the test examples; writes <path>.json and the predictions.
 
@@ -105,17 +106,20 @@ def write(
         metric: what the protocol is about, without a prefix.
         test: labels and ids of the test examples.
         num_unreadable: images left out.
+        overlap: test examples that are in the training split, too.
     """
+    scored = scoring.PROTOCOLS[protocol]
     estimates = {
         _prefixed(prefix, name): estimate
         for prefix, each in scores.items()
-        for name, estimate in metrics.evaluate(
-            each, test.labels, seed=config.job.seed
-        ).items()
+        for name, estimate in scoring.score(
+            each, test.labels, what=scored, seed=config.job.seed
+        ).metrics.items()
     }
     prefix, first = next(iter(scores.items()))
     record = Record(
         protocol=protocol,
+        scored=scored,
         choices=choices,
         encoder=encoder,
         encoder_kind=_kind(config),
@@ -127,6 +131,8 @@ def write(
             name: records.split_facts(s.split, s.num_examples, s.fingerprint)
             for name, s in splits.items()
         },
+        class_names=splits["test"].class_names,
+        overlap=overlap,
         label_subset=label_subset and label_subset.to_record(),
         num_unreadable=num_unreadable,
         config=config.to_dict(),
@@ -157,11 +163,13 @@ def write_of_run(
     encoder_sha256: str,
     step: int,
     num_unreadable: int,
+    overlap: int | None = None,
 ) -> Record:
     """The record of a classifier that was trained as a run.
 
     Args:
-        path, config, splits, label_subset, num_unreadable: as in `write`.
+        path, config, splits, label_subset, num_unreadable, overlap: as in
+            `write`.
         logits: of the test examples, with labels and ids.
         start: start_weights.json.
         encoder_sha256: of the encoder now.
@@ -195,6 +203,7 @@ def write_of_run(
         metric="top_1" if logits.labels.ndim == 1 else "voc_map",
         test=logits,
         num_unreadable=num_unreadable,
+        overlap=overlap,
     )
 
 
@@ -229,7 +238,7 @@ def _report(record: Record) -> str:
     """A record in words, for a terminal."""
     test = record.splits["test"]
     lines = [
-        f"{record.protocol} on {test['num_examples']} images of "
+        f"{record.scored}, on {test['num_examples']} images of "
         f"{record.dataset} {test['split']}, 95 % intervals:"
     ]
     lines += [

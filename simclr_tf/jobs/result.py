@@ -17,12 +17,13 @@ from simclr_tf import hashing
 from simclr_tf.config import resolve, roles
 from simclr_tf.config.job_kinds import Job
 from simclr_tf.errors import UserError
-from simclr_tf.evaluation import features, metrics, scoring
+from simclr_tf.evaluation import features, few_labels, metrics
 from simclr_tf.evaluation.features import Features
 from simclr_tf.jobs import recording
 from simclr_tf.jobs.requests import labels_of
 from simclr_tf.jobs.training_run import TrainingRun
 from simclr_tf.optim import selection
+from simclr_tf.reports import words
 from simclr_tf.run_files import start_weights
 from simclr_tf.run_files.metrics_log import write_scalars
 
@@ -62,7 +63,7 @@ def score(run: TrainingRun) -> dict[str, Any]:
 
 def report(result: Mapping[str, Any]) -> str:
     """A result in words and columns, for a terminal."""
-    return scoring.report(result)
+    return words.of_result(result)
 
 
 def _facts(run: TrainingRun) -> dict[str, Any]:
@@ -155,6 +156,7 @@ def _record(run: TrainingRun, logits: Features):
             ),
             step=run.step,
             num_unreadable=len(run.unreadable("eval")),
+            overlap=run.overlap,
         )
 
 
@@ -168,8 +170,12 @@ def _few_label_scores(run: TrainingRun) -> dict[str, float]:
         lambda x, model=model: model(x, training=False).features
         for model in (run.model, untrained)
     ]
-    pool = scoring.pool_size(options.linear_eval_labels)
-    return scoring.few_label_results(
+    pool = few_labels.pool_size(
+        options.linear_eval_labels,
+        run.class_counts,
+        run.train_source.num_examples,
+    )
+    return few_labels.results(
         [*models, features.raw_pixels],
         train=lambda: run.examples("train", pool),
         test=lambda: run.examples("eval"),

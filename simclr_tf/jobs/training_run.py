@@ -6,13 +6,15 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from simclr_tf.build import batches, network, splits, training, views
 from simclr_tf.build.schedule import make_plan
 from simclr_tf.config import Config
 from simclr_tf.data import subset
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.errors import UserError
-from simclr_tf.evaluation import knn_watch, scoring
+from simclr_tf.evaluation import few_labels, knn_watch, label_subsets
 from simclr_tf.evaluation.knn_watch import KnnWatch
 from simclr_tf.jobs.requests import Accepts, Placement, labels_of
 from simclr_tf.models.simclr import SimClr
@@ -132,6 +134,17 @@ class TrainingRun:
         return facts
 
     @property
+    def class_counts(self) -> np.ndarray | None:
+        """Labelled training images of every class; None where the labels are
+        not known before they are read, or are several an image."""
+        source = self.train_source
+        if not source.random_access or labels_of(source) != "one":
+            return None
+        return label_subsets.class_counts(
+            subset.labels_of(source), source.num_classes
+        )
+
+    @property
     def pretrains(self) -> bool:
         """Whether no labels are needed."""
         return self.config.job.train_mode == "pretrain"
@@ -204,7 +217,13 @@ class TrainingRun:
                 f"{source.split} and in --eval_split. Leave it out."
             )
         if scored.linear_eval_labels and self.eval_source is not None:
-            scoring.check_budgets(scored.linear_eval_labels, source)
+            few_labels.check_budgets(
+                scored.linear_eval_labels,
+                self.class_counts,
+                source.num_classes,
+                source.split,
+                several_labels=source.several_labels,
+            )
 
     def _describe_evaluation(self) -> str:
         if self.eval_source is None:

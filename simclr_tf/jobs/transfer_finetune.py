@@ -21,7 +21,7 @@ from simclr_tf import errors, files
 from simclr_tf.build import splits
 from simclr_tf.config import Config, resolve, roles
 from simclr_tf.errors import UserError
-from simclr_tf.evaluation import records, transfer
+from simclr_tf.evaluation import records, scoring, transfer
 from simclr_tf.evaluation.records import Record
 from simclr_tf.jobs import evaluate, recording
 from simclr_tf.jobs.requests import Accepts, Request
@@ -197,6 +197,7 @@ class Sweep:
         record = dataclasses.replace(
             final,
             protocol="transfer_finetune",
+            scored=scoring.PROTOCOLS["transfer_finetune"],
             metric=self._set.metric,
             choices={
                 **final.choices,

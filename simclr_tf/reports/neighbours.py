@@ -1,87 +1,83 @@
 """A picture of who is near whom: images beside their nearest neighbours."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
-_GAP = 4
-_LEAST_SIDE = 64
-_PAPER = 255
-# Digits of 3 x 5 pixels, row by row: a font would be a dependency.
-_GLYPHS = {
-    "0": "###" "#.#" "#.#" "#.#" "###",
-    "1": ".#." "##." ".#." ".#." "###",
-    "2": "###" "..#" "###" "#.." "###",
-    "3": "###" "..#" "###" "..#" "###",
-    "4": "#.#" "#.#" "###" "..#" "..#",
-    "5": "###" "#.." "###" "..#" "###",
-    "6": "###" "#.." "###" "#.#" "###",
-    "7": "###" "..#" "..#" ".#." ".#.",
-    "8": "###" "#.#" "###" "#.#" "###",
-    "9": "###" "#.#" "###" "..#" "###",
-    ".": "..." "..." "..." "..." ".#.",
-    "-": "..." "..." "###" "..." "...",
-}  # fmt: skip
+from simclr_tf.reports.words import printable
+
+_GAP = 6
+_LEAST_SIDE = 96
+_PAPER, _INK = (255, 255, 255), (0, 0, 0)
 
 
-def picture(images: np.ndarray, similarity: np.ndarray) -> np.ndarray:
-    """A row for each query: the query, a bar, and its neighbours, best first,
-    each with its cosine similarity below.
+def picture(
+    images: np.ndarray,
+    similarity: np.ndarray,
+    names: Sequence[Sequence[str]] | None = None,
+) -> np.ndarray:
+    """Draws a row for each query: the query, a bar, and its neighbours, best
+    first. The cosine similarity stands below each neighbour, and below that
+    the name of the file.
 
     Args:
         images: uint8[Q, k + 1, S, S, 3], the query first.
         similarity: float[Q, k] in [-1, 1].
+        names: Q rows of k + 1 names or paths, of which the last part is shown,
+            shortened to fit; None shows none.
 
     Returns:
-        uint8[H, W, 3]; images below 64 pixels a side are enlarged.
+        uint8[H, W, 3]; images below 96 pixels a side are enlarged.
 
     Raises:
         ValueError: shapes that do not fit each other.
     """
-    if images.ndim != 5 or similarity.shape != (
-        images.shape[0],
-        images.shape[1] - 1,
+    shape = images.shape[:2]
+    if (
+        images.ndim != 5
+        or similarity.shape != (shape[0], shape[1] - 1)
+        or (names is not None and np.shape(names) != shape)
     ):
         raise ValueError(
-            "A picture of neighbours needs images [Q, k + 1, S, S, 3] and "
-            f"similarity [Q, k]. Received: {images.shape} and "
-            f"{similarity.shape}."
+            "A picture of neighbours needs images [Q, k + 1, S, S, 3], "
+            "similarity [Q, k] and names [Q, k + 1], or none. Received: "
+            f"{images.shape}, {similarity.shape} and {np.shape(names)}."
         )
     factor = -(-_LEAST_SIDE // images.shape[2])
     images = images.repeat(factor, axis=2).repeat(factor, axis=3)
-    rows = [
-        _row(row, numbers)
-        for row, numbers in zip(images, similarity, strict=True)
-    ]
-    width = rows[0].shape[1]
-    gap = np.full((_GAP, width, 3), _PAPER, np.uint8)
-    stacked = [part for row in rows for part in (row, gap)]
-    return np.concatenate([gap, *stacked])
+    side = images.shape[2]
+    font = ImageFont.load_default(size=max(12, side // 10))
+    line_height = sum(font.getmetrics()) + 2
+    num_lines = 1 if names is None else 2
+    step_x = side + _GAP
+    step_y = side + num_lines * line_height + _GAP
+    # After the query come a bar, as wide as a gap, and another gap.
+    size = (shape[1] * step_x + 3 * _GAP, shape[0] * step_y + _GAP)
+    canvas = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(canvas)
+    for row in range(shape[0]):
+        top = _GAP + row * step_y
+        bar = _GAP + step_x
+        draw.rectangle((bar, top, bar + _GAP - 1, top + side - 1), fill=_INK)
+        for column in range(shape[1]):
+            left = _GAP + column * step_x + (2 * _GAP if column else 0)
+            canvas.paste(Image.fromarray(images[row, column]), (left, top))
+            lines = [f"{similarity[row, column - 1]:.2f}" if column else ""]
+            if names is not None:
+                lines.append(_shortened(names[row][column], font, side))
+            for number, line in enumerate(lines):
+                middle = left + side // 2
+                y = top + side + number * line_height
+                draw.text((middle, y), line, _INK, font, anchor="ma")
+    return np.array(canvas)
 
 
-def _row(images: np.ndarray, similarity: np.ndarray) -> np.ndarray:
-    side = images.shape[1]
-    scale = max(2, side // 32)
-    captions = [_caption("", side, scale)] + [
-        _caption(f"{number:.2f}", side, scale) for number in similarity
-    ]
-    tiles = [
-        np.concatenate([image, caption])
-        for image, caption in zip(images, captions, strict=True)
-    ]
-    gap = np.full((len(tiles[0]), _GAP, 3), _PAPER, np.uint8)
-    parts = [gap, tiles[0], gap, np.zeros_like(gap), gap]
-    for tile in tiles[1:]:
-        parts += [tile, gap]
-    return np.concatenate(parts, axis=1)
-
-
-def _caption(text: str, width: int, scale: int) -> np.ndarray:
-    """uint8[7 * scale, width, 3], black on white, in the middle."""
-    strip = np.full((7, -(-width // scale)), _PAPER, np.uint8)
-    left = max(0, (strip.shape[1] - 4 * len(text)) // 2)
-    for number, letter in enumerate(text):
-        ink = np.array([c == "#" for c in _GLYPHS[letter]]).reshape(5, 3)
-        column = left + 4 * number
-        place = strip[1:6, column : column + 3]
-        place[ink[:, : place.shape[1]]] = 0
-    strip = strip.repeat(scale, axis=0).repeat(scale, axis=1)[:, :width]
-    return np.repeat(strip[..., np.newaxis], 3, axis=2)
+def _shortened(name: str, font, width: int) -> str:
+    """The last part of a path, without what does not fit in its middle."""
+    name = printable(name.rstrip("/").split("/")[-1])
+    kept, shown = len(name), name
+    while font.getlength(shown) > width and kept > 2:
+        kept -= 1
+        shown = name[: kept // 2] + "…" + name[len(name) - (kept + 1) // 2 :]
+    return shown

@@ -7,6 +7,8 @@ for 1000 epochs; CIFAR-10 from appendix B.9. Percent.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from simclr_tf.evaluation import transfer
+
 
 class Number(NamedTuple):
     """A number of the paper.
@@ -87,8 +89,14 @@ def find(
     encoder_kind: str,
     model: Mapping[str, Any],
     percent_of_labels: float | None = None,
+    test_split: str = "test",
 ) -> Number | None:
     """The paper's number for the same encoder, data and protocol, or None.
+
+    Only what is exactly the same has one: imagenet2012 and, for few labels,
+    imagenet2012_subset/1pct and /10pct, but not imagenet2012_real; voc/2007,
+    but not voc/2012. A version may follow a name. What nothing is known of
+    has none, too: this never fails.
 
     Args:
         dataset: TFDS's name, with or without configuration.
@@ -96,27 +104,27 @@ def find(
             is ignored.
         model: of the configuration: resnet_depth, width_multiplier, sk_ratio.
         percent_of_labels: where not all are used.
+        test_split: a part of a split, "test[:10%]", is other data.
     """
-    name, _, subset = dataset.partition("/")
-    name = name.split(":")[0]
+    name = dataset.split(":")[0]
     metric = metric.split("/")[-1]
     width = model.get("width_multiplier")
     ordinary = not model.get("sk_ratio") and not model.get("se_ratio")
-    if model.get("resnet_depth") != 50 or not ordinary:
+    if model.get("resnet_depth") != 50 or not ordinary or "[" in test_split:
+        return None
+    if encoder_kind == "pixels":
         return None
     scratch = encoder_kind == "random"
-    if encoder_kind == "pixels" or metric not in _METRIC_OF.get(
-        name, ("top_1", "top_5")
-    ):
-        return None
     if protocol.startswith("transfer_"):
+        found = transfer.transfer_set(dataset)
+        if found is None or metric != found.metric or percent_of_labels:
+            return None
         return transfer_number(
-            name, protocol=protocol, width=width, from_scratch=scratch
+            found.name, protocol=protocol, width=width, from_scratch=scratch
         )
-    if name == "imagenet2012_subset":
-        percent_of_labels = float(subset.split(":")[0].removesuffix("pct"))
-    if name.startswith("imagenet2012"):
-        return _imagenet(protocol, width, metric, scratch, percent_of_labels)
+    if name in _IMAGENET and metric in ("top_1", "top_5"):
+        percent = _IMAGENET[name] or percent_of_labels
+        return _imagenet(protocol, width, metric, scratch, percent)
     if (name, width, metric) == ("cifar10", 1, "top_1") and (
         percent_of_labels is None
     ):
@@ -127,13 +135,11 @@ def find(
     return None
 
 
-# Where it is not top-1.
-_METRIC_OF = {
-    "fgvc_aircraft": ("mean_per_class",),
-    "oxford_iiit_pet": ("mean_per_class",),
-    "caltech101": ("mean_per_class",),
-    "oxford_flowers102": ("mean_per_class",),
-    "voc": ("voc_map",),
+# Percent of the labels that the data set itself keeps; None: all.
+_IMAGENET = {
+    "imagenet2012": None,
+    "imagenet2012_subset/1pct": 1.0,
+    "imagenet2012_subset/10pct": 10.0,
 }
 
 

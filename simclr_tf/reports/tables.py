@@ -8,8 +8,9 @@ import numpy as np
 
 from simclr_tf.evaluation.records import Record
 from simclr_tf.reports import paper_numbers
+from simclr_tf.reports.words import printable
 
-_HEAD = ("encoder", "protocol", "tested on", "labels", "metric", "%", "paper")
+_HEAD = ("encoder", "scored", "tested on", "labels", "metric", "%", "paper")
 # Of the configuration, what may differ between the records of an average.
 _SEEDS = ("seed", "label_seed", "model_dir")
 
@@ -43,24 +44,65 @@ def table(
         for row in rows
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
+    lines += _overlaps(records)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def details(records: Mapping[str, Record]) -> str:
+    """What has no column in the table, a paragraph for each record.
+
+    Args:
+        records: by path.
+    """
+    return "\n\n".join(
+        "\n".join(
+            [
+                printable(path),
+                f"  scored: {printable(record.scored)}, protocol "
+                f"{record.protocol}, of {printable(record.encoder)}",
+                f"  test examples that were trained on, too: "
+                f"{'not known' if record.overlap is None else record.overlap}",
+                f"  unreadable images left out: {record.num_unreadable}",
+                f"  classes: {_class_names(record)}",
+            ]
+        )
+        for path, record in records.items()
+    )
+
+
+def _overlaps(records: Mapping[str, Record]) -> list[str]:
+    return [
+        f"NOTE: {printable(path)}: {record.overlap} of the "
+        f"{record.splits['test']['num_examples']} test images were trained on."
+        for path, record in records.items()
+        if record.overlap
+    ]
+
+
+def _class_names(record: Record) -> str:
+    named = [
+        f"{number} {printable(name)}"
+        for number, name in enumerate(record.class_names)
+    ]
+    return ", ".join(named) or "not known"
 
 
 def _row(group: list[Record], metric: str) -> tuple[str, ...]:
     record = group[0]
-    test = record.splits["test"]
+    test, model = record.splits["test"], record.config.get("model")
     number = paper_numbers.find(
         dataset=record.dataset,
         protocol=record.protocol,
         metric=metric,
         encoder_kind=record.encoder_kind,
-        model=record.config.get("model", {}),
+        model=model if isinstance(model, Mapping) else {},
         percent_of_labels=_percent_of_labels(record),
+        test_split=str(test["split"]),
     )
     return (
-        _short(record.encoder),
-        record.protocol,
-        f"{record.dataset} {test['split']} ({test['num_examples']})",
+        printable(_short(record.encoder)),
+        printable(record.scored),
+        printable(f"{record.dataset} {test['split']} ({test['num_examples']})"),
         _labels(record),
         metric,
         _score(group, metric),

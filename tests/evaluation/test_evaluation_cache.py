@@ -8,10 +8,10 @@ from simclr_tf.evaluation.features import Features
 
 PARTS = {
     "encoder_sha256": "ab",
-    "fingerprint": "cd",
-    "split": "train",
-    "preprocessing": {"image_size": 32, "crop_proportion": 0.875},
+    "image_fingerprint": "cd",
+    "options": {"image_size": 32, "crop_proportion": 0.875},
 }
+UNREADABLE = ("a/broken.jpg", "b/caf\u00e9, x.png")
 
 
 @pytest.fixture
@@ -29,16 +29,19 @@ class Counted:
 
     def __call__(self):
         self.times += 1
-        return self._features
+        return cache.Extracted(self._features, UNREADABLE)
 
 
-def read(compute, folder, said=None, **changes):
-    return cache.cached(
+def read(compute, folder, said=None, labels_of=None, **changes):
+    found = cache.cached(
         compute,
         folder=str(folder),
         key=cache.features_key(**{**PARTS, **changes}),
+        labels_of=labels_of,
         say=(said if said is not None else []).append,
     )
+    assert found.unreadable == UNREADABLE  # read or computed
+    return found.features
 
 
 def assert_same(found, wanted):
@@ -59,10 +62,9 @@ def test_features_are_computed_once(tmp_path, features):
     "change",
     [
         {"encoder_sha256": "abc"},
-        {"fingerprint": "x"},
-        {"split": "test"},
-        {"preprocessing": {"image_size": 32, "crop_proportion": 1.0}},
-        {"preprocessing": {"image_size": 32}},
+        {"image_fingerprint": "x"},
+        {"options": {"image_size": 32, "crop_proportion": 1.0}},
+        {"options": {"image_size": 32}},
     ],
     ids=str,
 )
@@ -73,6 +75,46 @@ def test_another_key_is_another_file(tmp_path, features, change):
     assert_same(read(compute, tmp_path, **change), other)
     assert compute.times == 1
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_another_version_of_this_library_is_another_file(
+    tmp_path, features, monkeypatch
+):
+    read(Counted(features), tmp_path)
+    monkeypatch.setattr(
+        cache, "PREPROCESSING_VERSION", cache.PREPROCESSING_VERSION + 1
+    )
+    compute = Counted(features)
+    read(compute, tmp_path)
+    assert compute.times == 1
+
+
+@pytest.mark.parametrize("shape", [(), (3,)], ids=["one", "several"])
+def test_labels_are_looked_up_each_time(tmp_path, features, rng, shape):
+    """A class that comes first moves the numbers of all others."""
+    order = rng.permutation(9)
+    for _ in range(3):
+        labels = rng.integers(-1, 5, (9, *shape))
+        now = features._replace(labels=labels)
+        labels_of = cache.lookup(now.ids[order], labels[order])
+        found = read(Counted(now), tmp_path, labels_of=labels_of)
+        assert_same(found, now)
+    (path,) = tmp_path.iterdir()
+    with np.load(path) as kept:
+        assert "labels" not in kept.files
+
+
+def test_examples_that_have_gone_are_computed_anew(tmp_path, features):
+    read(Counted(features), tmp_path, labels_of=lambda ids: features.labels)
+    left = features._replace(**{k: v[1:] for k, v in vars_of(features)})
+    compute, said = Counted(left), []
+    labels_of = cache.lookup(left.ids, left.labels)
+    assert_same(read(compute, tmp_path, said, labels_of), left)
+    assert compute.times == 1 and len(said) == 1
+
+
+def vars_of(features):
+    return features._asdict().items()
 
 
 @pytest.mark.parametrize("spoil", ["cut", "flip", "empty", "other"])
@@ -89,7 +131,7 @@ def test_damaged_features_are_computed_anew_with_a_word(
     elif spoil == "empty":
         content = b""
     else:
-        read(Counted(features), tmp_path / "x", split="test")
+        read(Counted(features), tmp_path / "x", image_fingerprint="other")
         content = next((tmp_path / "x").iterdir()).read_bytes()
     path.write_bytes(content)
     compute, said = Counted(features), []

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.linear_model import LogisticRegression
 
+from simclr_tf.errors import UserError
 from simclr_tf.evaluation import few_labels
-from simclr_tf.evaluation.features import Features
+from simclr_tf.evaluation.features import Features, raw_pixels
 
 
 @pytest.fixture
@@ -25,6 +27,15 @@ def test_draws_are_balanced_distinct_and_a_function_of_the_seed(labels):
     np.testing.assert_array_equal(chosen, draw(0, 0))
     assert set(chosen) != set(draw(0, 1))
     assert set(chosen) != set(draw(1, 0))
+
+
+def test_draws_are_those_that_were_published():
+    """Of commit 8a74197."""
+    labels = np.random.default_rng(7).permutation(np.repeat(np.arange(5), 40))
+    chosen = few_labels.balanced_draw(
+        labels, num_labels=10, num_classes=5, seed=3, draw=1
+    )
+    assert chosen.tolist() == [31, 133, 189, 126, 66, 155, 15, 181, 32, 171]
 
 
 def test_unlabelled_examples_are_never_drawn(labels):
@@ -49,6 +60,60 @@ def test_a_class_nobody_has_names_the_flag(labels):
         few_labels.balanced_draw(
             labels, num_labels=6, num_classes=6, seed=0, draw=0
         )
+
+
+LABELS = "--linear_eval_labels="
+
+
+@pytest.mark.parametrize(
+    ("budgets", "counts", "num_classes", "words"),
+    [
+        ((20,), [150, 30, 3, 40, 50], 5, "class 2 has 3.* At most 15"),
+        ((5, 25), [5, 4, 9, 9, 9], 5, "25 needs 5 .*class 1 has 4"),
+        ((7,), [40] * 5, 5, "multiples of the 5 classes"),
+        ((5, 0), [40] * 5, 5, "multiples"),
+        ((5,), None, None, "needs labels, and --train_split=train has none"),
+        ((5,), [0] * 5, 5, "needs labels"),
+        ((5,), [9, 9, 0, 9, 9], 5, "class 2 has 0. Leave it out"),
+        ((5,), [90], 1, "two classes"),
+        ((7,), None, 5, "multiples"),
+    ],
+)
+def test_labels_that_cannot_be_drawn_are_found_before_training(
+    budgets, counts, num_classes, words
+):
+    counts = None if counts is None else np.array(counts)
+    with pytest.raises(UserError, match=words) as error:
+        few_labels.check_budgets(budgets, counts, num_classes, "train")
+    assert LABELS in str(error.value).replace("labels must", "labels=")
+    assert "\n" not in str(error.value)
+
+
+def test_what_can_be_drawn_passes_the_check():
+    few_labels.check_budgets((), np.zeros(5), None, "train")
+    few_labels.check_budgets((5, 10), np.array([2, 3, 2, 9, 9]), 5, "train")
+    few_labels.check_budgets((5, 10), None, 5, "train")  # a stream
+
+
+def test_several_labels_are_refused():
+    with pytest.raises(UserError, match="one label an image"):
+        few_labels.check_budgets((5,), None, 5, "train", several_labels=True)
+
+
+def test_pool_is_as_before_where_classes_are_even():
+    assert few_labels.pool_size((100,)) == 10_000
+    assert few_labels.pool_size((100, 5000), np.full(10, 6000)) == 20_000
+
+
+def test_pool_holds_enough_of_a_rare_class(rng):
+    counts = np.array([90_000, 900, 9_100])
+    size = few_labels.pool_size((60,), counts)
+    assert 10_000 <= size < 100_000
+    for total in (100_000, 200_000):  # all labelled; every other one
+        size = few_labels.pool_size((60,), counts, total)
+        rare = rng.hypergeometric(900, total - 900, size, 20_000)
+        assert rare.min() >= 20
+    assert few_labels.pool_size((60,), np.array([99_980, 20, 0])) == 100_000
 
 
 def clusters(rng, labels, spread):
@@ -80,6 +145,62 @@ def test_score_is_the_mean_over_draws_of_scikit_learns_accuracy(rng, labels):
     assert found.deviation == pytest.approx(
         np.std(accuracies, ddof=1), abs=0.006
     )
+
+
+def test_test_examples_without_a_label_do_not_count(rng, labels):
+    train, test = (features(clusters(rng, labels, 1.0), labels) for _ in "ab")
+    settings = {
+        "num_labels": 25, "num_classes": 5, "num_draws": 2, "seed": 4,
+    }  # fmt: skip
+    half = features(test.values[::2], labels[::2])
+    holes = labels.copy()
+    holes[1::2] = -1
+    with_holes = features(test.values, holes)
+    found = few_labels.score(train, with_holes, **settings)
+    assert found == few_labels.score(train, half, **settings)
+    with pytest.raises(UserError, match="none of the 200 images"):
+        few_labels.score(
+            train, features(test.values, np.full(200, -1)), **settings
+        )
+
+
+def split_of(labels, rng):
+    """Images whose colour is their class."""
+    images = rng.integers(0, 40, (len(labels), 2, 2, 3), np.uint8)
+    images[..., 0] += (45 * np.maximum(labels, 0)).astype(np.uint8)[
+        :, None, None
+    ]
+    batch = {
+        "images": images,
+        "label": np.asarray(labels, np.int64),
+        "id": np.arange(len(labels), dtype=np.int64),
+        "mask": np.ones(len(labels), bool),
+    }
+    return lambda: tf.data.Dataset.from_tensors(batch)
+
+
+def test_a_budget_that_fails_late_costs_no_other(rng, labels):
+    """As of a stream, whose labels nobody knew before."""
+    said = []
+    labels = np.r_[labels, np.full(30, -1)]
+    found = few_labels.results(
+        [raw_pixels] * 3,
+        train=split_of(labels, rng),
+        test=split_of(labels, rng),
+        strategy=tf.distribute.get_strategy(),
+        budgets=(25, 500, 50),
+        num_classes=5,
+        num_draws=2,
+        seed=0,
+        say=said.append,
+    )
+    assert {key.split("/")[0] for key in found} == {
+        "linear_25_labels",
+        "linear_50_labels",
+    }
+    assert len(found) == 2 * 3 * 2
+    assert found["linear_50_labels/top_1"] > 0.4
+    assert len(said) == 1 and "--linear_eval_labels=500" in said[0]
 
 
 def test_separable_is_perfect_and_noise_is_chance(rng, labels):

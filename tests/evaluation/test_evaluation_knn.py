@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import KNeighborsClassifier
 
+from simclr_tf.errors import UserError
+from simclr_tf.evaluation import features as features_of
 from simclr_tf.evaluation import knn
 from simclr_tf.evaluation.features import Features
+from simclr_tf.evaluation.knn_watch import KnnWatch
 
 
 def features(rng, number, num_classes=5):
@@ -99,12 +103,127 @@ def test_a_feature_of_zeros_is_no_neighbour_of_anything(rng):
     assert found[0].sum() == pytest.approx(20 * np.exp(-1 / 0.07))
 
 
-@pytest.mark.parametrize("k", [0, 101])
-def test_impossible_k_says_so(rng, k):
+@pytest.mark.parametrize("blocks", ["one", "many"])
+@pytest.mark.parametrize("width", [1, 7, 64, 129])
+def test_of_equals_the_first_are_taken(rng, width, blocks, request):
+    """More equals than k, wherever they are in the bank, however cut."""
+    if blocks == "many":
+        request.getfixturevalue("small_blocks")
+    queries = rng.normal(size=(11, width)).astype(np.float32)
+    bank = np.concatenate(
+        [rng.normal(size=(40, width)), *[queries] * 20, -queries]
+    ).astype(np.float32)
+    bank = bank[rng.permutation(len(bank))]
+    for k in (1, 5, 19, 20):
+        similarity, index = knn.nearest(queries, bank, k=k)
+        for query, row in zip(queries, index, strict=True):
+            equal = np.flatnonzero(
+                (bank == query).all(axis=1)
+                if width > 1
+                else np.sign(bank[:, 0]) == np.sign(query[0])
+            )
+            np.testing.assert_array_equal(row, equal[:k])
+        assert (similarity == 1).all()
+
+
+def test_a_bank_of_one_feature_only_is_taken_in_its_order(rng):
+    """A collapsed encoder: all are equal, and no row is preferred."""
+    one = rng.normal(size=(1, 33)).astype(np.float32)
+    _, index = knn.nearest(one.repeat(3, 0), one.repeat(700, 0), k=200)
+    np.testing.assert_array_equal(index, [np.arange(200)] * 3)
+
+
+@pytest.mark.parametrize("blocks", ["one", "many"])
+def test_a_query_is_not_its_own_neighbour_and_its_twin_is(rng, blocks, request):
+    if blocks == "many":
+        request.getfixturevalue("small_blocks")
+    bank = rng.normal(size=(90, 6)).astype(np.float32)
+    bank[70] = bank[12] = bank[3]
+    queries = np.array([12, 3, 70, 5])
+    _, index = knn.nearest(bank[queries], bank, k=89, exclude=queries)
+    assert index[:3, :2].tolist() == [[3, 70], [12, 70], [3, 12]]
+    for query, row in zip(queries, index, strict=True):
+        assert sorted([query, *row]) == list(range(90))
+
+
+@pytest.mark.parametrize(("k", "exclude"), [(0, None), (6, None), (5, [0])])
+def test_impossible_k_says_so(rng, k, exclude):
+    bank = features(rng, 5).values
     with pytest.raises(ValueError, match=f"k={k}"):
+        knn.nearest(bank[:1], bank, k=k, exclude=exclude)
+    with pytest.raises(ValueError, match="k=0"):
         knn.knn_scores(
-            features(rng, 100), features(rng, 5), num_classes=5, ks=(k,)
+            features(rng, 9), features(rng, 5), num_classes=5, ks=(0,)
         )
+
+
+@pytest.mark.parametrize(
+    ("labelled", "ks"), [(1, [1]), (19, [19]), (20, [20]), (50, [20, 50])]
+)
+def test_where_few_have_a_label_all_of_them_vote(rng, labelled, ks):
+    train, test = features(rng, 50), features(rng, 5)
+    train.labels[labelled:] = -1
+    found = knn.knn_scores(train, test, num_classes=5)
+    assert list(found) == ks
+
+
+def test_no_label_at_all_is_one_line(rng):
+    train, test = features(rng, 30), features(rng, 5)
+    unlabelled = train._replace(labels=np.full(30, -1))
+    with pytest.raises(UserError, match="--train_split has a label"):
+        knn.knn_scores(unlabelled, test, num_classes=5)
+
+
+def test_accuracy_of_arrays(rng):
+    train, test = features(rng, 400), features(rng, 100)
+    scores = knn.knn_scores(train, test, num_classes=5, ks=(20,))[20]
+    right = scores.argmax(1) == test.labels
+    arrays = (train.values, train.labels, test.values, test.labels)
+    assert knn.knn_accuracy(*arrays) == pytest.approx(right.mean())
+    holes = np.where(np.arange(100) < 60, -1, test.labels)
+    assert knn.knn_accuracy(*arrays[:3], holes) == pytest.approx(
+        right[60:].mean()
+    )
+    few = knn.knn_accuracy(train.values[:7], train.labels[:7], *arrays[2:])
+    assert 0 <= few <= 1
+    with pytest.raises(ValueError, match="Received"):
+        knn.knn_accuracy(train.values, test.labels, *arrays[2:])
+    with pytest.raises(ValueError, match="with a label"):
+        knn.knn_accuracy(*arrays[:3], np.full(100, -1))
+
+
+class Splits:
+    """Of images whose pixels are their features."""
+
+    def __init__(self, rng, labels):
+        self._images = rng.integers(0, 256, (len(labels), 2, 2, 3), np.uint8)
+        self._labels = np.asarray(labels, np.int64)
+
+    def __call__(self):
+        size = len(self._labels)
+        return tf.data.Dataset.from_tensors(
+            {
+                "images": self._images,
+                "label": self._labels,
+                "id": np.arange(size, dtype=np.int64),
+                "mask": np.ones(size, bool),
+            }
+        )
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "ks"),
+    [(7, 4, [7]), (20, 4, [20]), (300, 4, [20, 200]), (0, 4, []), (9, 0, [])],
+)
+def test_watching_goes_on_however_few_have_a_label(rng, train, test, ks):
+    watch = KnnWatch(
+        features_of.raw_pixels,
+        train=Splits(rng, [*rng.integers(0, 2, train), -1, -1]),
+        test=Splits(rng, [*rng.integers(0, 2, test), -1]),
+        strategy=tf.distribute.get_strategy(),
+        num_classes=2,
+    )
+    assert list(watch()) == [f"knn/k{k}_top_1" for k in ks]
 
 
 def test_impossible_temperature_says_so(rng):
@@ -121,5 +240,5 @@ def test_impossible_temperature_says_so(rng):
 def test_rows_of_labels_say_so(rng):
     train, test = features(rng, 30), features(rng, 5)
     rows = train._replace(labels=np.eye(5, dtype=int)[train.labels])
-    with pytest.raises(ValueError, match="one class an image"):
+    with pytest.raises(UserError, match="--several_labels"):
         knn.knn_scores(rows, test, num_classes=5, ks=(3,))

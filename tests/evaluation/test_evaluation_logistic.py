@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from simclr_tf.evaluation import logistic, metrics
+from simclr_tf.evaluation import l2_selection, logistic, metrics
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def written_protocol(train, validation, test):
 
 def check_protocol(splits):
     train, validation, test = splits
-    outcome = logistic.linear_transfer(
+    outcome = l2_selection.linear_transfer(
         train, validation, test[0], num_classes=10, metric="top_1"
     )
     l2, validated, tested, final = written_protocol(*splits)
@@ -208,7 +208,7 @@ FEW = (1e-2, 1.0, 1e2)
 
 def run(splits, progress=None, **choices):
     train, validation, test = splits
-    return logistic.linear_transfer(
+    return l2_selection.linear_transfer(
         train,
         validation,
         test[0],
@@ -273,7 +273,7 @@ def test_a_mean_needs_a_penalty_as_many_times_smaller(digits):
 def test_of_equals_the_strongest_penalty_is_taken():
     values = np.repeat([[0.0], [1.0]], 20, axis=0)
     labels = np.repeat([0, 1], 20)
-    outcome = logistic.linear_transfer(
+    outcome = l2_selection.linear_transfer(
         (values, labels), (values, labels), values,
         num_classes=2, metric="top_1",
         choices=logistic.Choices(l2_values=(1e-3, 1.0, 0.1)),
@@ -281,6 +281,20 @@ def test_of_equals_the_strongest_penalty_is_taken():
     assert [point["validation"] for point in outcome.path] == [1, 1, 1]
     assert outcome.l2 == 1.0
     assert outcome.to_record()["l2_at_edge_of_grid"]
+
+
+def test_examples_without_a_label_are_not_fitted(digits):
+    """Nor do they count in the scaling, or on validation."""
+
+    def with_holes(values, labels):
+        junk = np.full((50, 64), 1e3, np.float32)
+        return np.r_[junk, values], np.r_[np.full(50, -1), labels]
+
+    train, validation, test = digits
+    found = run([with_holes(*train), with_holes(*validation), test])
+    wanted = run(digits)
+    np.testing.assert_array_equal(found.scores, wanted.scores)
+    assert found.validation == wanted.validation
 
 
 def test_what_did_not_converge_is_said(digits):
@@ -298,12 +312,11 @@ def test_record_is_json_and_progress_is_told(digits):
     record = json.loads(json.dumps(outcome.to_record()))
     assert [point["l2"] for point in record["path"]] == [1e2, 1.0, 1e-2]
     assert record["choices"]["loss_scale"] == "sum"
-    assert record["choices"]["several_labels"] == "one_vs_rest"
 
 
 def test_several_labels_are_chosen_by_map(rng):
     splits = [several_labels(rng) for _ in range(3)]
-    outcome = logistic.linear_transfer(
+    outcome = l2_selection.linear_transfer(
         splits[0], splits[1], splits[2][0],
         num_classes=3, metric="voc_map",
         choices=logistic.Choices(l2_values=FEW),
@@ -324,7 +337,7 @@ def test_labels_that_do_not_fit_say_so(digits, labels):
 
 @pytest.mark.parametrize(
     "choices",
-    [{"loss_scale": "max"}, {"l2_values": (0.0,)}, {"ties": "weakest"}],
+    [{"loss_scale": "max"}, {"l2_values": (0.0,)}],
 )
 def test_choices_that_do_not_exist_say_so(choices):
     with pytest.raises(ValueError, match=r"Received|names"):

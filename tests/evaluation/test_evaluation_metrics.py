@@ -203,12 +203,29 @@ def test_intervals_are_a_function_of_the_seed(rng):
     assert first != metrics.evaluate(scores, labels, seed=4)
 
 
+@pytest.mark.parametrize("name", metrics.METRICS)
+def test_a_label_of_minus_1_counts_nowhere(rng, name):
+    """Neither in the value nor in the interval, whatever its score."""
+    several = metrics.METRICS[name].several_labels
+    shape = (60, 7) if several else (60,)
+    labels = rng.integers(0, 2, shape)
+    scores = rng.normal(size=(60, 7))
+    dropped = rng.random(60) < 0.5
+    holes = labels.copy()
+    holes[dropped] = -1
+    kept = scores[~dropped], labels[~dropped]
+    assert metrics.value(name, scores, holes) == metrics.value(name, *kept)
+    wanted = metrics.evaluate(*kept, metrics=[name], seed=3)
+    assert metrics.evaluate(scores, holes, metrics=[name], seed=3) == wanted
+
+
 @pytest.mark.parametrize(
     ("scores", "labels", "words"),
     [
         (np.zeros((0, 3)), np.zeros(0, int), "no examples"),
         (np.zeros((2, 3)), np.array([0, 3]), r"0\.\.2"),
-        (np.zeros((2, 3)), np.array([-1, 0]), r"0\.\.2"),
+        (np.zeros((2, 3)), np.array([-1, -1]), "label counts"),
+        (np.zeros((2, 3)), np.full((2, 3), -1), "label counts"),
         (np.full((2, 3), np.nan), np.array([0, 1]), "not finite"),
         (np.zeros((2, 3)), np.zeros(3, int), "Received"),
         (np.zeros((2, 3)), np.zeros((2, 3), int), "No image"),

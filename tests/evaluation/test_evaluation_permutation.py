@@ -66,7 +66,7 @@ def test_outcomes_average_to_their_metric(rng):
     labels = np.minimum(rng.integers(0, 6, 200), rng.integers(0, 6, 200))
     scores = rng.normal(size=(200, 6)) + 2 * np.eye(6)[labels]
     for name in ("top_1", "mean_per_class"):
-        each = permutation.outcomes(name, scores.argmax(1), labels)
+        each = metrics.outcomes(name, scores.argmax(1), labels)
         assert each.mean() == pytest.approx(metrics.value(name, scores, labels))
 
 
@@ -74,14 +74,25 @@ def test_outcomes_of_several_labels_leave_out_what_does_not_count():
     labels = np.array([[1, 0, -1, 0], [-1, -1, 1, 1]])
     predictions = np.array([[1, 1, 1, 0], [0, 0, 1, 0]])
     np.testing.assert_allclose(
-        permutation.outcomes("voc_map", predictions, labels), [2 / 3, 1 / 2]
+        metrics.outcomes("voc_map", predictions, labels), [2 / 3, 1 / 2]
     )
+
+
+def test_outcomes_without_a_label_do_not_count():
+    labels = np.array([0, -1, 1, 1])
+    predictions = np.array([0, 1, 1, 0])
+    for name, expected in [
+        ("top_1", [1, 1, 0]),
+        ("mean_per_class", [1.5, 0.75, 0]),
+    ]:
+        found = metrics.outcomes(name, predictions, labels)
+        np.testing.assert_allclose(found, expected)
 
 
 def test_what_cannot_be_compared_says_so():
     with pytest.raises(ValueError, match="same examples"):
         permutation.compare(np.ones(3), np.ones(4))
     with pytest.raises(ValueError, match="top_5"):
-        permutation.outcomes("top_5", np.zeros(3, int), np.zeros(3, int))
+        metrics.outcomes("top_5", np.zeros(3, int), np.zeros(3, int))
     with pytest.raises(ValueError, match="voc_map"):
-        permutation.outcomes("voc_map", np.zeros(3, int), np.zeros(3, int))
+        metrics.outcomes("voc_map", np.zeros(3, int), np.zeros(3, int))

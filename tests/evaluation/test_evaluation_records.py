@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from simclr_tf.errors import UserError
 from simclr_tf.evaluation import metrics, records
 from simclr_tf.evaluation.__main__ import main
 from simclr_tf.reports import paper_numbers, tables
@@ -25,6 +26,7 @@ def scored(seed, num_examples=200, skill=1.0):
 def record_of(scores, labels, **changes):
     fields = {
         "protocol": "logistic",
+        "scored": "logistic regression",
         "choices": {"l2": 1.0},
         "encoder": "runs/one/ckpt-5, step 5",
         "encoder_kind": "checkpoint",
@@ -36,6 +38,8 @@ def record_of(scores, labels, **changes):
             "train": FACTS,
             "test": records.split_facts("test", len(labels), "def"),
         },
+        "class_names": ["ant", "bee", "cat", "dog", "eel", "fox"],
+        "overlap": 0,
         "label_subset": None,
         "num_unreadable": 0,
         "config": {"job": {"seed": 0}, "model": RESNET_50},
@@ -95,6 +99,9 @@ def test_no_record_without(name):
         ({"metric": "top_9"}, "metric"),
         ({"metrics": {"top_1": (0.5, 0.4, float("nan"))}}, "metrics"),
         ({"label_subset": {"kind": "per_class"}}, "label_subset"),
+        ({"class_names": "ant"}, "class_names"),
+        ({"overlap": -1}, "overlap"),
+        ({"scored": ""}, "scored"),
     ],
     ids=str,
 )
@@ -114,20 +121,73 @@ def test_a_frozen_encoder_that_changed_makes_no_record():
     )
 
 
+def changed(name, value):
+    def spoil(text):
+        return json.dumps({**json.loads(text), name: value})
+
+    return spoil
+
+
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (lambda text: text[:-9], "damaged"),
         (lambda text: text.replace('"dataset"', '"data"'), "lacks dataset"),
         (lambda text: "[1, 2]", "not the record"),
+        (lambda text: "null", "not the record"),
+        (lambda text: "", "damaged"),
+        (lambda text: text.replace("logistic", "l\udce9"), "damaged"),
+        (changed("encoder", 3), "encoder"),
+        (changed("protocol", ["knn"]), "not the record"),
+        (changed("protocol", "guess"), "protocol"),
+        (changed("metrics", [1]), "not the record"),
+        (changed("metrics", {"top_1": 0.5}), "not the record"),
+        (changed("metrics", {"top_1": {"value": 0.5}}), "not the record"),
+        (changed("splits", "train"), "splits"),
+        (changed("splits", {"train": 1, "test": 2}), "splits"),
+        (changed("config", None), "config"),
+        (changed("label_subset", 7), "label_subset"),
+        (changed("label_subset", {"kind": 1, "asked": 1, "ids": 0}), "subset"),
+        (changed("class_names", [1, 2]), "class_names"),
+        (changed("extra", 1), "extra too many"),
     ],
 )
-def test_a_spoilt_record_is_named(tmp_path, spoil, words):
+def test_a_spoilt_or_foreign_record_is_named(tmp_path, spoil, words):
     write(tmp_path / "one")
     path = tmp_path / "one.json"
-    path.write_text(spoil(path.read_text()))
-    with pytest.raises(ValueError, match=rf"one\.json .*{words}"):
+    text = spoil(path.read_text())
+    path.write_text(text, errors="surrogateescape")
+    with pytest.raises(UserError, match=rf"one\.json .*{words}") as error:
         records.read(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_record_of_before_is_read(tmp_path):
+    """Of commit 8a74197, which had neither of three fields."""
+    record = write(tmp_path / "one", protocol="probe")
+    path = tmp_path / "one.json"
+    content = json.loads(path.read_text())
+    for name in ("class_names", "overlap", "scored"):
+        del content[name]
+    path.write_text(json.dumps(content))
+    found = records.read(str(path))
+    assert found == dataclasses.replace(
+        record, class_names=[], overlap=None, scored="linear probe"
+    )
+
+
+@pytest.mark.parametrize("spoil", ["gone", "foreign", "cut"])
+def test_spoilt_predictions_are_named(tmp_path, spoil):
+    write(tmp_path / "one")
+    path = tmp_path / "one.npz"
+    if spoil == "gone":
+        path.unlink()
+    elif spoil == "foreign":
+        np.savez(path, a=np.ones(3))
+    else:
+        path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserError, match=r"one\.npz"):
+        records.compare(str(tmp_path / "one"), str(tmp_path / "one"))
 
 
 def test_predictions_are_of_the_same_examples(tmp_path):
@@ -202,6 +262,29 @@ def test_table_has_a_line_for_each_and_the_papers_number(tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 2 + 2 * 3
 
 
+def test_overlap_and_classes_are_printed(tmp_path, capsys):
+    write(tmp_path / "a", overlap=7)
+    write(tmp_path / "b", overlap=None, encoder="evil\x1b[31m\nerror: x")
+    assert main([str(tmp_path)]) == 0
+    table = capsys.readouterr().out
+    assert "a.json: 7 of the 200 test images were trained on." in table
+    assert table.count("NOTE") == 1
+    assert "\x1b" not in table and len(table.splitlines()) == 2 + 2 + 1
+    assert main([str(tmp_path), "--details"]) == 0
+    details = capsys.readouterr().out
+    assert "classes: 0 ant, 1 bee, 2 cat" in details
+    assert "scored: logistic regression" in details
+    assert "trained on, too: not known" in details and "\x1b" not in details
+
+
+def test_what_the_paper_does_not_know_fails_no_table(tmp_path):
+    write(tmp_path / "a", dataset="imagenet2012_subset")
+    write(tmp_path / "b", config={"model": None}, dataset="x/y/z:1")
+    write(tmp_path / "c", protocol="probe")
+    lines = tables.table(records.read_all([str(tmp_path)])).splitlines()
+    assert len(lines) == 5 and "94.0 (B.9)" in lines[4]
+
+
 def test_averages_are_over_draws_of_labels_only(tmp_path):
     values = []
     for draw in range(3):
@@ -264,6 +347,22 @@ def find(**asked):
         ({"protocol": "supervised", "dataset": "cifar10",
           "encoder_kind": "random"}, 95.1),
         ({"dataset": "fashion_mnist"}, None),
+        ({"dataset": "imagenet2012:5.1.0"}, 69.3),
+        ({"dataset": "imagenet2012_real"}, None),
+        ({"dataset": "imagenet2012_corrupted/gaussian_noise_1"}, None),
+        ({"dataset": "imagenet2012_subset"}, None),
+        ({"protocol": "finetune", "dataset": "imagenet2012_subset"}, None),
+        ({"protocol": "finetune",
+          "dataset": "imagenet2012_subset/10pct:5.0.0"}, 65.6),
+        ({"protocol": "finetune", "dataset": "imagenet2012_subset/xx"}, None),
+        ({"dataset": "imagenet2012/other"}, None),
+        ({"test_split": "validation[:10%]"}, None),
+        ({"protocol": "transfer_linear", "dataset": "voc/2012",
+          "metric": "voc_map"}, None),
+        ({"protocol": "transfer_linear", "dataset": "cars196",
+          "percent_of_labels": 10.0}, None),
+        ({"dataset": "cifar10_1"}, None),
+        ({"dataset": "", "metric": "", "protocol": ""}, None),
     ],
     ids=str,
 )  # fmt: skip

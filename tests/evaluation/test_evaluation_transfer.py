@@ -9,9 +9,9 @@ from simclr_tf.augment import geometry
 from simclr_tf.data import pipeline, sources
 from simclr_tf.evaluation import (
     features,
+    l2_selection,
     logistic,
     metrics,
-    permutation,
     transfer,
 )
 from simclr_tf.reports import paper_numbers
@@ -101,7 +101,7 @@ def test_the_linear_protocol_runs_on_each(data_dir, name):
     ]
     train, validation, test = map(extract, opened)
     num_classes = opened[0].num_classes
-    outcome = logistic.linear_transfer(
+    outcome = l2_selection.linear_transfer(
         (train.values, train.labels),
         (validation.values, validation.labels),
         test.values,
@@ -117,7 +117,7 @@ def test_the_linear_protocol_runs_on_each(data_dir, name):
         predictions = (outcome.scores > 0).astype(int)
     else:
         predictions = outcome.scores.argmax(1)
-    right = permutation.outcomes(one.metric, predictions, test.labels)
+    right = metrics.outcomes(one.metric, predictions, test.labels)
     assert right.mean() > 0.9
 
 

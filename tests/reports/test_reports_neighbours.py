@@ -12,7 +12,7 @@ def test_every_image_is_there_in_order(rng, side):
     images = np.broadcast_to(colours, (2, 4, side, side, 3))
     picture = neighbours.picture(images, np.full((2, 3), 0.5))
     assert picture.dtype == np.uint8
-    shown = max(side, -(-64 // side) * side)
+    shown = -(-96 // side) * side
     height = picture.shape[0] // 2
     for row in range(2):
         line = picture[row * height + 10]
@@ -22,17 +22,45 @@ def test_every_image_is_there_in_order(rng, side):
         assert len(seen) == 4 * shown
 
 
+def ink_below(similarity, names=None):
+    """Of one query and two neighbours, the ink below each image."""
+    images = np.full((1, 3, 96, 96, 3), 255, np.uint8)
+    picture = neighbours.picture(images, similarity, names)
+    ink = (picture[6 + 96 :] < 128).all(axis=2)
+    # Of a column, the image's own width and the gap beside it, which stays
+    # white: no caption is wider than its image.
+    columns = [(6, 102), (120, 216), (222, 318)]
+    outside = ink.copy()
+    for left, right in columns:
+        outside[:, left:right] = False
+    assert not outside.any()
+    return [ink[:, left:right] for left, right in columns]
+
+
 def test_numbers_differ_and_the_query_has_none():
-    images = np.zeros((1, 3, 64, 64, 3), np.uint8)
-    picture = neighbours.picture(images, np.array([[0.87, -0.13]]))
-    captions = picture[70:-4]
-    ink = (captions == 0).all(axis=2)
-    query, first, second = ink[:, 4:68], ink[:, 80:144], ink[:, 148:212]
+    query, first, second = ink_below(np.array([[0.87, -0.13]]))
     assert not query.any()
     assert first.any() and second.any()
     assert (first != second).any()
 
 
+def test_names_stand_below_every_image():
+    similarity = np.array([[0.5, 0.5]])
+    plain = ink_below(similarity)
+    named = ink_below(
+        similarity, [["a/one.jpg", "b/two.jpg", "a\x1b[31m/" + 50 * "long"]]
+    )
+    for before, after in zip(plain, named, strict=True):
+        assert after.sum() > before.sum()
+    whole = ink_below(similarity, [["one.jpg", "c/d/two.jpg", 50 * "long"]])
+    for one, other in zip(named, whole, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_shapes_that_do_not_fit_say_so():
     with pytest.raises(ValueError, match="Received"):
         neighbours.picture(np.zeros((1, 3, 8, 8, 3), np.uint8), np.ones((1, 3)))
+    with pytest.raises(ValueError, match="names"):
+        neighbours.picture(
+            np.zeros((1, 3, 8, 8, 3), np.uint8), np.ones((1, 2)), [["a", "b"]]
+        )
