@@ -33,9 +33,12 @@ class Job(enum.Flag):
     @property
     def words(self) -> str:
         """The flags that ask for it, or for any of several."""
-        return ", ".join(
-            words for words, job in _COMMANDS.items() if job & self
-        )
+        groups = [
+            _one_of("--train_mode=", TRAIN_MODES, self),
+            _one_of("--mode=evaluate --protocol=", PROTOCOLS, self),
+            _one_of("--mode=", MODES, self),
+        ]
+        return ", ".join(filter(None, groups))
 
 
 TRAIN_MODES = {
@@ -60,14 +63,12 @@ MODES = {
     "preflight": Job.PREFLIGHT,
     "benchmark_input": Job.BENCHMARK_INPUT,
 }
-_COMMANDS = {
-    **{f"--train_mode={name}": job for name, job in TRAIN_MODES.items()},
-    **{
-        f"--mode=evaluate --protocol={name}": job
-        for name, job in PROTOCOLS.items()
-    },
-    **{f"--mode={name}": job for name, job in MODES.items() if job},
-}
+
+
+def _one_of(flag: str, names: dict[str, Job | None], jobs: Job) -> str:
+    """ "--flag=a|b" of the names whose job is among `jobs`, or nothing."""
+    found = [name for name, job in names.items() if job and job & jobs]
+    return flag + "|".join(found) if found else ""
 
 
 def job_of(*, mode: str, train_mode: str, protocol: str) -> Job:

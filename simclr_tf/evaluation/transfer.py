@@ -68,8 +68,9 @@ class TransferSet:
             "data_dir": data_dir,
         }
         if self.dataset == "folder":
-            in_folder = os.path.join(data_dir or "", self.name)
-            return {**arguments, "data_dir": in_folder}
+            if self.name in TRANSFER_SETS:  # one of several below data_dir
+                data_dir = os.path.join(data_dir or "", self.name)
+            return {**arguments, "data_dir": data_dir}
         return {
             **arguments,
             "image_key": self.image_key,
@@ -183,12 +184,20 @@ def transfer_set(dataset: str) -> TransferSet | None:
     return found
 
 
-def other_set(dataset: str, splits: list[str]) -> TransferSet:
+def other_set(
+    dataset: str,
+    splits: list[str],
+    *,
+    image_key: str | None = None,
+    label_key: str | None = None,
+    several_labels: bool = False,
+) -> TransferSet:
     """A data set that the paper did not transfer to, by the same rules.
 
     Args:
-        dataset: of one label an image.
+        dataset: its name.
         splits: that it has.
+        image_key, label_key, several_labels: as `TransferSet` has them.
 
     Raises:
         UserError: it has no training or no test split.
@@ -201,19 +210,24 @@ def other_set(dataset: str, splits: list[str]) -> TransferSet:
             f"--dataset={dataset} needs a split to train on and one to test "
             f"on. It has: {', '.join(splits)}."
         )
-    keys = {"image_key": None, "label_key": None}
+    metric = "voc_map" if several_labels else "top_1"
+    keys = {
+        "image_key": image_key,
+        "label_key": label_key,
+        "several_labels": several_labels,
+    }
     if validation and "test" in splits:
         return _given(
             dataset,
             dataset,
             None,
-            "top_1",
+            metric,
             validation=validation,
             both=f"train+{validation}",
             **keys,
         )
     test = "test" if "test" in splits else validation
-    return _held_out(dataset, dataset, None, "top_1", test=test, **keys)
+    return _held_out(dataset, dataset, None, metric, test=test, **keys)
 
 
 @dataclasses.dataclass(frozen=True)

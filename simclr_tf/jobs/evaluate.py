@@ -15,8 +15,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from simclr_tf.build import batches, encoder, splits
-from simclr_tf.config import Config, resolve, roles
-from simclr_tf.data import sources, subset
+from simclr_tf.config import roles
+from simclr_tf.data import subset
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.data.sources import Source
 from simclr_tf.errors import UserError
@@ -30,8 +30,7 @@ from simclr_tf.evaluation import (
     transfer,
 )
 from simclr_tf.evaluation.features import Features
-from simclr_tf.evaluation.transfer import TransferSet
-from simclr_tf.jobs import recording
+from simclr_tf.jobs import recording, transfer_sets
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.run_files.folder import require_writable
 from simclr_tf.train import precision
@@ -61,8 +60,10 @@ class Evaluation:
         self._strategy = placement.strategy
         self._unreadable = {}
         if config.eval.protocol == "transfer_linear":
-            self._set = transfer_set(config)
-            self._config = on_parts(config, self._set, "train", "test")
+            self._set = transfer_sets.find(config)
+            self._config = transfer_sets.on_parts(
+                config, self._set, "train", "test"
+            )
             self._splits, self._chosen = self._open_transfer(), None
         else:
             self._splits, self._chosen = self._open_splits()
@@ -258,34 +259,6 @@ def _labels_of(source: Source):
     if not source.random_access:
         return None
     return cache.lookup(subset.ids_of(source), subset.labels_of(source))
-
-
-def transfer_set(config: Config) -> TransferSet:
-    """The data set of --dataset: of the paper's twelve, or by their rules."""
-    dataset = config.data.dataset
-    found = transfer.transfer_set(dataset)
-    if found is None:
-        splits = sources.split_names(
-            dataset=dataset, data_dir=config.data.data_dir
-        )
-        found = transfer.other_set(dataset, splits)
-    return found
-
-
-def on_parts(
-    config: Config, chosen: TransferSet, train: str, test: str
-) -> Config:
-    """`config` reading two parts of a transfer set.
-
-    Args:
-        config: of the job.
-        chosen: the set.
-        train, test: "train", "validation", "train_and_validation" or "test".
-    """
-    options = chosen.source(train, data_dir=config.data.data_dir)
-    options["train_split"] = options.pop("split")
-    options["eval_split"] = getattr(chosen, test)
-    return resolve.overlay(config, options)
 
 
 class _Progress:

@@ -15,6 +15,7 @@ from simclr_tf import errors
 from simclr_tf.jobs import result
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.jobs.training_run import TrainingRun
+from simclr_tf.reports import words
 from simclr_tf.run_files import checkpoints
 from simclr_tf.run_files import folder as folders
 
@@ -98,7 +99,7 @@ class Follow:
         except checkpoints.UnreadableCheckpoint as error:
             print(error)  # the trainer may have deleted it by now
             return
-        print(result.report(result.score(self._run)), flush=True)
+        print(words.of_result(result.score(self._run)), flush=True)
 
     def _given_up(self, seen: int) -> str:
         last = f"the last one is of step {seen}" if seen >= 0 else "none came"

@@ -7,7 +7,6 @@ Writes   result_<step>.json and result.json; of a classifier, a record
 
 import os
 import tempfile
-from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -17,20 +16,14 @@ from simclr_tf import hashing
 from simclr_tf.config import resolve, roles
 from simclr_tf.config.job_kinds import Job
 from simclr_tf.errors import UserError
-from simclr_tf.evaluation import features, few_labels, metrics
+from simclr_tf.evaluation import features, few_labels, scoring
 from simclr_tf.evaluation.features import Features
 from simclr_tf.jobs import recording
-from simclr_tf.jobs.requests import labels_of
 from simclr_tf.jobs.training_run import TrainingRun
 from simclr_tf.optim import selection
-from simclr_tf.reports import words
 from simclr_tf.run_files import start_weights
 from simclr_tf.run_files.metrics_log import write_scalars
 
-_OFFICIAL_NAMES = {
-    "top_1": "label_top_1_accuracy",
-    "top_5": "label_top_5_accuracy",
-}
 # What of the data an old result must have been scored on to hold.
 _DATA_KEYS = ("eval_split", "fingerprint", "eval_fingerprint")
 
@@ -47,10 +40,10 @@ def score(run: TrainingRun) -> dict[str, Any]:
         print("It was evaluated, too; this is what was written then.")
         return old
     scores = _scores(run)
-    if old is not None and _is_scored(old) and not scores:
-        print("Nothing could be scored; what was written before stays.")
-        return old
     result = {"global_step": run.step, **scores, **facts}
+    if old is not None and scoring.is_poorer(result, old):
+        print("Less could be scored now; what was written before stays.")
+        return old
     if run.hosts.is_chief:
         run.folder.write_result(run.step, result)
         write_scalars(
@@ -59,11 +52,6 @@ def score(run: TrainingRun) -> dict[str, Any]:
             {k: v for k, v in scores.items() if isinstance(v, float)},
         )
     return result
-
-
-def report(result: Mapping[str, Any]) -> str:
-    """A result in words and columns, for a terminal."""
-    return words.of_result(result)
 
 
 def _facts(run: TrainingRun) -> dict[str, Any]:
@@ -93,10 +81,6 @@ def _same_question(run: TrainingRun, old, facts) -> bool:
     return before == roles.of_result(run.config)
 
 
-def _is_scored(result: Mapping[str, Any]) -> bool:
-    return any(key.startswith(("eval/", "linear_")) for key in result)
-
-
 def _scores(run: TrainingRun) -> dict[str, Any]:
     if run.eval_source is None:
         print("Nothing to evaluate on: no labelled evaluation split.")
@@ -104,7 +88,7 @@ def _scores(run: TrainingRun) -> dict[str, Any]:
     scores = {}
     if run.model.probe_variables:
         scores |= _head_scores(run)
-    if run.pretrains and run.config.eval.linear_eval_labels:
+    if run.pretrains and run.budgets:
         scores |= _few_label_scores(run)
     _check_unreadable(run)
     return scores
@@ -121,19 +105,21 @@ def _head_scores(run: TrainingRun) -> dict[str, Any]:
             strategy=run.strategy,
         )
     )
-    if run.pretrains:
-        found = metrics.evaluate(
-            logits.values, logits.labels, seed=run.config.job.seed
-        )
-    else:
-        found = _record(run, logits).metrics
-    decay = selection.l2_loss(run.decayed, run.config.optim.weight_decay)
+    config = run.config
+    scored = scoring.score(
+        logits.values,
+        logits.labels,
+        what=scoring.what_is_scored(
+            config.job.train_mode, config.model.fine_tune_after_block
+        ),
+        seed=config.job.seed,
+    )
+    if not run.pretrains:
+        _record(run, logits)
+    decay = selection.l2_loss(run.decayed, config.optim.weight_decay)
     return {
-        f"eval/{_OFFICIAL_NAMES.get(name, name)}": estimate.value
-        for name, estimate in found.items()
-    } | {
+        **scoring.to_result(scored),
         "eval/regularization_loss": float(decay),
-        "eval/num_examples": len(logits.labels),
     }
 
 
@@ -162,8 +148,6 @@ def _record(run: TrainingRun, logits: Features):
 
 def _few_label_scores(run: TrainingRun) -> dict[str, float]:
     options = run.config.eval
-    if labels_of(run.train_source) != "one":
-        return {}
     with run.strategy.scope():
         untrained = run.build_model()  # the seed gives the same weights
     models = [
@@ -171,7 +155,7 @@ def _few_label_scores(run: TrainingRun) -> dict[str, float]:
         for model in (run.model, untrained)
     ]
     pool = few_labels.pool_size(
-        options.linear_eval_labels,
+        run.budgets,
         run.class_counts,
         run.train_source.num_examples,
     )
@@ -180,7 +164,7 @@ def _few_label_scores(run: TrainingRun) -> dict[str, float]:
         train=lambda: run.examples("train", pool),
         test=lambda: run.examples("eval"),
         strategy=run.strategy,
-        budgets=options.linear_eval_labels,
+        budgets=run.budgets,
         num_classes=run.train_source.num_classes,
         num_draws=options.linear_eval_draws,
         seed=run.config.job.seed,

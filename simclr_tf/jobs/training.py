@@ -12,14 +12,13 @@ from collections.abc import Callable
 from simclr_tf import hashing
 from simclr_tf.build import batches, network, training, views
 from simclr_tf.config import roles
-from simclr_tf.convert import saved_model
 from simclr_tf.data import pipeline
 from simclr_tf.errors import Halted, UserError
-from simclr_tf.jobs import result
+from simclr_tf.jobs import export, result
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.jobs.training_run import TrainingRun
 from simclr_tf.models.flops import training_flops_of_view
-from simclr_tf.reports import pictures
+from simclr_tf.reports import pictures, words
 from simclr_tf.run_files import loading, start_weights
 from simclr_tf.run_files.metrics_log import MetricsLog
 from simclr_tf.train import loop, self_check
@@ -104,9 +103,9 @@ class Training:
         try:
             with StopRequest() as stop:
                 self._train(stop)
-            self._export()
+            export.export(run)
             if run.config.job.mode != "train":
-                print(result.report(result.score(run)), flush=True)
+                print(words.of_result(result.score(run)), flush=True)
             run.hosts.barrier()  # what the chief writes is written
         finally:
             run.folder.release()
@@ -285,30 +284,3 @@ class Training:
             )
         except UserError as error:
             raise Halted(str(error)) from error
-
-    def _export(self) -> None:
-        """Writes saved_model/<step>/, from a copy outside the strategy."""
-        run = self._run
-        keep = run.config.output.keep_hub_module_max
-        folder = run.folder.file("saved_model")
-        there = saved_model.gfile.exists(f"{folder}/{run.step}")
-        if not keep or there or not run.hosts.is_chief:
-            return
-        copy = run.build_model(dtype_policy="float32")
-        for mine, trained in zip(
-            copy.variables, run.model.variables, strict=True
-        ):
-            mine.assign(trained.numpy())
-        path = saved_model.export(
-            copy,
-            folder,
-            step=run.step,
-            image_size=run.config.data.image_size,
-            keep=keep,
-            class_names=run.train_source.class_names,
-            metadata={
-                "config": run.config.to_dict(),
-                "global_step": run.step,
-            },
-        )
-        print(f"SavedModel: {path}")

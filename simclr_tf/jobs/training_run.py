@@ -201,7 +201,7 @@ class TrainingRun:
         self.eval_source = splits.open_evaluation(
             config, required=self.origins["eval_split"] == "flag"
         )
-        self.overlap = None
+        self.overlap, self.budgets = None, ()
         if self.eval_source is not None:
             self.overlap = subset.overlap(self.train_source, self.eval_source)
         if self.pretrains:
@@ -216,14 +216,28 @@ class TrainingRun:
                 f"--knn_eval needs one label an image in --train_split="
                 f"{source.split} and in --eval_split. Leave it out."
             )
-        if scored.linear_eval_labels and self.eval_source is not None:
-            few_labels.check_budgets(
-                scored.linear_eval_labels,
-                self.class_counts,
-                source.num_classes,
-                source.split,
-                several_labels=source.several_labels,
-            )
+        if self.eval_source is not None:
+            self.budgets = self._drawable(scored.linear_eval_labels)
+
+    def _drawable(self, budgets: tuple[int, ...]) -> tuple[int, ...]:
+        """Those of --linear_eval_labels that can be drawn: all that somebody
+        typed, or else an error; a recipe's give way."""
+        source, kept = self.train_source, []
+        for budget in budgets:
+            try:
+                few_labels.check_budgets(
+                    (budget,),
+                    self.class_counts,
+                    source.num_classes,
+                    source.split,
+                    several_labels=source.several_labels,
+                )
+            except UserError:
+                if self.origins["linear_eval_labels"] == "flag":
+                    raise
+            else:
+                kept.append(budget)
+        return tuple(kept)
 
     def _describe_evaluation(self) -> str:
         if self.eval_source is None:

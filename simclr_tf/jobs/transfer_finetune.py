@@ -23,7 +23,7 @@ from simclr_tf.config import Config, resolve, roles
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import records, scoring, transfer
 from simclr_tf.evaluation.records import Record
-from simclr_tf.jobs import evaluate, recording
+from simclr_tf.jobs import recording, transfer_sets
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.jobs.training import Training
 from simclr_tf.run_files import loading
@@ -50,7 +50,7 @@ class Sweep:
         self._config = config = request.config
         self._given = request.resolved.given
         self._accepts = accepts
-        self._set = evaluate.transfer_set(config)
+        self._set = transfer_sets.find(config)
         placement = request.place(config)
         self._place = lambda _: placement  # the same for every run
         random = config.eval.encoder == "random"
@@ -109,7 +109,9 @@ class Sweep:
         return 0
 
     def _choose_folder(self) -> str:
-        config = evaluate.on_parts(self._config, self._set, "train", "test")
+        config = transfer_sets.on_parts(
+            self._config, self._set, "train", "test"
+        )
         sources = {
             part: splits.open_split(config, getattr(self._set, part))
             for part in ("train", "validation", "test")
@@ -157,7 +159,7 @@ class Sweep:
     def _config_of(self, point, folder, train, test) -> Config:
         given, grid = self._given, self._grid
         batch = given.get("train_batch_size", grid.batch_size)
-        config = evaluate.on_parts(self._config, self._set, train, test)
+        config = transfer_sets.on_parts(self._config, self._set, train, test)
         examples = splits.open_split(config, config.data.train_split)
         start = {
             "train_mode": "finetune",

@@ -1,0 +1,37 @@
+"""The data set of a transfer job: of the paper's twelve, or by their rules."""
+
+from simclr_tf.config import Config, resolve
+from simclr_tf.data import sources
+from simclr_tf.evaluation import transfer
+from simclr_tf.evaluation.transfer import TransferSet
+
+
+def find(config: Config) -> TransferSet:
+    """The data set of --dataset: of the paper's twelve, or by their rules."""
+    data = config.data
+    found = transfer.transfer_set(data.dataset)
+    if found is not None:
+        return found
+    return transfer.other_set(
+        data.dataset,
+        sources.split_names(dataset=data.dataset, data_dir=data.data_dir),
+        image_key=data.image_key,
+        label_key=data.label_key,
+        several_labels=data.several_labels,
+    )
+
+
+def on_parts(
+    config: Config, chosen: TransferSet, train: str, test: str
+) -> Config:
+    """`config` reading two parts of a transfer set.
+
+    Args:
+        config: of the job.
+        chosen: the set.
+        train, test: "train", "validation", "train_and_validation" or "test".
+    """
+    options = chosen.source(train, data_dir=config.data.data_dir)
+    options["train_split"] = options.pop("split")
+    options["eval_split"] = getattr(chosen, test)
+    return resolve.overlay(config, options)
