@@ -13,7 +13,7 @@ from simclr_tf.config.roles import flat, show
 from simclr_tf.config.sections import Config, options, sections
 from simclr_tf.errors import UserError
 
-_NAME_WIDTH, _VALUE_WIDTH = 30, 24
+_NAME_WIDTH, _VALUE_WIDTH = 30, 23
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Resolved:
     def _line(self, name: str) -> str:
         value = show(flat(self.config)[name])
         return (
-            f"    {name:<{_NAME_WIDTH}}{value:<{_VALUE_WIDTH}}"
+            f"    {name:<{_NAME_WIDTH}}{value:<{_VALUE_WIDTH}} "
             f"{self.origins[name]}"
         )
 

@@ -1,18 +1,18 @@
 """What the encoder is for: protocols, metrics, and records one can trust.
 
-    features       of every example of a split, in inference mode
+    features       of arrays, and of every example of a split
     cache          features on disk, by all that they depend on
-    knn            weighted nearest neighbours
-    logistic       l2-regularised regression by L-BFGS, l2 chosen on validation
-    few_labels     the quick look after pretraining
+    scoring        from scores and labels to metrics: the one way to score
+    knn            weighted nearest neighbours; knn_watch, while training
+    few_labels     the quick look after pretraining: regression with l2 fixed
+    l2_selection   regression whose l2 is chosen on validation
+    logistic       one such regression, by L-BFGS
     label_subsets  which examples keep their labels
     transfer       the paper's twelve data sets, and its grids
     metrics        top-k, mean per class, 11-point mAP
     intervals      how far off they may be
     permutation    whether two models differ
     records        a number with everything that it depends on
-    tables, paper  records side by side, with the paper's numbers
-    neighbours     a picture of who is near whom
 
 `python -m simclr_tf.evaluation RECORD...` prints records.
 """

@@ -275,10 +275,8 @@ def results(
     """
     found, left_out = {}, {}
     for suffix, encode in zip(ENCODER_SUFFIXES, encoders, strict=True):
-        sides = [
-            features.extract(encode, split(), strategy=strategy)
-            for split in (train, test)
-        ]
+        extract = features.extractor(encode, strategy=strategy)
+        sides = [extract(split()) for split in (train, test)]
         for budget in budgets:
             try:
                 one = score(

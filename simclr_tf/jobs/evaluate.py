@@ -18,7 +18,6 @@ from simclr_tf.build import batches, encoder, splits
 from simclr_tf.config import roles
 from simclr_tf.data import subset
 from simclr_tf.data.corrupt import CorruptLog
-from simclr_tf.data.sources import Source
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import (
     cache,
@@ -165,17 +164,20 @@ class Evaluation:
         """Computed once for an encoder, a split and what is done to images."""
         source, config = self._splits[name], self._config
         options = {"mixed_precision": self._dtype, "eval_crop": self._crop()}
+        images, labels_of = source.fingerprint, None
+        if source.random_access:
+            images = source.image_fingerprint
+            ids, labels = subset.ids_of(source), subset.labels_of(source)
+            labels_of = cache.lookup(ids, labels)
         found = cache.cached(
             lambda: self._extracted(extract, name),
             folder=os.path.join(self._folder, "features"),
             key=cache.features_key(
-                image_fingerprint=source.image_fingerprint
-                if source.random_access
-                else source.fingerprint,
+                image_fingerprint=images,
                 encoder_sha256=self._sha256,
                 options={**roles.of_features(config), **options},
             ),
-            labels_of=_labels_of(source),
+            labels_of=labels_of,
         )
         self._unreadable[name] = found.unreadable
         CorruptLog().check(
@@ -252,13 +254,6 @@ class Evaluation:
         """Indices to fit on, and to choose the l2 by."""
         share, seed = self._config.eval.holdout_fraction, self._config.job.seed
         return label_subsets.hold_out(labels, share=share, seed=seed)
-
-
-def _labels_of(source: Source):
-    """For `cache.cached`."""
-    if not source.random_access:
-        return None
-    return cache.lookup(subset.ids_of(source), subset.labels_of(source))
 
 
 class _Progress:

@@ -5,12 +5,14 @@ import pytest
 import tensorflow as tf
 
 from simclr_tf.evaluation import features
+from simclr_tf.models.resnet import resnet
 from simclr_tf.models.simclr import build_simclr
 
 
 @pytest.fixture(scope="module")
 def model():
-    return build_simclr(image_size=8, depth=10, width=0.125, num_classes=3)
+    encoder = resnet(image_size=8, depth=10, width=0.125)
+    return build_simclr(encoder, num_classes=3)
 
 
 @pytest.fixture

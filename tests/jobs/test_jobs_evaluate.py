@@ -57,10 +57,15 @@ def go(pretrained, capsys):
     return call
 
 
+def newest(folder, pattern):
+    """Names end in a hash of all that they depend on."""
+    return max(folder.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
+
+
 def record(pretrained, name):
-    path = pretrained / "evaluations" / f"{name}.json"
+    path = newest(pretrained / "evaluations", f"{name}_??????????.json")
     records.read(str(path))
-    return json.loads(path.read_text())
+    return json.loads(path.read_text()), path.with_suffix(".npz")
 
 
 @pytest.mark.parametrize(
@@ -73,14 +78,14 @@ def record(pretrained, name):
 )
 def test_knn_of_every_encoder(go, pretrained, flags, name):
     assert go("--mode=evaluate", "--protocol=knn", *flags) == 0, go.err
-    made = record(pretrained, name)
+    made, predictions = record(pretrained, name)
     assert set(made["metrics"]) >= {"k20/top_1", "k200/top_1"}
     best = made["metrics"]["k20/top_1"]
     # The tiny classes differ in colour: pixels alone tell them apart.
     assert 0.2 < best["low"] <= best["value"] <= best["high"] <= 1
     assert made["splits"]["test"]["num_examples"] == 60
     assert made["encoder_sha256_before"] == made["encoder_sha256_after"]
-    kept = np.load(pretrained / "evaluations" / f"{name}.npz")
+    kept = np.load(predictions)
     right = (kept["predictions"] == kept["labels"]).mean()
     assert right == pytest.approx(best["value"])
 
@@ -88,7 +93,7 @@ def test_knn_of_every_encoder(go, pretrained, flags, name):
 def test_logistic_on_few_labels(go, pretrained):
     flags = ("--labels_per_class=5", "--holdout_fraction=0.4")
     assert go("--mode=evaluate", *flags) == 0, go.err
-    made = record(pretrained, "logistic_cifar10_5_per_class_draw0")
+    made, _ = record(pretrained, "logistic_cifar10_5_per_class_draw0")
     assert made["label_subset"]["num_examples"] == 50
     assert made["choices"]["num_validation"] == 20
     assert made["choices"]["l2"] in [p["l2"] for p in made["choices"]["path"]]
@@ -98,7 +103,7 @@ def test_logistic_on_few_labels(go, pretrained):
 def test_the_probe_is_a_run_and_a_record(go, pretrained):
     flags = ("--protocol=probe", "--train_epochs=2", "--train_batch_size=32")
     assert go("--mode=evaluate", *flags) == 0, go.err
-    made = record(pretrained, "probe_cifar10")
+    made, _ = record(pretrained, "probe_cifar10")
     assert made["encoder_sha256_before"] == made["encoder_sha256_after"]
     assert made["protocol"] == "probe" and made["encoder_frozen"]
     assert made["config"]["model"]["fine_tune_after_block"] == 4
@@ -108,7 +113,7 @@ def test_the_probe_is_a_run_and_a_record(go, pretrained):
 
 def test_embedding_writes_features_and_neighbours(go, pretrained):
     assert go("--mode=embed", "--train_split=test", "--embed_queries=3") == 0
-    folder = pretrained / "embeddings"
+    folder = newest(pretrained / "embeddings", "cifar10_test_*")
     found = np.load(folder / "features.npz")
     assert found["features"].shape == (60, 64)
     assert len(set(found["ids"])) == len(found["names"]) == 60
