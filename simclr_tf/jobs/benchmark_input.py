@@ -20,6 +20,7 @@ import tensorflow as tf
 from simclr_tf import files
 from simclr_tf.build import splits, views
 from simclr_tf.build.batches import threadpool_size
+from simclr_tf.build.schedule import make_plan
 from simclr_tf.config import Config
 from simclr_tf.data import pipeline
 from simclr_tf.data.corrupt import CorruptLog
@@ -83,6 +84,12 @@ class InputBenchmark:
         self._config = config = request.config
         placement = request.place(config)
         self._source, _ = splits.open_training(config)
+        make_plan(  # what a run would refuse is refused
+            config,
+            num_examples=self._source.num_examples,
+            num_replicas=placement.strategy.num_replicas_in_sync,
+            origins=request.resolved.origins,
+        )
         self._color_on_host = views.color_on_host(config, placement.device_type)
         self._stages = stages(
             config,

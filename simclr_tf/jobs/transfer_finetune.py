@@ -21,7 +21,7 @@ from simclr_tf import errors, files
 from simclr_tf.build import splits
 from simclr_tf.config import Config, resolve, roles
 from simclr_tf.errors import UserError
-from simclr_tf.evaluation import records, scoring, transfer
+from simclr_tf.evaluation import fine_tuning_grid, records, scoring
 from simclr_tf.evaluation.records import Record
 from simclr_tf.jobs import recording, transfer_sets
 from simclr_tf.jobs.requests import Accepts, Request
@@ -54,7 +54,11 @@ class Sweep:
         placement = request.place(config)
         self._place = lambda _: placement  # the same for every run
         random = config.eval.encoder == "random"
-        self._grid = transfer.FROM_SCRATCH if random else transfer.PRETRAINED
+        self._grid = (
+            fine_tuning_grid.FROM_SCRATCH
+            if random
+            else fine_tuning_grid.PRETRAINED
+        )
         self._folder = self._choose_folder()
         points = self._grid.points()
         chosen = config.eval.sweep_points or range(len(points))
@@ -181,7 +185,7 @@ class Sweep:
                 "warmup_epochs": 0.0,
                 "train_batch_size": batch,
                 "train_steps": given.get("train_steps", grid.train_steps),
-                "batch_norm_decay": transfer.batch_norm_momentum(
+                "batch_norm_decay": fine_tuning_grid.batch_norm_momentum(
                     examples.num_examples, batch_size=batch
                 ),
                 "keep_checkpoint_max": 1,

@@ -9,6 +9,7 @@ from simclr_tf.augment import geometry
 from simclr_tf.data import pipeline, sources
 from simclr_tf.evaluation import (
     features,
+    fine_tuning_grid,
     l2_selection,
     logistic,
     metrics,
@@ -194,9 +195,9 @@ def test_other_sets_follow_the_same_rules():
 
 
 def test_grid_is_the_papers():
-    points = transfer.PRETRAINED.points()
+    points = fine_tuning_grid.PRETRAINED.points()
     assert len(points) == 56
-    assert transfer.PRETRAINED.train_steps == 20_000
+    assert fine_tuning_grid.PRETRAINED.train_steps == 20_000
     rates = sorted({point.learning_rate for point in points})
     np.testing.assert_allclose(np.log10(rates), np.linspace(-4, -1, 7))
     decays = sorted({point.grid_weight_decay for point in points})
@@ -207,7 +208,7 @@ def test_grid_is_the_papers():
         assert point.weight_decay * point.learning_rate == pytest.approx(
             point.grid_weight_decay
         )
-    scratch = transfer.FROM_SCRATCH
+    scratch = fine_tuning_grid.FROM_SCRATCH
     assert (len(scratch.points()), scratch.train_steps) == (56, 40_000)
     np.testing.assert_allclose(
         np.log10(scratch.weight_decays), np.linspace(-5, -1.5, 8)
@@ -219,5 +220,5 @@ def test_grid_is_the_papers():
     [(75_750, 1 - 10 / (75_750 / 256)), (2_040, 0.9), (25_600, 0.9)],
 )
 def test_batch_norm_momentum_is_the_papers(num_examples, momentum):
-    found = transfer.batch_norm_momentum(num_examples)
+    found = fine_tuning_grid.batch_norm_momentum(num_examples)
     assert found == pytest.approx(momentum)
