@@ -205,6 +205,8 @@ def _as_floats(images: tf.Tensor, image_size: int) -> tf.Tensor:
             f"images must be [n, {image_size}, {image_size}, 3]; received "
             f"{images.shape}. The encoder's `prepare` crops and resizes them."
         )
+    if images.shape[0] == 0:
+        raise ValueError("images is empty; the encoder needs at least one.")
     if images.dtype == tf.uint8:
         return tf.image.convert_image_dtype(images, tf.float32)
     if not images.dtype.is_floating:
@@ -212,7 +214,7 @@ def _as_floats(images: tf.Tensor, image_size: int) -> tf.Tensor:
             "images must be uint8 in 0..255 or floats in [0, 1]; received "
             f"{images.dtype.name}."
         )
-    if tf.executing_eagerly() and len(images):
+    if tf.executing_eagerly():
         low, high = float(tf.reduce_min(images)), float(tf.reduce_max(images))
         if not (low >= 0 and high <= 1):
             raise ValueError(
