@@ -75,9 +75,7 @@ def _text(path: str) -> str:
             f"--flagfile={path} cannot be read: {error.strerror}."
         ) from error
     except ValueError as error:
-        raise UserError(
-            f"--flagfile={path!a} is no text in UTF-8."
-        ) from error
+        raise UserError(f"--flagfile={path!a} is no text in UTF-8.") from error
     if len(text) > _MOST_LETTERS:
         raise UserError(
             f"--flagfile={path} is longer than {_MOST_LETTERS} letters: no "
