@@ -7,14 +7,14 @@ paper would choose.
 
 import dataclasses
 import textwrap
-import types
-import typing
 from collections.abc import Sequence
 from typing import Any
 
 from absl import flags as absl_flags
 
+from flags import flagfiles
 from simclr_tf import config
+from simclr_tf.config import option
 from simclr_tf.errors import UserError
 
 # Flags of the TF1 code that its README still passes to tf2/run.py.
@@ -64,7 +64,7 @@ class Parsed:
 def define(flag_values: absl_flags.FlagValues) -> None:
     """Defines every flag on `flag_values`, unset."""
     for name, (_, field) in config.options().items():
-        kind = _value_type(field)
+        kind = option.value_type(field)
         text = field.metadata["help"]
         if kind is bool:
             absl_flags.DEFINE_boolean(name, None, text, flag_values=flag_values)
@@ -103,7 +103,7 @@ def parse(argv: Sequence[str]) -> Parsed:
         UserError: an unknown flag, an argument that is no flag, or a value
             that cannot be read; the message names it.
     """
-    files, typed = _flagfiles_and_others(argv)
+    files, typed = flagfiles.expand(argv[1:])
     # What is typed wins over what is in a file, wherever it stands. Differs:
     # absl lets the last one win, so that --mode=preflight before a --flagfile
     # that says --mode=train would train.
@@ -145,19 +145,6 @@ def _given(flag_values: absl_flags.FlagValues) -> dict[str, Any]:
     }
 
 
-def _flagfiles_and_others(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    files, others, words = [], [], iter(argv[1:])
-    for word in words:
-        name, equals, _ = word.partition("=")
-        if name not in ("--flagfile", "-flagfile"):
-            others.append(word)
-            continue
-        files.append(word)
-        if not equals:
-            files += [value for value in [next(words, None)] if value]
-    return files, others
-
-
 def help_text() -> str:
     """All flags, in groups, with their defaults."""
     lines = [_USAGE, ""]
@@ -182,7 +169,7 @@ def help_text() -> str:
 def _describe(field: dataclasses.Field) -> list[str]:
     rule = field.metadata
     kinds = {bool: "true|false", int: "INT", float: "FLOAT", tuple: "INT,..."}
-    value = kinds.get(_value_type(field), "TEXT")
+    value = kinds.get(option.value_type(field), "TEXT")
     if rule["choices"]:
         value = "|".join(map(str, rule["choices"]))
     notes = []
@@ -197,21 +184,13 @@ def _describe(field: dataclasses.Field) -> list[str]:
     return [f"  --{field.name}={value}", *wrapped]
 
 
-def _value_type(field: dataclasses.Field) -> type:
-    """str, int, float, bool or tuple: the type of the field but for None."""
-    kind = field.type
-    if isinstance(kind, types.UnionType):
-        (kind,) = (k for k in typing.get_args(kind) if k is not types.NoneType)
-    return typing.get_origin(kind) or kind
-
-
 def _convert(name: str, value: Any, field: dataclasses.Field) -> Any:
-    if _value_type(field) is not tuple:
+    if option.value_type(field) is not tuple:
         return value
     try:
         return tuple(int(item) for item in value)
     except ValueError as error:
         raise UserError(
             f"--{name} must be whole numbers with commas between them. "
-            f"Received: {','.join(value)}."
+            f"Received: {','.join(value)!r}."
         ) from error

@@ -23,7 +23,9 @@ def require_consistent(config) -> None:
     _check_checkpoint(config, job)
     _check_labels(config.data)
     _check_batches(config)
+    _check_length(config.optim)
     _check_profile(config.output.profile_steps)
+    _check_names(config)
     if config.data.dataset == "folder" and not config.data.data_dir:
         raise UserError(
             "--dataset=folder needs --data_dir, the folder of images. "
@@ -83,6 +85,30 @@ def _check_batches(config) -> None:
             "--global_bn=false: every micro-batch is normalised by its own "
             "statistics, as on as many replicas with local BN. Received: "
             "--global_bn=true, its default."
+        )
+
+
+def _check_length(optim) -> None:
+    if not optim.train_epochs and not optim.train_steps:
+        raise UserError(
+            "--train_epochs=0 without --train_steps leaves nothing to train. "
+            "Give one of them."
+        )
+
+
+def _check_names(config) -> None:
+    """Names that become parts of paths must not lead out of their folder."""
+    name = config.eval.eval_name
+    if name is not None and ("/" in name or name in (".", "..")):
+        raise UserError(
+            "--eval_name must be the name of a folder in model_dir, without "
+            f"/. Received: {name!r}."
+        )
+    dataset = config.data.dataset
+    if dataset.startswith("/") or ".." in dataset.split("/"):
+        raise UserError(
+            "--dataset must be a name, with /config if it has one; --data_dir "
+            f"says where it lies. Received: {dataset!r}."
         )
 
 

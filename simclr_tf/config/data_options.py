@@ -83,6 +83,9 @@ class DataConfig:
         role=Role.OBJECTIVE | Role.FEATURES,
         jobs=Job.EVERY,
         at_least=1,
+        # The activations of one view in a ResNet-50 take 130 GB: 100 MB at
+        # 224 px, times (8192 / 224)^2.
+        at_most=8192,
     )
     cache_dataset: bool = option(
         False,
@@ -113,6 +116,8 @@ class DataConfig:
         role=Role.MACHINE,
         jobs=Job.EVERY,
         at_least=0,
+        # The system refuses more long before they are of use.
+        at_most=1024,
     )
     benchmark_seconds: float = option(
         5.0,
@@ -120,6 +125,7 @@ class DataConfig:
         role=Role.MACHINE,
         jobs=Job.BENCHMARK_INPUT,
         above=0,
+        at_most=86_400,  # a day for each stage
     )
 
 

@@ -2,6 +2,7 @@
 
 from simclr_tf.config.job_kinds import Job
 from simclr_tf.config.option import Role, option, section
+from simclr_tf.config.training_options import MOST_IN_A_BATCH
 
 
 @section
@@ -14,6 +15,7 @@ class EvalConfig:
         role=Role.MACHINE,
         jobs=Job.TRAINING | Job.EVALUATE | Job.EMBED,
         at_least=1,
+        at_most=MOST_IN_A_BATCH,
     )
     eval_steps: int = option(
         0,
@@ -34,6 +36,7 @@ class EvalConfig:
         role=Role.LOGGING,
         jobs=Job.FOLLOW,
         above=0,
+        at_most=1e9,  # 30 years; clocks count no further
     )
     linear_eval_labels: tuple[int, ...] = option(
         (),
@@ -41,6 +44,7 @@ class EvalConfig:
         "the features, a random encoder's and the raw pixels; a list.",
         role=Role.EVALUATION,
         jobs=Job.PRETRAIN,
+        at_least=1,
     )
     protocol: str = option(
         "logistic",
@@ -80,6 +84,7 @@ class EvalConfig:
         "empty: all.",
         role=Role.MACHINE,
         jobs=Job.TRANSFER_FINETUNE,
+        at_least=0,
     )
     embed_queries: int = option(
         8,
@@ -87,6 +92,7 @@ class EvalConfig:
         role=Role.LOGGING,
         jobs=Job.EMBED,
         at_least=1,
+        at_most=1000,  # a row of the picture each
     )
     knn_eval: bool = option(
         False,
@@ -101,4 +107,5 @@ class EvalConfig:
         role=Role.EVALUATION,
         jobs=Job.PRETRAIN,
         at_least=1,
+        at_most=10_000,  # a regression each, of three encoders
     )

@@ -50,7 +50,6 @@ class JobConfig:
         role=Role.OBJECTIVE,
         jobs=Job.EVERY,
         at_least=0,
-        at_most=2**31 - 1,
     )
     checkpoint: str | None = option(
         None,
@@ -71,6 +70,7 @@ class OutputConfig:
         role=Role.LOGGING,
         jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
         above=0,
+        at_most=1e6,
     )
     checkpoint_steps: int = option(
         0,
@@ -113,6 +113,7 @@ class OutputConfig:
         "of a TensorBoard profile in model_dir. Unset: none.",
         role=Role.LOGGING,
         jobs=Job.TRAINING,
+        at_least=1,
     )
 
 
@@ -136,22 +137,32 @@ class DeviceConfig:
         official=True,
     )
     tpu_name: str | None = option(
-        None, "Name or address of the TPU.", role=Role.MACHINE, jobs=Job.EVERY
+        None,
+        "Name or address of the TPU.",
+        role=Role.MACHINE,
+        jobs=Job.EVERY,
+        empty_is_unset=True,
     )
     tpu_zone: str | None = option(
-        None, "Google Cloud zone of the TPU.", role=Role.MACHINE, jobs=Job.EVERY
+        None,
+        "Google Cloud zone of the TPU.",
+        role=Role.MACHINE,
+        jobs=Job.EVERY,
+        empty_is_unset=True,
     )
     gcp_project: str | None = option(
         None,
         "Google Cloud project of the TPU.",
         role=Role.MACHINE,
         jobs=Job.EVERY,
+        empty_is_unset=True,
     )
     master: str | None = option(
         None,
         "Address of the TPU; --tpu_name wins.",
         role=Role.MACHINE,
         jobs=Job.EVERY,
+        empty_is_unset=True,
     )
     virtual_devices: int = option(
         0,
@@ -159,6 +170,8 @@ class DeviceConfig:
         role=Role.MACHINE,
         jobs=Job.EVERY,
         at_least=0,
+        # The step is traced for each, and each has threads.
+        at_most=256,
     )
     worker_timeout_seconds: float = option(
         300.0,
@@ -166,6 +179,7 @@ class DeviceConfig:
         role=Role.MACHINE,
         jobs=Job.EVERY,
         above=0,
+        at_most=1e9,  # 30 years; clocks count no further
     )
     deterministic: bool = option(
         False,
@@ -205,6 +219,7 @@ class PreflightConfig:
         role=Role.MACHINE,
         jobs=Job.PREFLIGHT,
         at_least=0,
+        at_most=10**12,
     )
     num_classes: int = option(
         0,
@@ -212,4 +227,5 @@ class PreflightConfig:
         role=Role.MACHINE,
         jobs=Job.PREFLIGHT,
         at_least=0,
+        at_most=10**6,  # a column of the linear head each
     )

@@ -21,6 +21,9 @@ class ModelConfig:
         role=Role.ARCHITECTURE,
         jobs=Job.EVERY,
         above=0,
+        # A ResNet-50 of this width has 24 billion weights, 96 GB, without
+        # their gradients and momentum.
+        at_most=32,
     )
     sk_ratio: float = option(
         0.0,
@@ -66,6 +69,8 @@ class ModelConfig:
         jobs=Job.EVERY,
         official=3,
         at_least=1,
+        # Building and compiling take time for each; nobody needs four.
+        at_most=100,
     )
     proj_out_dim: int = option(
         128,
@@ -73,6 +78,8 @@ class ModelConfig:
         role=Role.ARCHITECTURE,
         jobs=Job.EVERY,
         at_least=1,
+        # 2N vectors of so many numbers are gathered from all replicas.
+        at_most=2**16,
     )
     ft_proj_selector: int = option(
         0,

@@ -159,7 +159,14 @@ def from_dict(saved: Mapping[str, Mapping[str, Any]]) -> Config:
     """The inverse of `Config.to_dict`.
 
     Options that are younger than what was saved take their defaults.
+
+    Raises:
+        UserError: it is none, or holds a value that is not allowed.
     """
+    if not isinstance(saved, Mapping) or not all(
+        isinstance(section, Mapping) for section in saved.values()
+    ):
+        raise UserError("The configuration is damaged: it has no sections.")
     values = {k: v for section in saved.values() for k, v in section.items()}
     return _build(values)
 

@@ -8,6 +8,7 @@ a cache of features      FEATURES
 a record's name          `of_record`
 a follower inherits      all but MACHINE
 an old result holds      EVALUATION and FEATURES, but for MACHINE
+an export says           `of_export`
 """
 
 import dataclasses
@@ -25,6 +26,9 @@ from simclr_tf.errors import UserError
 _FIXED = Role.ARCHITECTURE | Role.DATA | Role.SCHEDULE | Role.OBJECTIVE
 # What a record says of itself by other means: hashes of weights and data.
 _SAID_BY_HASHES = Role.LOCATION | Role.MACHINE | Role.LOGGING | Role.JOB
+
+# What an export says nothing of.
+_AT_HOME = Role.LOCATION | Role.MACHINE | Role.LOGGING | Role.JOB
 
 
 def flat(config: Config) -> dict[str, Any]:
@@ -124,6 +128,18 @@ def of_record(config: Config) -> dict[str, Any]:
         for name, value in flat(config).items()
         if options()[name][1].metadata["jobs"] & taken
         and not role_of(name) & _SAID_BY_HASHES
+    }
+
+
+def of_export(config: Config) -> dict[str, dict[str, Any]]:
+    """What a user of the weights needs to know of their run: section ->
+    option -> value. Where it lay, on what machine it ran and who paid stay
+    at home."""
+    kept = set(names_of(~_AT_HOME, but=_AT_HOME))
+    return {
+        section: {n: v for n, v in values.items() if n in kept}
+        for section, values in config.to_dict().items()
+        if kept & values.keys()
     }
 
 

@@ -3,13 +3,24 @@
 from simclr_tf.config.job_kinds import Job
 from simclr_tf.config.option import Role, option, section
 
+# The loss compares every view with every other: 4e12 pairs in such a batch.
+MOST_IN_A_BATCH = 2**20
+_MOST_EPOCHS = 1e6
+
 
 @section
 class OptimConfig:
     """Objective, optimiser and length of training."""
 
     temperature: float = option(
-        0.1, "tau of NT-Xent.", role=Role.OBJECTIVE, jobs=Job.PRETRAIN, above=0
+        0.1,
+        "tau of NT-Xent.",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN,
+        # Cosines are known to 6e-8 in float32, and exp(cosine / tau) to the
+        # same: below, the loss sees their rounding only; above, all are one.
+        at_least=1e-6,
+        at_most=1e6,
     )
     hidden_norm: bool = option(
         True,
@@ -29,7 +40,10 @@ class OptimConfig:
         "Base rate, before scaling with the batch.",
         role=Role.SCHEDULE,
         jobs=Job.TRAINING,
-        above=0,
+        # Smaller ones are 0 in float32, in steps of the warm-up; larger ones
+        # overflow it within a few steps, whatever the optimizer.
+        at_least=1e-30,
+        at_most=1e6,
     )
     learning_rate_scaling: str = option(
         "linear",
@@ -44,6 +58,7 @@ class OptimConfig:
         role=Role.SCHEDULE,
         jobs=Job.TRAINING,
         at_least=0,
+        at_most=_MOST_EPOCHS,
     )
     weight_decay: float = option(
         1e-6,
@@ -51,6 +66,7 @@ class OptimConfig:
         role=Role.SCHEDULE,
         jobs=Job.TRAINING,
         at_least=0,
+        at_most=1e6,  # beyond, the penalty of the first weights overflows
     )
     momentum: float = option(
         0.9,
@@ -67,6 +83,7 @@ class OptimConfig:
         jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
         official=512,
         at_least=1,
+        at_most=MOST_IN_A_BATCH,
     )
     micro_batch_size: int = option(
         0,
@@ -83,6 +100,7 @@ class OptimConfig:
         role=Role.SCHEDULE,
         jobs=Job.TRAINING,
         at_least=0,
+        at_most=_MOST_EPOCHS,
     )
     train_steps: int = option(
         0,

@@ -13,9 +13,14 @@ from itertools import pairwise
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core import read_only_builder
 
-from simclr_tf.data import digits, fingerprint, split_spec, tfds_features
+from simclr_tf.data import (
+    digits,
+    fingerprint,
+    split_spec,
+    tfds_features,
+    tfds_guard,
+)
 from simclr_tf.data.examples import Source
 from simclr_tf.data.shards import Pieces
 from simclr_tf.data.tfds_storage import Stored
@@ -96,13 +101,14 @@ def _builder(dataset, data_dir):
     elif data_dir is not None and not tf.io.gfile.isdir(data_dir):
         raise UserError(f"--data_dir={data_dir} is not an existing folder.")
     try:
-        return read_only_builder.builder_from_files(dataset, data_dir=data_dir)
+        return tfds_guard.open_builder(dataset, data_dir)
     except tfds.core.DatasetNotFoundError as error:
         raise UserError(_not_found(dataset, data_dir)) from error
-    except (ValueError, OSError, tf.errors.OpError) as error:
+    except tfds_guard.DAMAGES as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"--dataset={dataset} in --data_dir={data_dir} cannot be opened:"
-            f" {str(error).splitlines()[0]}"
+            f" {reason}"
         ) from error
 
 
@@ -150,8 +156,8 @@ def _parent_that_holds(dataset: str, data_dir: str) -> str | None:
         folder, name = os.path.split(folder)
         if folder and name == _base_name(dataset):
             try:
-                read_only_builder.builder_from_files(dataset, data_dir=folder)
-            except (tfds.core.DatasetNotFoundError, ValueError, OSError):
+                tfds_guard.open_builder(dataset, folder)
+            except (tfds.core.DatasetNotFoundError, *tfds_guard.DAMAGES):
                 continue
             return folder
     return None

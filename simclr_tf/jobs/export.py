@@ -1,5 +1,6 @@
 """What a finished run leaves for others: a SavedModel, in float32."""
 
+from simclr_tf.config import roles
 from simclr_tf.convert import saved_model
 from simclr_tf.jobs.training_run import TrainingRun
 
@@ -22,7 +23,7 @@ def export(run: TrainingRun) -> None:
         keep=keep,
         class_names=run.train_source.class_names,
         metadata={
-            "config": run.config.to_dict(),
+            "config": roles.of_export(run.config),
             "global_step": run.step,
         },
     )

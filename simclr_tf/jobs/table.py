@@ -11,7 +11,9 @@ import importlib
 
 from simclr_tf.config import roles
 from simclr_tf.config.job_kinds import Job as Kind
+from simclr_tf.config.option import Role
 from simclr_tf.jobs.requests import Accepts, Job, Request
+from simclr_tf.run_files import places
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +104,21 @@ def make(request: Request) -> Job:
     """
     kind = roles.job(request.config)
     entry = JOBS[kind]
+    _require_places(request.config, kind)
     entry.accepts.require_encoder(request.config.eval.encoder, job=kind.words)
     # Here, so that a job doesn't pay for the imports of the others.
     module = importlib.import_module(f"simclr_tf.jobs.{entry.module}")
     return module.make(request, entry.accepts)
+
+
+def _require_places(config, kind: Kind) -> None:
+    """Every place that an option names can be got at.
+
+    A preflight is about other machines: what they reach need not be reached
+    from here.
+    """
+    for name, place in roles.values_of(config, Role.LOCATION).items():
+        if place and kind is Kind.PREFLIGHT and name != "json":
+            places.require_known(name, place)
+        elif place:
+            places.require_reachable(name, place)

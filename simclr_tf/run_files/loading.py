@@ -7,28 +7,20 @@ was taken, left out and made new is said.
 
 import dataclasses
 import os
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from simclr_tf import files, hashing
-from simclr_tf.config import Config, resolve, roles
+from simclr_tf import hashing
+from simclr_tf.config import Config, roles
+from simclr_tf.config.option import Role
 from simclr_tf.errors import UserError
 from simclr_tf.models.simclr import SimClr
-from simclr_tf.run_files import checkpoints
-
-gfile = tf.io.gfile
+from simclr_tf.run_files import checkpoints, exported_weights, weights_location
 
 # Up to this side in pixels the ResNet has the CIFAR stem.
 _SMALL_STEM_PIXELS = 32
-
-_HINT = (
-    "--checkpoint takes a model_dir, one of its checkpoints (RUN/ckpt-100), or "
-    "a SavedModel (RUN/saved_model/100) of ours."
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,8 +95,10 @@ def inheritance(given: Mapping[str, Any]) -> dict[str, Any]:
             its architecture.
     """
     path = given["checkpoint"]
-    config = resolve.from_dict(_saved_with(_locate(path))["config"])
-    flat = roles.flat(config)
+    found = weights_location.locate(path)
+    flat = roles.flat(
+        weights_location.config_of(found, weights_location.saved_with(found))
+    )
     for name in roles.decided_by_checkpoint():
         if given.get(name, flat[name]) != flat[name]:
             raise UserError(
@@ -125,6 +119,9 @@ def inheritance(given: Mapping[str, Any]) -> dict[str, Any]:
         *roles.decided_by_checkpoint(),
         *roles.suggested_by_checkpoint(given),
     ]
+    if found.saved_model:
+        # An export comes from elsewhere: its paths are not of this machine.
+        names = [n for n in names if not roles.role_of(n) & Role.LOCATION]
     return {name: flat[name] for name in names if name not in given}
 
 
@@ -134,11 +131,11 @@ def open_weights(path: str) -> Weights:
     Raises:
         UserError: it is not one of ours, or cannot be read.
     """
-    found = _locate(path)
-    saved = _saved_with(found)
-    config = resolve.from_dict(saved["config"])
+    found = weights_location.locate(path)
+    saved = weights_location.saved_with(found)
+    config = weights_location.config_of(found, saved)
     if found.saved_model:
-        values = _saved_model_values(found.saved_model)
+        values = exported_weights.read(found.saved_model)
         return Weights(found.saved_model, saved["global_step"], config, values)
     for prefix in reversed(found.prefixes):
         try:
@@ -209,7 +206,9 @@ def results_folder(config: Config, name: str) -> str:
     """--model_dir, or else a folder in the run that --checkpoint is of."""
     if config.job.model_dir:
         return os.path.expanduser(config.job.model_dir)
-    return os.path.join(_locate(config.job.checkpoint).folder, name)
+    return os.path.join(
+        weights_location.locate(config.job.checkpoint).folder, name
+    )
 
 
 def _why_left_out(name: str) -> str:
@@ -218,65 +217,3 @@ def _why_left_out(name: str) -> str:
     if name.startswith("projection_head:"):
         return "the projection head, which nothing reads here"
     return "of its optimizer"
-
-
-@dataclasses.dataclass(frozen=True)
-class _Found:
-    folder: str
-    saved_model: str | None = None
-    prefixes: tuple[str, ...] = ()
-
-
-def _locate(path: str) -> _Found:
-    asked = path
-    path = os.path.expanduser(path).rstrip("/")
-    # A shell completes the names of a checkpoint's files.
-    path = re.sub(r"(ckpt-\d+)\.(index|data-\d+-of-\d+)$", r"\1", path)
-    if gfile.exists(os.path.join(path, "saved_model.pb")):
-        return _Found(os.path.dirname(os.path.dirname(path)), saved_model=path)
-    if gfile.exists(f"{path}.index"):
-        return _Found(os.path.dirname(path), prefixes=(path,))
-    if not gfile.exists(path):
-        raise UserError(f"--checkpoint={asked} does not exist. {_HINT}")
-    if os.path.basename(path) == "saved_model" and (newest := _newest(path)):
-        return _Found(os.path.dirname(path), saved_model=newest)
-    prefixes = tuple(checkpoints.checkpoint_paths(path))
-    if not prefixes:
-        raise UserError(f"--checkpoint={asked} holds no checkpoint. {_HINT}")
-    return _Found(path, prefixes=prefixes)
-
-
-def _newest(folder: str) -> str | None:
-    """The SavedModel of the highest step in a run's saved_model/."""
-    steps = [
-        int(name)
-        for entry in gfile.listdir(folder)
-        if (name := entry.rstrip("/")).isdigit()
-    ]
-    return os.path.join(folder, str(max(steps))) if steps else None
-
-
-def _saved_with(found: _Found) -> dict[str, Any]:
-    path = os.path.join(found.folder, "config.json")
-    if found.saved_model:
-        path = os.path.join(found.saved_model, "simclr_tf.json")
-    saved = files.read_json(path) if gfile.exists(path) else {}
-    if not isinstance(saved.get("config"), dict):
-        raise UserError(
-            f"--checkpoint={found.saved_model or found.folder} is not of a run "
-            f"of ours: {os.path.basename(path)}, which would say what its "
-            f"encoder is, is not there. {_HINT}"
-        )
-    return saved
-
-
-def _saved_model_values(path: str) -> dict[str, np.ndarray]:
-    try:
-        saved = tf.saved_model.load(path)
-    except (tf.errors.OpError, OSError, ValueError) as error:
-        raise UserError(
-            f"--checkpoint={path} cannot be read: "
-            f"{str(error).splitlines()[0]} Name another one."
-        ) from error
-    named = checkpoints.named_variables(list(saved.variables))
-    return {n: v.numpy() for n, v in named.items()}

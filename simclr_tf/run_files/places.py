@@ -1,0 +1,74 @@
+"""Whether TensorFlow can get at a place at all, before anything is built.
+
+A scheme that it does not know is an error at every use, and a store that
+nobody reaches is one after minutes of retries. Both are found here, in one
+line that names the flag. What is missing on a local disk is for whoever opens
+it to say.
+"""
+
+import threading
+
+import tensorflow as tf
+
+from simclr_tf.errors import UserError
+
+gfile = tf.io.gfile
+
+# A store that is there answers in one; TensorFlow retries for minutes.
+PATIENCE_SECONDS = 20.0
+
+
+def require_reachable(
+    flag: str, path: str, *, patience_seconds: float = PATIENCE_SECONDS
+) -> None:
+    """Asks a store for a path; it need not exist.
+
+    Args:
+        flag: that named it, for the message.
+        path: of any kind; one without a scheme is local, and not looked at.
+        patience_seconds: how long the store may take to answer.
+
+    Raises:
+        UserError: the scheme is unknown, or the store is not reached.
+    """
+    if "://" not in path:
+        return
+    failed: list[Exception] = []
+
+    def ask():
+        try:
+            gfile.exists(path)
+        except Exception as error:
+            failed.append(error)
+
+    # A daemon: TensorFlow cannot be told to stop trying.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(patience_seconds)
+    if asking.is_alive():
+        raise UserError(
+            f"--{flag}={path} did not answer within {patience_seconds:g} s. Is "
+            "there a way to it from here?"
+        )
+    if failed:
+        raise UserError(
+            f"--{flag}={path} cannot be reached: {_reason(failed[0])}"
+        )
+
+
+def require_known(flag: str, path: str) -> None:
+    """Checks the scheme only, of a place that others will go to.
+
+    Raises:
+        UserError: TensorFlow has no file system of that name.
+    """
+    if "://" not in path or path.startswith("gs://"):
+        return
+    require_reachable(flag, path)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, tf.errors.UnimplementedError):
+        return "TensorFlow knows paths of this machine, and gs://."
+    text = getattr(error, "message", None) or str(error)
+    return (text.splitlines() or [type(error).__name__])[0]
