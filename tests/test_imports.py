@@ -31,7 +31,7 @@ ALLOWED = {
     "train": _GROUND | _NETWORK | {"distributed"},
     "convert": _GROUND | {"models"},
     "run_files": _GROUND | {"config", "models"},
-    "reports": _GROUND | {"evaluation"},
+    "reports": _GROUND | {"config", "evaluation"},
     "build": _GROUND
     | _NETWORK
     | _DATA

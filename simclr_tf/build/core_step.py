@@ -46,6 +46,7 @@ class CoreStep:
             micro_batches.check_place(tf.distribute.get_strategy(), "TPU")
         self._config = config
         self._num_replicas = num_replicas
+        self._num_classes = num_classes
         self.plan = make_plan(
             config,
             num_examples=num_examples,
@@ -96,7 +97,10 @@ class CoreStep:
         S = self._config.data.image_size
         P = views.augmentation(self._config).num_parameters
         pixels = tf.float32 if self._color_on_host else tf.uint8
-        specs = {"label": ([N], tf.int64)}
+        label = [N]
+        if self._config.data.several_labels:
+            label = [N, self._num_classes]
+        specs = {"label": (label, tf.int64)}
         for view in range(self.views_per_example):
             specs[f"images_{view}"] = ([N, S, S, 3], pixels)
             if not self._color_on_host:

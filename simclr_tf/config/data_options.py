@@ -53,7 +53,7 @@ class DataConfig:
     label_seed: int = option(
         0,
         "Which labels those are, apart from --seed.",
-        role=Role.DATA,
+        role=Role.DATA | Role.SEED,
         jobs=Job.FINETUNE | Job.SUPERVISED | Job.PROBE | Job.LOGISTIC | Job.KNN,
         at_least=0,
     )

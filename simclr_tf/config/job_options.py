@@ -47,7 +47,7 @@ class JobConfig:
     seed: int = option(
         0,
         "Everything random follows from it: weights, order, augmentation.",
-        role=Role.OBJECTIVE,
+        role=Role.OBJECTIVE | Role.SEED,
         jobs=Job.EVERY,
         at_least=0,
     )

@@ -48,6 +48,7 @@ class Role(enum.Flag):
         MACHINE: on what, and how, the arithmetic runs.
         LOGGING: what is shown, kept and tolerated, and how often.
         EVALUATION: how weights are scored.
+        SEED: a draw among others like it, which an average is taken over.
     """
 
     JOB = enum.auto()
@@ -61,6 +62,7 @@ class Role(enum.Flag):
     MACHINE = enum.auto()
     LOGGING = enum.auto()
     EVALUATION = enum.auto()
+    SEED = enum.auto()
 
 
 NO_ROLE = Role(0)

@@ -8,6 +8,7 @@ a cache of features      FEATURES
 a record's name          `of_record`
 a follower inherits      all but MACHINE
 an old result holds      EVALUATION and FEATURES, but for MACHINE
+an average is over       SEED
 an export says           `of_export`
 """
 
@@ -141,6 +142,12 @@ def of_export(config: Config) -> dict[str, dict[str, Any]]:
         for section, values in config.to_dict().items()
         if kept & values.keys()
     }
+
+
+def of_average() -> frozenset[str]:
+    """Options in which the records of an average may differ."""
+    silent = Role.SEED | Role.LOCATION | Role.MACHINE | Role.LOGGING
+    return frozenset(names_of(silent, but=Role.FEATURES))
 
 
 def takes(config: Config) -> Job:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from simclr_tf.evaluation.intervals import Estimate, bootstrap
+from simclr_tf.evaluation.statistics import Estimate, bootstrap
 
 
 @dataclasses.dataclass(frozen=True)

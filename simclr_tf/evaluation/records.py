@@ -23,10 +23,9 @@ import numpy as np
 import simclr_tf
 from simclr_tf import files
 from simclr_tf.errors import UserError
-from simclr_tf.evaluation import metrics, permutation
-from simclr_tf.evaluation.intervals import Estimate
-from simclr_tf.evaluation.permutation import Comparison
+from simclr_tf.evaluation import metrics, statistics
 from simclr_tf.evaluation.scoring import PROTOCOLS
+from simclr_tf.evaluation.statistics import Comparison, Estimate
 
 ENCODERS = ("checkpoint", "random", "pixels")
 _TEXTS = ("scored", "encoder", "dataset", "encoder_sha256_before", "created")
@@ -304,7 +303,7 @@ def compare(first: str, second: str, *, seed: int = 0) -> Comparison:
                 f"{first} and {second} are not of the same test examples: "
                 f"their {name} differ."
             )
-    return permutation.compare(
+    return statistics.compare(
         *(
             metrics.outcomes(names[0], s["predictions"], s["labels"])
             for s in sides

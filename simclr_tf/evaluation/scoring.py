@@ -13,7 +13,7 @@ import numpy as np
 
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import metrics
-from simclr_tf.evaluation.intervals import Estimate
+from simclr_tf.evaluation.statistics import Estimate
 
 # What each protocol scores. `Record.scored` and a run's result say it so.
 PROTOCOLS = {

@@ -11,6 +11,7 @@ import numpy as np
 
 from simclr_tf import files
 from simclr_tf.config import Config, roles
+from simclr_tf.config.option import Role
 from simclr_tf.data.sources import Source
 from simclr_tf.evaluation import records, scoring
 from simclr_tf.evaluation.features import Features
@@ -175,18 +176,14 @@ def write_of_run(
         encoder_sha256: of the encoder now.
         step: global step.
     """
-    protocol, optim, model = config.job.train_mode, config.optim, config.model
+    protocol, model = config.job.train_mode, config.model
     frozen = protocol == "finetune" and model.fine_tune_after_block == 4
     choices = {
-        "optimizer": optim.optimizer,
-        "learning_rate": optim.learning_rate,
-        "learning_rate_scaling": optim.learning_rate_scaling,
-        "learning_rate_schedule": "cosine",
-        "weight_decay": optim.weight_decay,
-        "batch_size": optim.train_batch_size,
-        "steps": step,
-        "ft_proj_selector": model.ft_proj_selector,
+        **roles.values_of(config, Role.SCHEDULE),
+        **roles.values_of(config, Role.FEATURES, but=Role.MACHINE),
         "fine_tune_after_block": model.fine_tune_after_block,
+        "learning_rate_schedule": "cosine",
+        "steps": step,
     }
     scratch = f"weights of --seed={config.job.seed}"
     return write(

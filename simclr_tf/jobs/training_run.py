@@ -14,7 +14,7 @@ from simclr_tf.config import Config
 from simclr_tf.data import subset
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.errors import UserError
-from simclr_tf.evaluation import few_labels, knn_watch, label_subsets
+from simclr_tf.evaluation import few_labels, knn, knn_watch, label_subsets
 from simclr_tf.evaluation.knn_watch import KnnWatch
 from simclr_tf.jobs.requests import Accepts, Placement, labels_of
 from simclr_tf.models.simclr import SimClr
@@ -210,12 +210,13 @@ class TrainingRun:
     def _check_scores(self) -> None:
         """What is scored after or beside pretraining must be possible."""
         scored, source = self.config.eval, self.train_source
-        one_label = labels_of(source) == "one"
-        if scored.knn_eval and not (one_label and self.eval_source):
-            raise UserError(
-                f"--knn_eval needs one label an image in --train_split="
-                f"{source.split} and in --eval_split. Leave it out."
-            )
+        if scored.knn_eval:
+            knn.require_one_label(several_labels=source.several_labels)
+            if not (source.has_labels and self.eval_source):
+                raise UserError(
+                    f"--knn_eval needs labels in --train_split={source.split} "
+                    "and in --eval_split. Leave it out."
+                )
         if self.eval_source is not None:
             self.budgets = self._drawable(scored.linear_eval_labels)
 

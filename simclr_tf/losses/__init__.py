@@ -10,6 +10,7 @@ classification  cross entropies: one class an image, or several
 from simclr_tf.losses.classification import (
     accuracy,
     binary_cross_entropies,
+    cross_entropy,
     softmax_cross_entropy,
 )
 from simclr_tf.losses.contrastive import NtXent, nt_xent
@@ -18,6 +19,7 @@ __all__ = [
     "NtXent",
     "accuracy",
     "binary_cross_entropies",
+    "cross_entropy",
     "nt_xent",
     "softmax_cross_entropy",
 ]

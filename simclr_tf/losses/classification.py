@@ -9,6 +9,14 @@ import tensorflow as tf
 from simclr_tf import distributed
 
 
+def cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """`softmax_cross_entropy` of one label an image, int[N];
+    `binary_cross_entropies` of several, int[N, K]."""
+    if tf.convert_to_tensor(labels).shape.rank == 1:
+        return softmax_cross_entropy(logits, labels)
+    return binary_cross_entropies(logits, labels)
+
+
 def softmax_cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """This replica's share of the mean cross entropy, float32[].
 

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from simclr_tf.config import roles
 from simclr_tf.evaluation.records import Record
 from simclr_tf.reports import paper_numbers
 from simclr_tf.reports.words import printable
 
 _HEAD = ("encoder", "scored", "tested on", "labels", "metric", "%", "paper")
-# Of the configuration, what may differ between the records of an average.
-_SEEDS = ("seed", "label_seed", "model_dir")
 
 
 def table(
@@ -149,9 +148,13 @@ def _apart_from_seeds(record: Record) -> str:
     """What the records of an average have in common."""
     subset = record.label_subset
 
+    may_differ = roles.of_average()
+
     def clean(value):
         if isinstance(value, Mapping):
-            return {k: clean(v) for k, v in value.items() if k not in _SEEDS}
+            return {
+                k: clean(v) for k, v in value.items() if k not in may_differ
+            }
         return value
 
     return json.dumps(

@@ -69,7 +69,8 @@ class PretrainTrainer(StepTrainer):
         Args:
             projections: float32[2N, d], of the first views, then the second.
             logits: float32[2N, K], in the same order; None without a probe.
-            labels: int64[N], -1 where there is none.
+            labels: int64[N], -1 where there is none; or int64[N, K] for
+                several labels an image.
         """
         z_a, z_b = tf.split(projections, 2, axis=0)
         contrast = losses.nt_xent(
@@ -89,8 +90,8 @@ class PretrainTrainer(StepTrainer):
             "weight_decay": decay,
         }
         if logits is not None:
-            labels = tf.tile(labels, [2])
-            probe = losses.softmax_cross_entropy(logits, labels)
+            labels = tf.concat([labels, labels], axis=0)
+            probe = losses.cross_entropy(logits, labels)
             total += probe
             accuracy = losses.accuracy(logits, labels)
             scalars["supervised_loss"] = probe * replicas

@@ -42,11 +42,7 @@ class SupervisedTrainer(StepTrainer):
         labels = batch["label"]
         replicas = distributed.num_replicas()
         decay = selection.l2_loss(self._decayed, self._weight_decay)
-        entropy = (
-            losses.softmax_cross_entropy
-            if labels.shape.rank == 1
-            else losses.binary_cross_entropies
-        )(logits, labels)
+        entropy = losses.cross_entropy(logits, labels)
         total = entropy + decay / replicas
         accuracy = losses.accuracy(logits, labels)
         return {

@@ -6,7 +6,7 @@ import tensorflow as tf
 from scipy import stats
 from sklearn import metrics as oracle
 
-from simclr_tf.evaluation import intervals, metrics
+from simclr_tf.evaluation import metrics, statistics
 
 
 def scored(rng, num_examples=300, num_classes=7, ties=False):
@@ -134,7 +134,7 @@ def test_points_of_map_are_scikit_learns_curve(rng):
 def test_resampled_map_counts_an_image_as_often_as_it_was_drawn(rng):
     scores, labels = multi_label(rng, num_examples=60)
     seen = []
-    real = intervals.bootstrap
+    real = statistics.bootstrap
 
     def spy(statistic, sizes, *, seed):
         counts = rng.multinomial(60, np.full(60, 1 / 60), 5)
@@ -176,7 +176,7 @@ def test_cells_and_single_examples_have_one_distribution():
             (counts @ (one_hot * correct[:, None])) / (counts @ one_hot), axis=1
         )
 
-    singly = intervals.bootstrap(of_examples, np.ones(200, int), seed=1)
+    singly = statistics.bootstrap(of_examples, np.ones(200, int), seed=1)
     assert singly.value == pytest.approx(cells.value)
     np.testing.assert_allclose(singly, cells, atol=0.01)
 
@@ -186,7 +186,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(rng):
     held = 0
     for trial in range(300):
         heads = rng.binomial(200, 0.7)
-        found = intervals.bootstrap(
+        found = statistics.bootstrap(
             lambda counts: counts[:, 1] / counts.sum(1),
             [200 - heads, heads],
             seed=trial,

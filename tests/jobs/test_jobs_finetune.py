@@ -298,7 +298,7 @@ def test_a_checkpoint_that_does_not_fit_costs_one_line(
         ("--resnet_depth=50", "whose encoder has resnet_depth=10"),
         ("--image_size=64", "trained at 16 px"),
         ("--labels_per_class=9", "--labels_per_class=9"),
-        ("--train_mode=supervised", "is for --train_mode=finetune"),
+        ("--train_mode=supervised", "is not for --train_mode=supervised"),
     ],
 )
 def test_a_flag_against_the_checkpoint_costs_one_line(go, flag, told):

@@ -216,6 +216,7 @@ def test_numpy_arrays_and_lists_are_taken(rng, kind, dtype):
         losses.nt_xent: [(z_a, z_b)],
         losses.softmax_cross_entropy: [(z_a, one)],
         losses.binary_cross_entropies: [(z_a, several)],
+        losses.cross_entropy: [(z_a, one), (z_a, several)],
         losses.accuracy: [(z_a, one), (z_a, several)],
     }
     public = {getattr(losses, name) for name in losses.__all__}

@@ -2,6 +2,9 @@
 
 import functools
 import math
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -98,7 +101,15 @@ def test_strides_are_on_the_3x3_and_the_shortcut():
             for conv in layers_of(stage, keras.layers.Conv2D)
             if conv.strides == (2, 2)
         )
-        assert strided == ([] if i == 0 else [1, 3])
+        assert strided == ([] if i == 0 else [3])
+        # The shortcut's kernel of 1 sees every second row and column.
+        (projection,) = (
+            conv
+            for conv in layers_of(stage, keras.layers.Conv2D)
+            if conv.name.endswith("shortcut_conv")
+        )
+        shrinks = 1 if i == 0 else 2
+        assert projection.input_shape[1] * shrinks == stage.input_shape[1]
 
 
 def test_resnet_d_shortcuts_pool_before_they_project():
@@ -320,3 +331,29 @@ def test_images_of_any_float_are_taken(rng, dtype):
     np.testing.assert_allclose(
         encoder(images), encoder(images.astype("float32")), rtol=1e-6
     )
+
+
+def test_a_shortcut_of_an_odd_batch_has_a_gradient():
+    """In a process of its own: TensorFlow would take this one along."""
+    program = """
+import simclr_tf
+import tensorflow as tf
+import tf_keras as keras
+from simclr_tf.models.parts import Parts
+policy = keras.mixed_precision.Policy("float32")
+parts = Parts(seed=0, dtype=policy, bn_momentum=0.9, bn_groups="global")
+x = keras.Input((16, 16, 8))
+model = keras.Model(x, parts.conv(x, 16, 1, 2, name="shortcut"))
+images = tf.random.uniform([7, 16, 16, 8])
+for _ in range(20):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(images) ** 2)
+    tape.gradient(loss, model.trainable_variables)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=pathlib.Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr[-500:]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simclr_tf.evaluation import metrics, permutation
+from simclr_tf.evaluation import metrics, statistics
 
 
 def outcomes_with(only_first, only_second, both=100, neither=50):
@@ -20,7 +20,7 @@ def outcomes_with(only_first, only_second, both=100, neither=50):
     ("first", "second"), [(9, 3), (30, 12), (20, 20), (5, 0), (400, 340)]
 )
 def test_on_top_1_it_is_exact_mcnemar(first, second):
-    found = permutation.compare(*outcomes_with(first, second), seed=2)
+    found = statistics.compare(*outcomes_with(first, second), seed=2)
     exact = stats.binomtest(first, first + second, 0.5).pvalue
     error = np.sqrt(exact * (1 - exact) / 100_000)
     assert found.p_value == pytest.approx(exact, abs=4.5 * error + 2e-5)
@@ -37,27 +37,27 @@ def test_of_unequal_outcomes_it_is_the_mean_over_all_exchanges(rng):
     differences = first - second
     signs = np.array(list(itertools.product([-1, 1], repeat=11)))
     exact = (abs(signs @ differences) >= abs(differences.sum()) - 1e-9).mean()
-    found = permutation.compare(first, second, seed=1)
+    found = statistics.compare(first, second, seed=1)
     assert 0.01 < exact < 0.99
     assert found.p_value == pytest.approx(exact, abs=0.007)
 
 
 def test_equal_models_do_not_differ():
     ones = np.ones(10)
-    assert permutation.compare(ones, ones) == (0.0, 1.0, 0, 100_000)
+    assert statistics.compare(ones, ones) == (0.0, 1.0, 0, 100_000)
 
 
 def test_no_p_value_is_zero():
-    found = permutation.compare(*outcomes_with(5000, 0))
+    found = statistics.compare(*outcomes_with(5000, 0))
     assert found.p_value == 1 / 100_001
 
 
 def test_it_is_a_function_of_the_seed():
     sides = outcomes_with(30, 15)
-    assert permutation.compare(*sides, seed=1) == permutation.compare(
+    assert statistics.compare(*sides, seed=1) == statistics.compare(
         *sides, seed=1
     )
-    assert permutation.compare(*sides, seed=1) != permutation.compare(
+    assert statistics.compare(*sides, seed=1) != statistics.compare(
         *sides, seed=2
     )
 
@@ -91,7 +91,7 @@ def test_outcomes_without_a_label_do_not_count():
 
 def test_what_cannot_be_compared_says_so():
     with pytest.raises(ValueError, match="same examples"):
-        permutation.compare(np.ones(3), np.ones(4))
+        statistics.compare(np.ones(3), np.ones(4))
     with pytest.raises(ValueError, match="top_5"):
         metrics.outcomes("top_5", np.zeros(3, int), np.zeros(3, int))
     with pytest.raises(ValueError, match="voc_map"):
