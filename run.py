@@ -7,6 +7,7 @@ import time
 import traceback
 
 import simclr_tf  # before TensorFlow: see its __init__
+from simclr_tf import terminal
 
 _STARTED = time.monotonic()
 
@@ -162,7 +163,7 @@ def _compile_step(**options):
 
 
 def _say(message: str, status: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {terminal.printable(message)}", file=sys.stderr)
     return status
 
 
@@ -194,4 +195,6 @@ def _exit(status: int) -> None:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        terminal.guard(stream)
     _exit(main(sys.argv))

@@ -23,6 +23,9 @@ _TF1_ONLY = {
     "train_summary_steps": "TF1 interval of summaries",
 }
 
+# Of a message of absl's, which repeats what it received.
+_MOST_LETTERS = 500
+
 # absl's programs know all three.
 _HELP = {"help": "h", "helpfull": None, "helpshort": None}
 
@@ -124,8 +127,12 @@ def _read(argv: Sequence[str]) -> absl_flags.FlagValues:
     define(flag_values)
     try:
         rest = flag_values(argv)[1:]
-    except absl_flags.Error as error:
-        raise UserError(f"{error} (--help lists the flags.)") from error
+    except (absl_flags.Error, ValueError) as error:
+        # ValueError: of --noname=value, which absl does not wrap.
+        message = str(error)
+        if len(message) > _MOST_LETTERS:
+            message = f"{message[:_MOST_LETTERS]}..."
+        raise UserError(f"{message} (--help lists the flags.)") from error
     if rest:
         raise UserError(
             f"Every argument is a --flag=value. Received: {rest[0]!r}."
@@ -138,11 +145,15 @@ def _given(flag_values: absl_flags.FlagValues) -> dict[str, Any]:
         name: (flag_values[name].value, field)
         for name, (_, field) in config.options().items()
     }
-    return {
+    given = {
         name: _convert(name, value, field)
         for name, (value, field) in values.items()
         if value is not None
     }
+    # Here, before anything is looked up by a value or repeats it.
+    for name, value in given.items():
+        option.check_value(values[name][1], value)
+    return given
 
 
 def help_text() -> str:

@@ -10,7 +10,7 @@ FILES = [
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 # What anyone may import.
-_GROUND = {"errors", "files", "hashing", "schedules"}
+_GROUND = {"errors", "files", "hashing", "schedules", "terminal"}
 _NETWORK = {"models", "losses", "optim"}
 _DATA = {"data", "augment"}
 # Folder (or file) of simclr_tf -> the others that it may import.
@@ -18,6 +18,7 @@ ALLOWED = {
     "errors": set(),
     "files": {"errors"},
     "hashing": set(),
+    "terminal": set(),
     "counter_hash": set(),
     "schedules": {"errors"},
     "distributed": set(),

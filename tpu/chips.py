@@ -10,6 +10,8 @@ import re
 from simclr_tf.errors import UserError
 
 _GIB = 2**30
+# No pod of any generation is larger; the largest, of v5p, has 8,960.
+_MOST_CHIPS = 2**14
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,11 +95,16 @@ def parse_topology(name: str) -> Topology:
     Raises:
         UserError: it is not of this form, or the generation is unknown.
     """
-    match = re.fullmatch(r"(v\d+\w?):(\d+(?:x\d+)+)", name)
+    match = re.fullmatch(r"(v\d+\w?):(\d{1,5}(?:x\d{1,5})+)", name)
     shape = tuple(int(n) for n in match[2].split("x")) if match else ()
-    if not match or match[1] not in CHIPS or 0 in shape:
+    if (
+        not match
+        or match[1] not in CHIPS
+        or not 1 <= math.prod(shape) <= _MOST_CHIPS
+    ):
         raise UserError(
             "--topology must be a generation and its chips per axis, such as "
-            f"v5e:4x4 or v4:2x2x4, of {', '.join(CHIPS)}. Received: {name}."
+            f"v5e:4x4 or v4:2x2x4, of {', '.join(CHIPS)}, at most "
+            f"{_MOST_CHIPS} in all. Received: {name!r}."
         )
     return Topology(name, CHIPS[match[1]], shape)

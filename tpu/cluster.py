@@ -62,7 +62,7 @@ def read_cluster() -> Cluster | None:
         return None
     try:
         config = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise _malformed(f"it is not JSON ({error})") from error
     jobs = config.get("cluster") if isinstance(config, dict) else None
     task = config.get("task") if isinstance(config, dict) else None
@@ -79,7 +79,7 @@ def read_cluster() -> Cluster | None:
         )
     for name, addresses in known.items():
         _check_addresses(name, addresses)
-    if not isinstance(index, int) or not 0 <= index < len(known[kind]):
+    if type(index) is not int or not 0 <= index < len(known[kind]):
         raise _malformed(
             f"task index must be 0 to {len(known[kind]) - 1}, a number, as "
             f'"{kind}" lists {len(known[kind])}. Received: {index!r}'
@@ -106,8 +106,8 @@ def _check_addresses(name, addresses) -> None:
             raise _malformed(f"{address!r} is no host:port")
 
 
-def _malformed(reason: str) -> ValueError:
-    return ValueError(
+def _malformed(reason: str) -> UserError:
+    return UserError(
         f"TF_CONFIG, which --strategy=multi_worker reads, is malformed: "
         f"{reason}. It looks like {_EXAMPLE}."
     )

@@ -76,8 +76,11 @@ switch() {
 number() {
   knob "$@"
   case ${!1} in
-    "" | *[!0-9]*) fail "$1 must be a whole number. Received: ${!1}." ;;
+    "" | *[!0-9]* | ??????????*)
+      fail "$1 must be a whole number below a billion. Received: ${!1}." ;;
   esac
+  # In arithmetic, bash takes a number that begins with 0 for an octal one.
+  printf -v "$1" '%d' "$((10#${!1}))"
 }
 
 # Sets GENERATION (v3, ...), HOSTS (one, several) and the defaults of both.
@@ -93,7 +96,7 @@ read_slice() {
     *) known=0 ;;
   esac
   case $GENERATION-$count in
-    *-*[!0-9]* | *-0* | *-) known=0 ;;
+    *-*[!0-9]* | *-0* | *- | *-??????*) known=0 ;;
     v5e-[148] | v6e-[148]) ;;
     *) [ $((count % 8)) = 0 ] || known=0 ;;
   esac

@@ -7,9 +7,7 @@
     subset        parts and sums of sources, and what two of them share
     fingerprint   which images and labels a source holds, as a hash
     split_spec    how a split is written: names, slices, sums
-    tfds_source   opening a prepared TFDS data set
-    tfds_features which features are read: image and label
-    tfds_storage  how its records are kept: in memory, or streamed
+    prepared      TFDS data sets: opening, features, records
     folder        opening a folder of images
     digits        scikit-learn's digits as a TFDS data set
     order         which example comes when, from (seed, position)

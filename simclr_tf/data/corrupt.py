@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from simclr_tf import counter_hash
+from simclr_tf import counter_hash, terminal
 from simclr_tf.data import order
 from simclr_tf.errors import UserError
 
@@ -40,9 +40,9 @@ class CorruptLog:
         return int(self._table.size())
 
     def names(self) -> list[str]:
-        """Their names (path, or file and record), sorted."""
+        """Their names (path, or file and record), sorted, for a terminal."""
         return sorted(
-            name.decode(errors="replace")
+            terminal.printable(name.decode(errors="replace"))
             for name in self._table.export()[0].numpy()
         )
 

@@ -59,7 +59,7 @@ def open_source(
             in_memory_limit_mb=in_memory_limit_mb,
         )
     # Here, so that a run on a folder does not pay for the import.
-    from simclr_tf.data.tfds_source import open_tfds
+    from simclr_tf.data.prepared.source import open_tfds
 
     return open_tfds(
         dataset=dataset,
@@ -77,7 +77,7 @@ def split_names(*, dataset: str, data_dir: str | None = None) -> list[str]:
     """The splits that a data set has; arguments and errors as `open_source`."""
     if dataset == "folder":
         return folder_splits(data_dir)
-    from simclr_tf.data.tfds_source import tfds_splits
+    from simclr_tf.data.prepared.source import tfds_splits
 
     return tfds_splits(dataset, data_dir)
 

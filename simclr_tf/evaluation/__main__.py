@@ -3,9 +3,10 @@
 import argparse
 import sys
 
+from simclr_tf import terminal
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import records
-from simclr_tf.reports import tables, words
+from simclr_tf.reports import tables
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
             if options.details:
                 print("\n" + tables.details(found))
     except UserError as error:
-        print(f"error: {words.printable(str(error))}", file=sys.stderr)
+        print(f"error: {terminal.printable(str(error))}", file=sys.stderr)
         return 2
     return 0
 
@@ -65,7 +66,7 @@ def _comparison(paths: list[str]) -> str:
     if len(paths) != 2:
         raise UserError(f"--compare takes two records. Received: {len(paths)}.")
     found = records.compare(*paths)
-    paths = [words.printable(path) for path in paths]
+    paths = [terminal.printable(path) for path in paths]
     verdict = "differ" if found.p_value <= 0.05 else "may be equally good"
     return (
         f"{paths[0]} less {paths[1]}: {found.difference:+.2%}; "
@@ -75,4 +76,6 @@ def _comparison(paths: list[str]) -> str:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        terminal.guard(stream)
     sys.exit(main())

@@ -14,6 +14,7 @@ from simclr_tf.build.core_step import CoreStep
 from simclr_tf.config import Config
 from simclr_tf.errors import UserError
 from simclr_tf.jobs.requests import Accepts, Request
+from simclr_tf.run_files import places
 
 _NO_FIT = 4
 
@@ -105,6 +106,7 @@ def data_facts(config: Config) -> DataFacts:
     """
     told = config.preflight
     try:
+        places.require_reachable("data_dir", config.data.data_dir or "")
         source, _ = splits.open_training(config)
     except UserError as error:
         known: tuple[Any, Any] = (None, None)

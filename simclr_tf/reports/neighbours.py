@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from simclr_tf.reports.words import printable
+from simclr_tf.terminal import printable
 
 _GAP = 6
 _LEAST_SIDE = 96

@@ -9,7 +9,7 @@ import numpy as np
 from simclr_tf.config import roles
 from simclr_tf.evaluation.records import Record
 from simclr_tf.reports import paper_numbers
-from simclr_tf.reports.words import printable
+from simclr_tf.terminal import printable
 
 _HEAD = ("encoder", "scored", "tested on", "labels", "metric", "%", "paper")
 

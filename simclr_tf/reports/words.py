@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simclr_tf.evaluation import few_labels, scoring
+from simclr_tf.terminal import printable
 
 _SHOWN_AS = {"label_top_1_accuracy": "top-1", "label_top_5_accuracy": "top-5"}
 
@@ -35,21 +36,13 @@ def of_result(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def printable(text: str) -> str:
-    """Text that a terminal shows and does not obey: no control characters."""
-    return "".join(
-        letter if letter.isprintable() else repr(letter)[1:-1]
-        for letter in text
-    )
-
-
 def _scores(result) -> list[str]:
     """The metrics that are shown, in the order they were written."""
     pointless = None
     if result.get("eval/num_classes", 6) <= 5:
         pointless = "label_top_5_accuracy"  # 100 %, whatever is scored
     return [
-        f"{_SHOWN_AS.get(name, name)} {value:.1%}"
+        f"{_SHOWN_AS.get(name, printable(name))} {value:.1%}"
         for name, value in (
             (key.removeprefix("eval/"), value)
             for key, value in result.items()
@@ -61,7 +54,7 @@ def _scores(result) -> list[str]:
 
 def _what(result) -> str:
     if "eval/scored" in result:
-        return result["eval/scored"]
+        return printable(str(result["eval/scored"]))
     # Results of November 2026 and before do not say it.
     config = result["config"]
     return scoring.what_is_scored(

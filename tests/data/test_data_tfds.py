@@ -11,7 +11,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from sklearn import datasets as sklearn_datasets
 
-from simclr_tf.data import digits, tfds_source
+from simclr_tf.data import digits
+from simclr_tf.data.prepared import source as tfds_source
 from simclr_tf.data.sources import open_source
 from tests.tiny_datasets import write_tfds
 

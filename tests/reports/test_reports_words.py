@@ -64,7 +64,3 @@ def test_few_labels_are_not_the_regression_whose_l2_is_chosen():
     assert "l2 fixed (C = 1), on 20 labels, top-1 over 3 draws" in told
     assert "raw pixels            50.0% +- 50.0%" in told
     assert "l2 fixed" not in scoring.PROTOCOLS["logistic"]
-
-
-def test_what_a_terminal_would_obey_is_escaped():
-    assert words.printable("a\x1b[31m\nb\u00e9") == "a\\x1b[31m\\nb\u00e9"

@@ -144,6 +144,8 @@ def test_every_knob_is_printed_with_its_value_and_origin(cloud):
         (FLAGS, {"QUEUED": "2"}, "QUEUED"),
         (FLAGS, {"MAX_RESTARTS": "many"}, "MAX_RESTARTS"),
         (FLAGS, {"RESTART_SECONDS": "-1"}, "RESTART_SECONDS"),
+        (FLAGS, {"MAX_RESTARTS": "9" * 20}, "MAX_RESTARTS"),
+        (FLAGS, {"ACCELERATOR_TYPE": f"v4-{8 * 10**20}"}, "ACCELERATOR_TYPE"),
         (["--model_dir=/tmp/a"], {"RECREATE": "1"}, "--model_dir"),
         (["run.py"], {}, "run.py"),
         ([], {}, "--flagfile"),
@@ -154,6 +156,14 @@ def test_a_wrong_setting_is_one_line_that_names_it(
 ):
     assert named in only_error(cloud.run("launch.sh", *arguments, **knobs))
     assert cloud.asked() == []
+
+
+@pytest.mark.parametrize("minutes", ["09", "08", "0010", "0"])
+def test_numbers_are_decimal(cloud, minutes):
+    done = cloud.run(
+        "create_vm.sh", "--dry_run", QUEUED="1", QUEUE_MINUTES=minutes
+    )
+    assert done.returncode == 0 and not done.stderr
 
 
 def test_without_gcloud(cloud):

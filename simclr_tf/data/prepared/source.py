@@ -14,16 +14,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from simclr_tf.data import (
-    digits,
-    fingerprint,
-    split_spec,
-    tfds_features,
-    tfds_guard,
-)
+from simclr_tf.data import digits, fingerprint, split_spec
 from simclr_tf.data.examples import Source
+from simclr_tf.data.prepared import features as tfds_features
+from simclr_tf.data.prepared import guard
+from simclr_tf.data.prepared.storage import Stored
 from simclr_tf.data.shards import Pieces
-from simclr_tf.data.tfds_storage import Stored
 from simclr_tf.errors import UserError
 
 
@@ -101,10 +97,10 @@ def _builder(dataset, data_dir):
     elif data_dir is not None and not tf.io.gfile.isdir(data_dir):
         raise UserError(f"--data_dir={data_dir} is not an existing folder.")
     try:
-        return tfds_guard.open_builder(dataset, data_dir)
+        return guard.open_builder(dataset, data_dir)
     except tfds.core.DatasetNotFoundError as error:
         raise UserError(_not_found(dataset, data_dir)) from error
-    except tfds_guard.DAMAGES as error:
+    except guard.DAMAGES as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"--dataset={dataset} in --data_dir={data_dir} cannot be opened:"
@@ -156,8 +152,8 @@ def _parent_that_holds(dataset: str, data_dir: str) -> str | None:
         folder, name = os.path.split(folder)
         if folder and name == _base_name(dataset):
             try:
-                tfds_guard.open_builder(dataset, folder)
-            except (tfds.core.DatasetNotFoundError, *tfds_guard.DAMAGES):
+                guard.open_builder(dataset, folder)
+            except (tfds.core.DatasetNotFoundError, *guard.DAMAGES):
                 continue
             return folder
     return None

@@ -31,11 +31,11 @@ class Stored:
         pieces: where the records of the split lie.
         bytes_per_record: on average.
         parse: serialized string[] -> (encoded image string[], label), see
-            `tfds_features.parser`.
+            `features.parser`.
         shape: of the images, (H, W, C), None where they differ.
         limit_bytes: what may be kept in memory.
         label_shape: () for one label an image, (K,) for several.
-        numbers: of labels that are values, see `tfds_features.numbering`.
+        numbers: of labels that are values, see `features.numbering`.
     """
 
     name: str
