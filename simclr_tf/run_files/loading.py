@@ -252,6 +252,7 @@ def _newest(folder: str) -> str | None:
         int(name)
         for entry in gfile.listdir(folder)
         if (name := entry.rstrip("/")).isdigit()
+        and gfile.exists(os.path.join(folder, name, "saved_model.pb"))
     ]
     return os.path.join(folder, str(max(steps))) if steps else None
 
@@ -267,6 +268,8 @@ def _saved_with(found: _Found) -> dict[str, Any]:
             f"of ours: {os.path.basename(path)}, which would say what its "
             f"encoder is, is not there. {_HINT}"
         )
+    if found.saved_model and not isinstance(saved.get("global_step"), int):
+        raise files.damaged(path, "it has no global_step")
     return saved
 
 
