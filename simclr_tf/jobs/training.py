@@ -9,17 +9,17 @@ Ends     with 0 at the last step; the same command continues a stopped run
 import functools
 from collections.abc import Callable
 
-from simclr_tf import hashing
 from simclr_tf.build import batches, network, training, views
 from simclr_tf.config import roles
 from simclr_tf.data import pipeline
 from simclr_tf.errors import Halted, UserError
+from simclr_tf.evaluation import knn_watch
 from simclr_tf.jobs import export, result
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.jobs.training_run import TrainingRun
 from simclr_tf.models.flops import training_flops_of_view
 from simclr_tf.reports import pictures, words
-from simclr_tf.run_files import loading, start_weights
+from simclr_tf.run_files import start_weights
 from simclr_tf.run_files.metrics_log import MetricsLog
 from simclr_tf.train import loop, self_check
 from simclr_tf.train.profiling import Profiler
@@ -128,32 +128,26 @@ class Training:
         A classifier that has none starts from --checkpoint.
         """
         run = self._run
-        path = run.checkpoints.restore_newest()
+        path = run.checkpoints.restore_newest(
+            first_steps=min(run.plan.checkpoint_steps, run.plan.train_steps - 1)
+        )
         if path:
             self._said.append(f"Continuing from {path}, step {run.step}.")
+        if run.pretrains or (path and start_weights.are_known(run.folder)):
             return
-        if run.pretrains:
-            return
-        origin = {"checkpoint": None}
-        uses = run.config.eval.encoder == "checkpoint"
-        if run.config.job.checkpoint and uses:
-            weights = loading.open_weights(run.config.job.checkpoint)
-            loaded = loading.load(
-                weights,
-                run.model,
-                with_linear_head=run.config.model.restore_linear_head,
-            )
-            self._said.append(loaded.describe())
-            origin = loaded.to_dict()
-        if run.hosts.is_chief:
-            start_weights.note(
-                run.folder,
-                origin,
-                encoder_sha256=hashing.variables_sha256(
-                    run.model.encoder.variables
-                ),
-                frozen_sha256=hashing.variables_sha256(self._frozen()),
-            )
+        said = start_weights.begin(
+            run.folder,
+            run.model,
+            checkpoint=run.config.job.checkpoint
+            if run.config.eval.encoder == "checkpoint"
+            else None,
+            with_linear_head=run.config.model.restore_linear_head,
+            frozen=self._frozen(),
+        )
+        if path:
+            run.checkpoints.restore(path)
+        elif said:
+            self._said.append(said)
 
     def _require_agreement(self) -> None:
         """Hosts that compute different things would wait for each other, or
@@ -188,13 +182,20 @@ class Training:
             errors.Stopped: a signal arrived; everything is saved.
         """
         run, config = self._run, self._run.config
+        log = MetricsLog(
+            run.folder,
+            run.optimizer,
+            from_step=run.step,
+            log_steps=run.plan.log_steps,
+        )
+        self._watch_what_was_not(log)
         if run.step >= run.plan.train_steps:
             print(f"Training is finished: step {run.step}.")
+            log.close()
             return
         self_check.check(
             run.strategy, device_type=run.device_type, hosts=run.hosts
         )
-        log = MetricsLog(run.folder, run.optimizer, from_step=run.step)
         log.picture_views(self._picture_views)
         progress = Progress(
             total_steps=run.plan.train_steps,
@@ -232,12 +233,24 @@ class Training:
             )
 
     def _save(self, log: MetricsLog, progress: Progress, step: int) -> None:
+        log.sync()
         self._run.checkpoints.save(step)
-        if self._knn_watch is not None:
-            scalars = self._knn_watch()
-            log.log(step, scalars)
-            shown = (f"{k} {v:.1%}" for k, v in scalars.items())
-            progress.note(f"Nearest neighbours: {', '.join(shown)}")
+        self._watch(log, progress.note)
+
+    def _watch(self, log: MetricsLog, say: Callable[[str], None]) -> None:
+        if self._knn_watch is None or not (scalars := self._knn_watch()):
+            return
+        log.log(self._run.step, scalars)
+        shown = (f"{k} {v:.1%}" for k, v in scalars.items())
+        say(f"Nearest neighbours: {', '.join(shown)}")
+
+    def _watch_what_was_not(self, log: MetricsLog) -> None:
+        """A kill may come between a checkpoint and its score."""
+        hosts = self._run.hosts
+        scored = any(name.startswith(knn_watch.PREFIX) for name in log.at_start)
+        # All hosts score, or none; the chief knows what is logged.
+        if self._run.step and not hosts.gather([scored]).any():
+            self._watch(log, print)
 
     def _picture_views(self):
         run = self._run

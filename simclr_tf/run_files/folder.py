@@ -11,7 +11,7 @@ import tensorflow as tf
 from simclr_tf import files
 from simclr_tf.config import Config, resolve, roles
 from simclr_tf.errors import UserError
-from simclr_tf.run_files import checkpoints
+from simclr_tf.run_files import checkpoints, leftovers
 from simclr_tf.run_files.owner import Owner
 
 gfile = tf.io.gfile
@@ -62,17 +62,12 @@ class RunFolder:
         if not gfile.exists(path):
             return None
         saved = files.read_json(path)
-        if not isinstance(saved, dict) or not {"config", "data"} <= set(saved):
+        if not {"config", "data"} <= set(saved):
             raise UserError(
                 f"--model_dir={self.path} has a config.json that is not of a "
                 "run of ours. Choose another --model_dir."
             )
-        return SavedRun(
-            resolve.from_dict(saved["config"]),
-            saved.get("origins", {}),
-            saved["data"],
-            saved.get("dtype_policy"),
-        )
+        return _saved_run(path, saved)
 
     def claim(
         self,
@@ -100,8 +95,10 @@ class RunFolder:
             if self._owner is None:
                 self._owner = Owner(self.path)
         try:
+            if self.writes:
+                self._sweep()
             self._require_own(config, facts)
-        except UserError:
+        except BaseException:
             self.release()
             raise
         if not self.writes:
@@ -125,26 +122,43 @@ class RunFolder:
 
     def dtype_policy(self) -> str | None:
         """What the run that has checkpoints here was started in, or None."""
-        saved = self.saved()
-        if saved is None or not checkpoints.checkpoint_paths(self.path):
+        if not checkpoints.checkpoint_paths(self.path):
             return None
-        return saved.dtype_policy
+        saved = self.saved()
+        return saved and saved.dtype_policy
 
     def result(self, step: int) -> dict[str, Any] | None:
-        """What was written for a step, or None."""
+        """What was written for a step; None where nothing is or it is damaged,
+        which is said."""
         path = self.file(f"result_{step}.json")
-        return files.read_json(path) if gfile.exists(path) else None
+        if not gfile.exists(path):
+            return None
+        try:
+            found = files.read_json(path)
+            _config_of(path, found)
+        except UserError as error:
+            print(f"{error} It is scored anew.", flush=True)
+            return None
+        return found
 
     def write_result(self, step: int, result: Mapping[str, Any]) -> None:
         """result_<step>.json, and result.json for the newest."""
         for name in (f"result_{step}.json", "result.json"):
             files.write_json(self.file(name), result)
 
+    def _sweep(self) -> None:
+        if removed := leftovers.sweep(self.path):
+            print(
+                f"Removed from {self.path}, left by a command that was "
+                f"killed: {', '.join(removed)}",
+                flush=True,
+            )
+
     def _require_own(self, config: Config, facts: Mapping[str, Any]) -> None:
+        if not checkpoints.checkpoint_paths(self.path):
+            self._require_nobodys()
+            return
         saved = self.saved()
-        started = checkpoints.checkpoint_paths(self.path)
-        if not started:
-            return  # a run that has saved nothing leaves nothing to protect
         if saved is None:
             raise UserError(
                 f"--model_dir={self.path} has checkpoints and no config.json, "
@@ -169,6 +183,51 @@ class RunFolder:
                 f"{'; '.join(differing)}. Choose another --model_dir, or the "
                 "--data_dir of the run."
             )
+
+    def _require_nobodys(self) -> None:
+        """A run that has saved nothing leaves nothing to protect; but another
+        program's config.json stays.
+
+        Raises:
+            UserError: there is one.
+        """
+        try:
+            self.saved()
+        except files.DamagedFile as error:
+            print(
+                f"{error} No checkpoint needs it, so it is written anew.",
+                flush=True,
+            )
+
+
+def _saved_run(path: str, saved: Mapping[str, Any]) -> SavedRun:
+    found = SavedRun(
+        _config_of(path, saved),
+        saved.get("origins", {}),
+        saved["data"],
+        saved.get("dtype_policy"),
+    )
+    fine = {
+        "origins": isinstance(found.origins, dict),
+        "data": isinstance(found.data, dict),
+        "dtype_policy": isinstance(found.dtype_policy, str | None),
+    }
+    for name, is_fine in fine.items():
+        if not is_fine:
+            raise files.damaged(path, f"{name} is of a wrong type")
+    return found
+
+
+def _config_of(path: str, saved: Mapping[str, Any]) -> Config:
+    """The configuration in a file of a run.
+
+    Raises:
+        files.DamagedFile: it is none.
+    """
+    try:
+        return resolve.from_dict(saved["config"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise files.damaged(path, f"its config is none: {error}") from error
 
 
 def require_writable(folder: str) -> None:
