@@ -16,6 +16,8 @@ _DATA = {"data", "augment"}
 # Folder (or file) of simclr_tf -> the others that it may import.
 ALLOWED = {
     "errors": set(),
+    "console": set(),
+    "endings": {"config", "errors", "run_files"},
     "files": {"errors"},
     "hashing": set(),
     "counter_hash": set(),
