@@ -4,6 +4,7 @@ An error of one of these is no fault of this program, and no traceback helps
 whoever has to mend it. Anything else is.
 """
 
+import contextlib
 import errno
 import os
 import re
@@ -12,6 +13,8 @@ import tensorflow as tf
 
 from simclr_tf.config import Config, roles
 from simclr_tf.config.job_kinds import Job
+from simclr_tf.errors import UserError
+from simclr_tf.run_files import loading
 
 # Of a file system, whatever the file.
 _STORAGE = (
@@ -51,11 +54,15 @@ def in_words(error: Exception, config: Config) -> str | None:
 
 def _storage(error: Exception, config: Config) -> str | None:
     codes = _codes(error)
-    folder = os.path.expanduser(config.model_dir)
-    place = codes & set(_PLACE) and _is_in(folder, error)
-    if not (codes & set(_STORAGE) or place):
+    folder = _folder(config)
+    found = codes & set(_STORAGE)
+    if _is_in(folder, error):
+        found |= codes & set(_PLACE)
+        if errno.ENOENT in found and os.path.isdir(folder):
+            return None  # a file of ours that we have not written
+    if not found:
         return None
-    code = min(codes & {*_STORAGE, *_PLACE})
+    code = min(found)
     advice = "When that is mended, the same command continues."
     if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         advice = (
@@ -66,7 +73,7 @@ def _storage(error: Exception, config: Config) -> str | None:
         advice = "Was it deleted? The same command starts from what is left."
     return (
         f"--model_dir={folder} can no longer be written: "
-        f"{os.strerror(code).lower()}{_of_file(error)}. What was saved "
+        f"{os.strerror(code).lower()}{_of_file(error, folder)}. What was saved "
         f"stays. {advice}"
     )
 
@@ -140,11 +147,20 @@ def _is_in(folder: str, error: Exception) -> bool:
     return folder in str(named)
 
 
-def _of_file(error: Exception) -> str:
-    if named := getattr(error, "filename", None):
-        return f" ({named})"
-    found = re.search(r"(/[^\s;:,'\"]+)", _text(error))
-    return f" ({found[1]})" if found else ""
+def _of_file(error: Exception, folder: str) -> str:
+    named = getattr(error, "filename", None)
+    if found := re.search(re.escape(folder) + r"/[^\s;:,'\"]+", _text(error)):
+        named = found[0]
+    return f" ({named})" if named else ""
+
+
+def _folder(config: Config) -> str:
+    """Where the job writes."""
+    beside = roles.job(config) in Job.EVALUATE | Job.EMBED
+    if beside and config.job.checkpoint:
+        with contextlib.suppress(UserError):
+            return loading.results_folder(config, "")
+    return os.path.expanduser(config.model_dir)
 
 
 def _asked_for(text: str) -> str:

@@ -240,6 +240,7 @@ class Training:
             )
 
     def _save(self, log: MetricsLog, progress: Progress, step: int) -> None:
+        self._run.folder.require_there()
         self._run.checkpoints.save(step)
         self._say_saved(step)
         if self._knn_watch is None:
