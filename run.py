@@ -1,6 +1,7 @@
 """SimCLR on whatever hardware is there: `python run.py --help`."""
 
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -90,7 +91,7 @@ def _run(argv: list[str], stop: StopRequest) -> int:
     stop.grace_seconds = resolved.config.output.grace_seconds
     request = requests.Request(
         resolved,
-        place=_place,
+        place=functools.partial(_place, stop),
         compile_step=_compile_step,
         started=_STARTED,
         stop=stop,
@@ -133,7 +134,7 @@ def _say_options(resolved) -> None:
         )
 
 
-def _place(config):
+def _place(stop: StopRequest, config):
     """The devices that a configuration asks for."""
     import tensorflow as tf
 
@@ -156,6 +157,7 @@ def _place(config):
         virtual_devices=device.virtual_devices,
         worker_timeout_seconds=device.worker_timeout_seconds,
     )
+    stop.listen()
     if device.deterministic:
         tf.config.experimental.enable_op_determinism()
     print(

@@ -74,12 +74,19 @@ class StopRequest:
             self._before[number] = signal.signal(number, self._handle)
         return self
 
+    def listen(self) -> None:
+        """Takes the signals back from TensorFlow, whose coordination of
+        several hosts takes SIGTERM for its own when it begins."""
+        for number in self._before:
+            signal.signal(number, self._handle)
+
     def __exit__(self, *_):
         if self._ends is None:
             return
         for number, handler in self._before.items():
             signal.signal(number, handler)
         sys.unraisablehook = self._unraisable
+        self._before = {}
         signal.set_wakeup_fd(self._waked)
         os.write(self._ends[1], bytes([_CLOSED]))
         self._watcher.join()
@@ -95,6 +102,7 @@ class StopRequest:
             Stopped: at the end, if a signal came that the block did not heed.
         """
         self._deferrals += 1
+        self.listen()
         try:
             yield
         finally:
