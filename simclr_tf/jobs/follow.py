@@ -39,7 +39,7 @@ class Follow:
     """
 
     def __init__(self, request: Request, accepts: Accepts):
-        asked = request.config
+        asked, self._stop = request.config, request.stop
         self._patience_seconds = asked.eval.eval_timeout_seconds
         folder = folders.RunFolder(asked.model_dir, writes=False)
         saved = folders.wait_for_run(
@@ -82,6 +82,10 @@ class Follow:
                 continue
             seen = checkpoints.step_of(path)
             self._score(path)
+            self._stop.outcome = (
+                f"when the checkpoint of step {seen} had been looked at. The "
+                "same command scores the others."
+            )
             # Scoring takes time in which the trainer may save.
             deadline = time.monotonic() + self._patience_seconds
         return 0

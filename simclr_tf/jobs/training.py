@@ -4,15 +4,17 @@ Reads    images, and --checkpoint's weights to build upon
 Writes   --model_dir: config.json, checkpoints, metrics, views.png, SavedModel,
          with --mode=train_then_eval result.json
 Ends     with 0 at the last step; the same command continues a stopped run
+Signals  end the step and save it, within --grace_seconds; before the first
+         step and after the last nothing is to be saved
 """
 
+import contextlib
 import functools
 from collections.abc import Callable
 
 from simclr_tf.build import batches, network, training, views
-from simclr_tf.config import roles
 from simclr_tf.data import pipeline
-from simclr_tf.errors import Halted, UserError
+from simclr_tf.errors import Halted, Stopped, UserError
 from simclr_tf.evaluation import knn_watch
 from simclr_tf.jobs import export, result
 from simclr_tf.jobs.requests import Accepts, Request
@@ -26,7 +28,6 @@ from simclr_tf.train.profiling import Profiler
 from simclr_tf.train.progress import Progress
 from simclr_tf.train.startup_clock import StartupClock
 from simclr_tf.train.step import StepTrainer
-from simclr_tf.train.stopping import StopRequest
 
 _PICTURED_IMAGES = 8
 _UNCOUNTED = (
@@ -61,6 +62,7 @@ class Training:
         folder_of: Callable[[TrainingRun], str] | None = None,
     ):
         self._clock = StartupClock(request.started)
+        self._stop = request.stop
         config, resolved = request.config, request.resolved
         self._said: list[str] = []
         self._run = run = TrainingRun(
@@ -84,8 +86,10 @@ class Training:
             run.build()
             self._knn_watch = run.make_knn_watch()
             self._restore()
-            self._require_agreement()
-        except BaseException:
+            run.require_room()
+            run.require_agreement()
+        except BaseException as error:
+            run.hosts.part(str(error))
             run.folder.release()
             raise
         self._clock.ended("model")
@@ -99,17 +103,31 @@ class Training:
 
     def run(self) -> int:
         """Trains, exports and scores."""
-        run = self._run
+        run, stop = self._run, self._stop
+        together = run.hosts.count > 1
         try:
-            with StopRequest() as stop:
-                self._train(stop)
-            export.export(run)
-            if run.config.job.mode != "train":
-                print(words.of_result(result.score(run)), flush=True)
-            run.hosts.barrier()  # what the chief writes is written
+            # Hosts leave together, where all of them are.
+            with stop.deferred() if together else contextlib.nullcontext():
+                self._train()
+                self._heed_signals()
+                export.export(run)
+                self._heed_signals()
+                if run.config.job.mode != "train":
+                    print(words.of_result(result.score(run)), flush=True)
+                run.hosts.barrier()  # what the chief writes is written
+                run.hosts.part()
+        except BaseException as error:
+            run.hosts.part(str(error))
+            raise
         finally:
             run.folder.release()
         return 0
+
+    def _heed_signals(self) -> None:
+        """Between two parts of the work: stops if any host was asked to."""
+        number = self._run.hosts.gather([self._stop.signal_number or 0]).max()
+        if number:
+            raise Stopped(int(number))
 
     def _check_images(self) -> None:
         run = self._run
@@ -131,6 +149,7 @@ class Training:
         path = run.checkpoints.restore_newest(
             first_steps=min(run.plan.checkpoint_steps, run.plan.train_steps - 1)
         )
+        self._say_saved(run.step)
         if path:
             self._said.append(f"Continuing from {path}, step {run.step}.")
         if run.pretrains or (path and start_weights.are_known(run.folder)):
@@ -149,37 +168,26 @@ class Training:
         elif said:
             self._said.append(said)
 
-    def _require_agreement(self) -> None:
-        """Hosts that compute different things would wait for each other, or
-        mix their gradients.
-
-        Raises:
-            UserError: they do; on every host.
-        """
-        run = self._run
-        options = {
-            f"--{name}": roles.show(value)
-            for name, value in roles.fixed(run.config).items()
-        }
-        run.hosts.require_same(
-            {
-                **options,
-                "the data": repr(run.facts),
-                "the plan": repr(run.plan),
-                "the precision": run.dtype_policy,
-                "--augment_on": str(run.color_on_host),
-                f"the step in --model_dir={run.folder.path}, which must be "
-                "one folder for all hosts,": str(run.step),
-            }
+    def _say_saved(self, step: int) -> None:
+        """For the last line of a stopped run."""
+        if not step:
+            self._stop.outcome = (
+                "before the first step was done. The same command starts again."
+            )
+            return
+        last = step >= self._run.plan.train_steps
+        self._stop.outcome = (
+            f"after step {step}, which is saved. The same command "
+            f"{'does what is left' if last else 'continues from there'}."
         )
 
-    def _train(self, stop: StopRequest) -> None:
+    def _train(self) -> None:
         """Trains from the step in hand to the last.
 
         Raises:
             Halted: the loss is not finite, too many images are unreadable, or
                 the loss across replicas is wrong.
-            errors.Stopped: a signal arrived; everything is saved.
+            Stopped: a signal arrived; everything is saved.
         """
         run, config = self._run, self._run.config
         log = MetricsLog(
@@ -216,7 +224,7 @@ class Training:
                 log=log.log,
                 check=self._check_unreadable,
                 progress=progress,
-                stop=stop,
+                stop=self._stop,
                 startup=self._clock,
                 profiler=profiler,
                 hosts=run.hosts,
@@ -234,15 +242,22 @@ class Training:
 
     def _save(self, log: MetricsLog, progress: Progress, step: int) -> None:
         log.sync()
+        self._run.folder.require_there()
         self._run.checkpoints.save(step)
+        self._say_saved(step)
         self._watch(log, progress.note)
 
     def _watch(self, log: MetricsLog, say: Callable[[str], None]) -> None:
-        if self._knn_watch is None or not (scalars := self._knn_watch()):
+        if self._knn_watch is None:
             return
-        log.log(self._run.step, scalars)
-        shown = (f"{k} {v:.1%}" for k, v in scalars.items())
-        say(f"Nearest neighbours: {', '.join(shown)}")
+        together = self._run.hosts.count > 1
+        with contextlib.nullcontext() if together else self._stop.prompt():
+            scalars = self._knn_watch()
+            if scalars:
+                log.log(self._run.step, scalars)
+        if scalars:
+            shown = (f"{k} {v:.1%}" for k, v in scalars.items())
+            say(f"Nearest neighbours: {', '.join(shown)}")
 
     def _watch_what_was_not(self, log: MetricsLog) -> None:
         """A kill may come between a checkpoint and its score."""

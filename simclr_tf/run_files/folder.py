@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from simclr_tf import files
 from simclr_tf.config import Config, resolve, roles
-from simclr_tf.errors import UserError
+from simclr_tf.errors import Halted, UserError
 from simclr_tf.run_files import checkpoints, leftovers
 from simclr_tf.run_files.owner import Owner
 
@@ -113,6 +113,22 @@ class RunFolder:
             },
         )
         files.write_json(self.file("flags.json"), dict(given))
+
+    def require_there(self) -> None:
+        """Checks that nobody has deleted the folder since `claim`.
+
+        TensorFlow would make it again, for checkpoints of which nobody knows
+        what they are of.
+
+        Raises:
+            Halted: it is gone.
+        """
+        if self.writes and not gfile.exists(self.file("config.json")):
+            raise Halted(
+                f"--model_dir={self.path} was deleted, or its config.json, "
+                "while this run wrote to it. The same command starts from "
+                "what is left."
+            )
 
     def release(self) -> None:
         """Others may use the folder now."""
