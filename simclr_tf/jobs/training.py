@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from simclr_tf.build import batches, network, training, views
 from simclr_tf.data import pipeline
-from simclr_tf.errors import Halted, Stopped, UserError
+from simclr_tf.errors import Stopped
 from simclr_tf.evaluation import knn_watch
 from simclr_tf.jobs import export, result
 from simclr_tf.jobs.requests import Accepts, Request
@@ -28,6 +28,7 @@ from simclr_tf.train.profiling import Profiler
 from simclr_tf.train.progress import Progress
 from simclr_tf.train.startup_clock import StartupClock
 from simclr_tf.train.step import StepTrainer
+from simclr_tf.train.unreadable import UnreadableWatch
 
 _PICTURED_IMAGES = 8
 _UNCOUNTED = (
@@ -72,8 +73,15 @@ class Training:
             accepts=accepts,
             folder_of=folder_of,
         )
-        self._check_images()
-        self._num_unreadable = 0
+        self._unreadable = UnreadableWatch(
+            run.corrupt["train"],
+            max_fraction=config.data.max_corrupt_fraction,
+            num_examples=run.train_source.num_examples,
+            hosts=run.hosts,
+        )
+        self._unreadable.check_sample(
+            pipeline.scan(run.train_source, corrupt=run.corrupt["train"])
+        )
         self._clock.ended("data")
         run.folder.claim(
             config,
@@ -128,17 +136,6 @@ class Training:
         number = self._run.hosts.gather([self._stop.signal_number or 0]).max()
         if number:
             raise Stopped(int(number))
-
-    def _check_images(self) -> None:
-        run = self._run
-        scanned = pipeline.scan(run.train_source, corrupt=run.corrupt["train"])
-        # A sample tells of the whole with some doubt: it ends the run before
-        # it begins only where it is far over the limit.
-        limit = run.config.data.max_corrupt_fraction
-        seen_whole = scanned >= run.train_source.num_examples
-        found = run.corrupt["train"]
-        if seen_whole or found.count() > (2 * limit + 0.01) * scanned:
-            found.check(limit, scanned)
 
     def _restore(self) -> None:
         """Sets the weights to the newest checkpoint's, if there is one.
@@ -222,7 +219,7 @@ class Training:
                 run.plan,
                 save=functools.partial(self._save, log, progress),
                 log=log.log,
-                check=self._check_unreadable,
+                check=self._unreadable.check,
                 progress=progress,
                 stop=self._stop,
                 startup=self._clock,
@@ -234,7 +231,7 @@ class Training:
             progress.close()
             log.close()
         start_weights.require_frozen(run.folder, self._frozen())
-        if unreadable := run.unreadable("train"):
+        if unreadable := self._unreadable.names():
             print(
                 f"{len(unreadable)} unreadable images were replaced: "
                 f"{', '.join(unreadable[:10])}"
@@ -297,18 +294,3 @@ class Training:
 
     def _frozen(self):
         return network.frozen_variables(self._run.model, self._run.config)
-
-    def _check_unreadable(self) -> None:
-        run = self._run
-        total = run.hosts.gather([run.corrupt["train"].count()]).sum()
-        if total == self._num_unreadable:
-            return  # no host has found another
-        self._num_unreadable = total
-        try:
-            run.corrupt["train"].check(
-                run.config.data.max_corrupt_fraction,
-                run.train_source.num_examples,
-                names=run.unreadable("train"),
-            )
-        except UserError as error:
-            raise Halted(str(error)) from error

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +14,6 @@ from simclr_tf.run_files import checkpoints, leftovers
 from simclr_tf.run_files.owner import Owner
 
 gfile = tf.io.gfile
-
-_POLL_SECONDS = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -263,49 +260,3 @@ def require_writable(folder: str) -> None:
         raise UserError(
             f"--model_dir={folder} cannot be written to: {reason}"
         ) from error
-
-
-def wait_for_run(folder: RunFolder, *, patience_seconds: float) -> SavedRun:
-    """The run of a folder, once it has begun.
-
-    Raises:
-        UserError: none began in the time allowed.
-    """
-    deadline = time.monotonic() + patience_seconds
-    while (saved := folder.saved()) is None:
-        if time.monotonic() > deadline:
-            raise UserError(
-                f"--model_dir={folder.path} holds no run (no config.json), "
-                f"after {patience_seconds:g} s (--eval_timeout_seconds). Start "
-                "one with --mode=train."
-            )
-        time.sleep(min(_POLL_SECONDS, patience_seconds))
-    return saved
-
-
-def as_follower(
-    saved: SavedRun, asked: Config, given: Mapping[str, Any], *, path: str
-) -> Config:
-    """The configuration of a job that looks at a run.
-
-    Args:
-        saved: the run.
-        asked: what the follower's command line resolved to; its machine
-            counts.
-        given: the options that were set; they go before what was saved.
-        path: of the run's folder.
-
-    Raises:
-        UserError: an option given contradicts the run.
-    """
-    inherited = roles.inherited_by_follower(saved.config)
-    config = resolve.overlay(
-        asked, {**inherited, **given, "model_dir": path, "mode": "eval"}
-    )
-    changes = roles.fixed_differences(saved.config, config)
-    if changes:
-        raise UserError(
-            f"--model_dir={path} holds another run: {'; '.join(changes)}. "
-            "Leave the flags out, or name its own --model_dir."
-        )
-    return config
