@@ -1,7 +1,6 @@
 """The command line: every option, every official command, every flagfile."""
 
 import pathlib
-import re
 import shlex
 
 import pytest
@@ -181,16 +180,3 @@ def test_help_lists_every_flag_in_its_group():
     assert max(map(len, text.splitlines())) <= 100
     assert parse("--help").wants_help
     assert parse("-h").wants_help
-
-
-def test_readme_commands_parse():
-    """Every `python run.py` of the README is a command that is understood."""
-    readme = (ROOT / "README.md").read_text().replace("\\\n", " ")
-    commands = re.findall(r"python run\.py ([^`\n]+)", readme)
-    assert len(commands) > 8
-    for command in commands:
-        arguments = [
-            a.replace("--flagfile=", f"--flagfile={ROOT}/")
-            for a in shlex.split(command, comments=True)
-        ]
-        resolved(*arguments)
