@@ -1,6 +1,7 @@
 # make quickstart   pretrain on the embedded digits, a few minutes on 2 cores
 # make test         lint and the fast tests, under 10 minutes
 # make test-slow    processes, kills, minutes of training, under 40 minutes
+# make soak         what takes longer still
 # make install      only set up .venv
 # make preflight    add the TPU compiler to .venv (Python 3.11; 300 MB)
 # make lint         ruff
@@ -11,7 +12,7 @@ RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 COMPILER := $(VENV)/.preflight
 
-.PHONY: install preflight quickstart test test-slow lint
+.PHONY: install preflight quickstart test test-slow soak lint
 
 install: $(INSTALLED)
 
@@ -42,4 +43,7 @@ test: lint
 	$(RUN) -m pytest
 
 test-slow: $(INSTALLED) $(COMPILER)
-	$(RUN) -m pytest -m slow
+	$(RUN) -m pytest -m "slow and not soak"
+
+soak: $(INSTALLED) $(COMPILER)
+	$(RUN) -m pytest -m soak

@@ -1,13 +1,15 @@
 """SimCLR on whatever hardware is there: `python run.py --help`."""
 
+import contextlib
+import functools
 import os
-import signal
 import sys
 import time
 import traceback
 
 import simclr_tf  # before TensorFlow: see its __init__
-from simclr_tf import terminal
+from simclr_tf import errors, terminal
+from simclr_tf.train.stopping import StopRequest
 
 _STARTED = time.monotonic()
 
@@ -19,10 +21,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if _HAS_GPU else "3")
 # Exit statuses; see simclr_tf/jobs/table.py.
 _FAULT, _USER_ERROR, _HALTED = 1, 2, 3
 
-_LOST_WORKER = (
-    "another worker has gone, so this one stops ({}). What was saved stays; "
-    "the same command on every host continues from there."
-)
 _REPORT = (
     "This is a fault of simclr_tf {version}, not of your command. Please "
     "report it, with the command and the lines above."
@@ -31,37 +29,40 @@ _REPORT = (
 
 def main(argv: list[str]) -> int:
     """Runs a job; returns the exit status."""
-    from simclr_tf import errors
+    with StopRequest() as stop:
+        try:
+            return _run(argv, stop)
+        except errors.Stopped as stopped:
+            return _stopped(stop, stopped.signal_number)
+        except BaseException as error:
+            # What a signal interrupts may make another error of it.
+            if stop.signal_number and not isinstance(error, errors.Halted):
+                return _stopped(stop, stop.signal_number)
+            return _failed(error)
 
-    try:
-        return _run(argv)
-    except errors.UserError as error:
+
+def _failed(error: BaseException) -> int:
+    """Says why a job did not reach its end; returns the exit status."""
+    if isinstance(error, errors.UserError | errors.Halted):
         if os.environ.get("SIMCLR_TF_TRACEBACK"):
-            traceback.print_exc()
-        return _say(" ".join(str(error).split()), _USER_ERROR)
-    except errors.Halted as halted:
-        return _say(str(halted), _HALTED)
-    except errors.Stopped as stopped:
-        print(
-            f"Stopped by {signal.Signals(stopped.signal_number).name} after "
-            f"step {stopped.step}, which is saved. The same command continues "
-            "from there."
-        )
-        return 128 + stopped.signal_number
-    except KeyboardInterrupt:
-        print("\nInterrupted; what was saved stays.", file=sys.stderr)
-        return 128 + signal.SIGINT
-    except Exception as error:
-        if _worker_is_lost(error):
-            first_line = str(error).strip().splitlines()[0]
-            return _say(_LOST_WORKER.format(first_line), _HALTED)
-        traceback.print_exc()
-        report = _REPORT.format(version=simclr_tf.__version__)
-        print(report, file=sys.stderr)
-        return _FAULT
+            traceback.print_exception(error)
+        halted = isinstance(error, errors.Halted)
+        line = " ".join(str(error).split())
+        return _say(line, _HALTED if halted else _USER_ERROR)
+    if not isinstance(error, Exception):
+        raise error
+    traceback.print_exception(error)
+    report = _REPORT.format(version=simclr_tf.__version__)
+    print(report, file=sys.stderr)
+    return _FAULT
 
 
-def _run(argv: list[str]) -> int:
+def _stopped(stop: StopRequest, number: int) -> int:
+    print(stop.sentence(number))
+    return 128 + number
+
+
+def _run(argv: list[str], stop: StopRequest) -> int:
     from flags import definitions
     from simclr_tf.config import resolve
 
@@ -84,18 +85,27 @@ def _run(argv: list[str]) -> int:
         os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
     # TensorFlow takes seconds to import; what is wrong with the flags has been
     # said by now.
+    from simclr_tf import endings
     from simclr_tf.jobs import requests, table
 
-    job = table.make(
-        requests.Request(
-            resolved,
-            place=_place,
-            compile_step=_compile_step,
-            started=_STARTED,
-        )
+    stop.grace_seconds = resolved.config.output.grace_seconds
+    request = requests.Request(
+        resolved,
+        place=functools.partial(_place, stop),
+        compile_step=_compile_step,
+        started=_STARTED,
+        stop=stop,
     )
-    print(job.describe(), flush=True)
-    return job.run()
+    try:
+        job = table.make(request)
+        print(job.describe(), flush=True)
+        return job.run()
+    except errors.UserError:
+        raise
+    except Exception as error:
+        if line := endings.in_words(error, resolved.config):
+            raise errors.Halted(line) from error
+        raise
 
 
 def _inherited(given):
@@ -124,7 +134,7 @@ def _say_options(resolved) -> None:
         )
 
 
-def _place(config):
+def _place(stop: StopRequest, config):
     """The devices that a configuration asks for."""
     import tensorflow as tf
 
@@ -147,6 +157,7 @@ def _place(config):
         virtual_devices=device.virtual_devices,
         worker_timeout_seconds=device.worker_timeout_seconds,
     )
+    stop.listen()
     if device.deterministic:
         tf.config.experimental.enable_op_determinism()
     print(
@@ -167,34 +178,17 @@ def _say(message: str, status: int) -> int:
     return status
 
 
-def _worker_is_lost(error: Exception) -> bool:
-    """Whether a collective failed, in a run of several processes."""
-    if not os.environ.get("TF_CONFIG"):
-        return False
-    import tensorflow as tf
-
-    return isinstance(
-        error,
-        tf.errors.UnavailableError
-        | tf.errors.AbortedError
-        | tf.errors.CancelledError
-        | tf.errors.DeadlineExceededError
-        | tf.errors.FailedPreconditionError
-        | tf.errors.InternalError,
-    )
-
-
 def _exit(status: int) -> None:
-    """Leaves; a worker, without TensorFlow's clean-up, which waits for others
-    that may be gone, and is deaf to SIGTERM meanwhile."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if os.environ.get("TF_CONFIG"):
-        os._exit(status)
-    sys.exit(status)
+    """Leaves without Python's and TensorFlow's clean-up, which waits for
+    threads and for other workers, and is deaf to signals meanwhile."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
+    terminal.keep_going()
     for stream in (sys.stdout, sys.stderr):
         terminal.guard(stream)
     _exit(main(sys.argv))

@@ -1,12 +1,23 @@
 """Files written whole or not at all, on any file system.
 
-Everything goes through tf.io.gfile, so that paths may be gs://.
+Everything goes through tf.io.gfile, so that paths may be gs://. A file is
+written aside, synced, renamed, and its folder is synced: after a power cut it
+is the old one or the new one. Object stores need no syncing: an object is
+there, whole, once it is closed.
+
+What a kill leaves aside, `<name>.tmp-<process>-<machine>`, is removed by
+`sweep_asides` once its process is dead.
 """
 
+import contextlib
+import functools
+import hashlib
 import io
 import json
 import os
-import zipfile
+import re
+import socket
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,16 +28,77 @@ from simclr_tf.errors import UserError
 
 gfile = tf.io.gfile
 
-# What NumPy raises for half a file.
-_DAMAGES = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile)
+_ASIDE = re.compile(r".*\.tmp-(\d+)(?:-([0-9a-f]{8}))?")
+# Of another machine's process nobody here knows whether it lives.
+_STALE_SECONDS = 3600.0
+
+
+class DamagedFile(UserError):
+    """A file is not what it was when it was written."""
 
 
 def write_bytes(path: str, content: bytes) -> None:
     """Writes aside, then renames: a reader never sees half a file."""
-    aside = f"{path}.tmp-{os.getpid()}"
-    with gfile.GFile(aside, "wb") as file:
-        file.write(content)
-    gfile.rename(aside, path, overwrite=True)
+    aside = aside_of(path)
+    try:
+        with gfile.GFile(aside, "wb") as file:
+            file.write(content)
+        sync(aside)
+        gfile.rename(aside, path, overwrite=True)
+    except (tf.errors.OpError, OSError):
+        with contextlib.suppress(tf.errors.OpError, OSError):
+            gfile.remove(aside)
+        raise
+    sync_folder(os.path.dirname(path))
+
+
+def aside_of(path: str) -> str:
+    """Where this process writes a file before it gets its name."""
+    return f"{path}.tmp-{os.getpid()}-{_machine()}"
+
+
+def sync(path: str) -> None:
+    """Returns once the content of a file, or of a folder, is on the disk.
+
+    A folder's content are names: those that were made, changed or removed.
+    """
+    if "://" in path:
+        return
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def sync_folder(path: str) -> None:
+    """`sync` of a folder; "" is the one that the process works in."""
+    sync(path or ".")
+
+
+def sync_tree(path: str) -> None:
+    """`sync` of a folder with all that is in it."""
+    if "://" in path:
+        return
+    for folder, _, names in os.walk(path):
+        for name in names:
+            sync(os.path.join(folder, name))
+        sync(folder)
+
+
+def sweep_asides(folder: str) -> None:
+    """Removes what processes that are dead left aside in a folder.
+
+    Of a process of another machine nobody here knows whether it lives: what it
+    left goes when it is an hour old.
+    """
+    for name in gfile.listdir(folder) if gfile.isdir(folder) else ():
+        path = os.path.join(folder, name)
+        match = _ASIDE.fullmatch(name)
+        if match and _is_left(path, int(match[1]), match[2]):
+            # Another may sweep, too, or the process may just have finished.
+            with contextlib.suppress(tf.errors.OpError, OSError):
+                gfile.remove(path)
 
 
 def write_json(path: str, content: Mapping[str, Any]) -> None:
@@ -39,16 +111,26 @@ def read_json(path: str) -> dict[str, Any]:
     """Reads what `write_json` wrote.
 
     Raises:
-        UserError: the file is not JSON; the message names it.
+        DamagedFile: the file is not a JSON object; the message names it.
+        UserError: the file cannot be read.
     """
-    with gfile.GFile(path, "r") as file:
-        text = file.read()
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path} is damaged ({error}). Restore it, or remove it."
-        ) from error
+        with gfile.GFile(path, "rb") as file:
+            found = json.loads(file.read())
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, error) from error
+    except tf.errors.OpError as error:
+        raise _unreadable(path, error) from error
+    if not isinstance(found, dict):
+        raise damaged(path, f"it holds {_kind(found)}, not an object")
+    return found
+
+
+def damaged(path: str, reason: object) -> DamagedFile:
+    """The error of a damaged file."""
+    return DamagedFile(
+        f"{path} is damaged ({_line(reason)}). Restore it, or remove it."
+    )
 
 
 def write_npz(path: str, arrays: Mapping[str, np.ndarray]) -> None:
@@ -62,14 +144,67 @@ def read_npz(path: str) -> dict[str, np.ndarray]:
     """Reads what `write_npz` wrote.
 
     Raises:
-        UserError: the file is damaged; the message names it.
+        DamagedFile: the message names it.
+        UserError: the file cannot be read.
     """
-    with gfile.GFile(path, "rb") as file:
-        content = file.read()
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        with gfile.GFile(path, "rb") as file:
+            content = file.read()
+    except tf.errors.OpError as error:
+        raise _unreadable(path, error) from error
+    try:
+        arrays = np.load(io.BytesIO(content), allow_pickle=False)
+        if not isinstance(arrays, np.lib.npyio.NpzFile):
+            raise ValueError("it holds one array, not arrays by name")
+        with arrays:
             return {name: arrays[name] for name in arrays.files}
-    except _DAMAGES as error:
-        raise UserError(
-            f"{path} is damaged ({error}). Restore it, or remove it."
-        ) from error
+    except Exception as error:  # NumPy doesn't tell what damage can raise
+        raise damaged(path, error) from error
+
+
+def _is_left(path: str, process: int, machine: str | None) -> bool:
+    """Whether what lies aside is of a process that will not come back."""
+    if machine == _machine():
+        return process == os.getpid() or not _runs(process)
+    try:
+        written = gfile.stat(path).mtime_nsec / 1e9
+    except tf.errors.OpError:
+        return False
+    return time.time() - written > _STALE_SECONDS
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
+
+
+@functools.cache
+def _machine() -> str:
+    """This start of this machine, where process numbers mean something."""
+    boot = ""
+    with (
+        contextlib.suppress(OSError),
+        open("/proc/sys/kernel/random/boot_id") as file,
+    ):
+        boot = file.read()
+    return hashlib.sha256((socket.gethostname() + boot).encode()).hexdigest()[
+        :8
+    ]
+
+
+def _unreadable(path: str, error: Exception) -> UserError:
+    return UserError(f"{path} cannot be read ({_line(error)}).")
+
+
+def _line(reason: object) -> str:
+    return " ".join(str(reason).split())[:200]
+
+
+def _kind(found: Any) -> str:
+    names = {list: "a list", str: "a text", type(None): "null"}
+    return names.get(type(found), "a number")

@@ -16,6 +16,7 @@ _DATA = {"data", "augment"}
 # Folder (or file) of simclr_tf -> the others that it may import.
 ALLOWED = {
     "errors": set(),
+    "endings": {"config", "errors", "run_files"},
     "files": {"errors"},
     "hashing": set(),
     "terminal": set(),

@@ -107,6 +107,15 @@ class OutputConfig:
         jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
         at_least=0,
     )
+    grace_seconds: float = option(
+        30.0,
+        "From SIGTERM, SIGINT or SIGHUP to leaving, whatever is not saved by "
+        "then. It is for the end of a step and its checkpoint.",
+        role=Role.MACHINE,
+        jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
+        at_least=0,
+        at_most=86_400,
+    )
     profile_steps: tuple[int, ...] = option(
         (),
         "First and last step (a,b; the first of training is 1, and compiles) "

@@ -11,6 +11,9 @@ Beside the SavedModel lies simclr_tf.json, which says what the weights are:
     images               what the model takes
     class_names          class_names[k] is the class of logits[:, k]; null
                          where there are no logits or the names are not known
+
+An export is there once its saved_model.pb is: written and synced aside, it gets
+its name when it is whole; one that goes loses saved_model.pb first.
 """
 
 import json
@@ -20,9 +23,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from simclr_tf import files
 from simclr_tf.models.simclr import SimClr
 
 gfile = tf.io.gfile
+
+_PROGRAM = "saved_model.pb"
 
 
 def reusable(model: SimClr, *, image_size: int):
@@ -105,21 +111,35 @@ def export(
     path = os.path.join(folder, str(step))
     # Not a longer form of the path: ram:// takes one for the other.
     aside = os.path.join(folder, f".{step}.tmp")
+    if gfile.exists(aside):
+        gfile.rmtree(aside)  # its tensors would stay inside the new one
     saved, inference = reusable(model, image_size=image_size)
     tf.saved_model.save(saved, aside, signatures=inference)
     with gfile.GFile(os.path.join(aside, "simclr_tf.json"), "w") as file:
         file.write(json.dumps(described, indent=2) + "\n")
+    files.sync_tree(aside)
+    replaced = os.path.join(folder, f".{step}.old.tmp")
     if gfile.exists(path):
-        gfile.rmtree(path)
+        _move(path, replaced)
     _move(aside, path)
-    done = sorted(
-        int(name.rstrip("/"))
-        for name in gfile.listdir(folder)
-        if name.rstrip("/").isdigit()
-    )
-    for old in done[:-keep]:
-        gfile.rmtree(os.path.join(folder, str(old)))
+    files.sync_folder(folder)
+    if gfile.exists(replaced):
+        gfile.rmtree(replaced)
+    for old in steps(folder)[:-keep]:
+        _remove(os.path.join(folder, str(old)))
     return path
+
+
+def steps(folder: str) -> list[int]:
+    """Of the exports in model_dir/saved_model, in their order."""
+    if not gfile.isdir(folder):
+        return []
+    names = [name.rstrip("/") for name in gfile.listdir(folder)]
+    return sorted(
+        int(name)
+        for name in names
+        if name.isdigit() and gfile.exists(os.path.join(folder, name, _PROGRAM))
+    )
 
 
 def _require_float32(model: SimClr) -> None:
@@ -146,13 +166,23 @@ def _names_of_logits(
 
 
 def _move(source: str, target: str) -> None:
-    """Renames a folder; ram:// would rename it without what is in it."""
-    if not target.startswith("ram://"):
+    """Renames a folder; where it is none, but objects with a common prefix,
+    each of them, the program last."""
+    if "://" not in target:
         gfile.rename(source, target)
         return
-    for folder, _, names in list(gfile.walk(source)):
-        there = folder.replace(source, target, 1)
-        gfile.makedirs(there)
-        for name in names:
-            gfile.rename(os.path.join(folder, name), os.path.join(there, name))
+    inside = [
+        os.path.join(folder, name)
+        for folder, _, names in list(gfile.walk(source))
+        for name in names
+    ]
+    for path in sorted(inside, key=lambda p: p.endswith(f"/{_PROGRAM}")):
+        there = path.replace(source, target, 1)
+        gfile.makedirs(os.path.dirname(there))
+        gfile.rename(path, there, overwrite=True)
     gfile.rmtree(source)
+
+
+def _remove(path: str) -> None:
+    gfile.remove(os.path.join(path, _PROGRAM))
+    gfile.rmtree(path)

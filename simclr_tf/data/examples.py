@@ -201,17 +201,6 @@ class Examples:
         return image, tf.gather(self.labels, index)
 
 
-def read_rgb(encoded) -> tf.Tensor:
-    """uint8[h, w, 3] from a JPEG, PNG, GIF, BMP or WebP image.
-
-    What it is is seen from its bytes. Of an animation, the first frame; grey
-    becomes three equal channels; alpha is dropped; 16 bits become 8.
-    """
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    image.set_shape([None, None, 3])
-    return image
-
-
 def decoded(examples: Examples, *, limit_bytes: int) -> Examples:
     """The same examples with every image decoded once and kept.
 

@@ -24,8 +24,8 @@ from concurrent import futures
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf.data import fingerprint, split_spec
-from simclr_tf.data.examples import Examples, Source, decoded, read_rgb
+from simclr_tf.data import decoding, fingerprint, split_spec
+from simclr_tf.data.examples import Examples, Source, decoded
 from simclr_tf.data.subset import joined
 from simclr_tf.errors import UserError
 
@@ -78,13 +78,14 @@ def open_folder(
     ids = np.array([_path_id(file) for file in files], np.int64)
     chosen = split_spec.slice_of(ids, split, f"--data_dir={data_dir}")
     files, ids = [files[i] for i in chosen], ids[chosen]
+    limit_bytes = in_memory_limit_mb << 20
     images, contents = fingerprint.of_files(
         [_join(folder, file) for file in files], ids
     )
     labels = _labels(files, classes)
-    examples = _examples(folder, files, ids, labels, contents)
+    examples = _examples(folder, files, ids, labels, contents, limit_bytes)
     if cache:
-        examples = decoded(examples, limit_bytes=in_memory_limit_mb << 20)
+        examples = decoded(examples, limit_bytes=limit_bytes)
     return Source(
         name="folder",
         split=split,
@@ -231,14 +232,17 @@ def _labels(files: list[str], classes: list[str]) -> np.ndarray:
     return np.array(labels, np.int64)
 
 
-def _examples(folder, files, ids, labels, contents) -> Examples:
+def _examples(folder, files, ids, labels, contents, limit_bytes) -> Examples:
+    names = [_join(folder, file) for file in files]
+    kinds = decoding.kinds_of(names)
+    payload = decoding.payload(names, kinds, limit_bytes=limit_bytes)
     with tf.device("CPU:0"):
-        paths = tf.constant([_join(folder, file) for file in files])
+        paths = tf.constant(names)
         return Examples(
-            payload=paths,
+            payload=tf.constant(payload),
             labels=tf.constant(labels),
             ids=tf.constant(ids),
-            decode=lambda path: read_rgb(tf.io.read_file(path)),
+            decode=decoding.Decoder(paths=True),
             name_of=lambda index: tf.gather(paths, index),
             storage="files",
             can_fail=True,

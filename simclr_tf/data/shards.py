@@ -20,8 +20,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf.data import order
-from simclr_tf.data.examples import CHUNK, ENDLESS, read_rgb
+from simclr_tf.data import decoding, order
+from simclr_tf.data.examples import CHUNK, ENDLESS
 
 # A window is what shuffling and substitutes cost in memory, two to three
 # times over (one in use, the next one filling).
@@ -130,12 +130,12 @@ class Shards:
 
     Attributes:
         pieces: where the records lie.
-        parse: serialized string[] -> (encoded string[], label int64[], or
-            int64[K] for several labels).
+        parse: serialized string[] -> (encoded string[], label int64[...]).
         window: records that are shuffled together; an unreadable one is
             replaced by another of its window.
         label_shape: () for one label an image, (K,) for several.
         has_labels: whether any record has a label.
+        decode: encoded string[] -> uint8[h, w, 3].
     """
 
     pieces: Pieces
@@ -143,6 +143,7 @@ class Shards:
     window: int
     label_shape: tuple[int, ...] = ()
     has_labels: bool = True
+    decode: Callable = decoding.rgb_of
     storage = "stream"
     can_fail = True
 
@@ -209,7 +210,7 @@ class Shards:
     def read(self, pick, index):
         """uint8[h, w, 3] and label int64[]."""
         encoded, label = self.parse(tf.gather(pick["records"], index))
-        return read_rgb(encoded), label
+        return self.decode(encoded), label
 
     def _of_host(self, num_examples, num_hosts, host) -> Pieces:
         bounds = [num_examples * h // num_hosts for h in (host, host + 1)]

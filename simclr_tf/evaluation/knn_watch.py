@@ -8,6 +8,7 @@ from simclr_tf.evaluation import features, knn, metrics
 
 # Of each split; a quick look, not the record (--mode=evaluate --protocol=knn).
 MAX_EXAMPLES = 10_000
+PREFIX = "knn/"  # of the scores' names
 
 
 class KnnWatch:
@@ -44,6 +45,6 @@ class KnnWatch:
             return {}
         votes = knn.knn_scores(train, test, num_classes=self._num_classes)
         return {
-            f"knn/k{k}_top_1": metrics.value("top_1", scores, test.labels)
+            f"{PREFIX}k{k}_top_1": metrics.value("top_1", scores, test.labels)
             for k, scores in votes.items()
         }

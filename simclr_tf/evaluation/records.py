@@ -218,14 +218,8 @@ def read(path: str) -> Record:
     path = _without_suffix(path) + ".json"
     if not files.gfile.exists(path):
         raise UserError(f"{path} does not exist.")
-    try:
-        content = files.read_json(path)
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is damaged ({error}). Restore it, or remove it."
-        ) from error
+    found = files.read_json(path)
     names = {field.name for field in dataclasses.fields(Record)}
-    found = content if isinstance(content, dict) else {}
     added = {
         name: value(found)
         for name, value in _LACKING.items()

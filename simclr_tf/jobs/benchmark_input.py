@@ -9,7 +9,6 @@ a few seconds. What a stage adds to the time of an image is its cost.
 """
 
 import dataclasses
-import json
 import os
 import statistics
 import time
@@ -26,6 +25,7 @@ from simclr_tf.data import pipeline
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.data.sources import Source
 from simclr_tf.jobs.requests import Accepts, Request
+from simclr_tf.run_files import metrics_file
 from simclr_tf.run_files.folder import require_writable
 
 # Until kernels are compiled and buffers have begun to fill.
@@ -42,6 +42,8 @@ _READING = {
 
 # A training run that waits longer for its input, of its time, is held up.
 _WAITS = 0.1
+_RATES = ("images_per_second", "input_wait_share")
+_RATED_ROWS = 1000  # of a run's last log points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,18 +270,21 @@ def verdict(
 
 
 def _training_rates(model_dir: str) -> dict[str, float] | None:
-    """Medians over a run's metrics.jsonl but its first line, which compiles."""
+    """Medians over a run's last log points, but not its first, which compiles.
+
+    None where there is none.
+    """
     path = os.path.join(model_dir, "metrics.jsonl")
     if not model_dir or not tf.io.gfile.exists(path):
         return None
-    with tf.io.gfile.GFile(path, "r") as file:
-        # The last line of a run that was killed may be cut.
-        lines = [x for x in file.read().splitlines() if x.endswith("}")]
-    rows = [json.loads(line) for line in lines]
-    rows = [row for row in rows[1:] or rows if "input_wait_share" in row]
-    if not rows:
+    rows = metrics_file.last_rows(path, _RATED_ROWS)
+    if len(rows) < _RATED_ROWS:
+        rows = rows[1:] or rows
+    rates = [[row.get(name) for name in _RATES] for row in rows]
+    rates = [r for r in rates if all(isinstance(x, float) for x in r)]
+    if not rates:
         return None
     return {
-        key: statistics.median(row[key] for row in rows)
-        for key in ("images_per_second", "input_wait_share")
+        name: statistics.median(values)
+        for name, values in zip(_RATES, zip(*rates, strict=True), strict=True)
     }

@@ -46,6 +46,7 @@ class Embedding:
 
     def __init__(self, request: Request):
         self._config = config = request.config
+        self._stop = request.stop
         placement = request.place(config)
         self._strategy = placement.strategy
         self._corrupt = CorruptLog()
@@ -72,6 +73,9 @@ class Embedding:
 
     def run(self) -> int:
         """Writes features.npz and neighbours.png."""
+        self._stop.outcome = (
+            "before all was written. The same command starts again."
+        )
         found = features.extract(
             self._encoder.encode,
             self._dataset(self._source),

@@ -55,6 +55,7 @@ class Evaluation:
 
     def __init__(self, request: Request, accepts: Accepts):
         self._config = config = request.config
+        self._stop = request.stop
         placement = request.place(config)
         self._strategy = placement.strategy
         self._unreadable = {}
@@ -110,6 +111,10 @@ class Evaluation:
 
     def run(self) -> int:
         """Fits, scores, and writes the record."""
+        self._stop.outcome = (
+            "before the record was written. The same command does the rest; "
+            "features of whole splits are kept."
+        )
         extract = features.extractor(
             self._encoder.encode, strategy=self._strategy
         )

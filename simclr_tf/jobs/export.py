@@ -9,7 +9,7 @@ def export(run: TrainingRun) -> None:
     """Writes saved_model/<step>/, from a copy outside the strategy."""
     keep = run.config.output.keep_hub_module_max
     folder = run.folder.file("saved_model")
-    there = saved_model.gfile.exists(f"{folder}/{run.step}")
+    there = run.step in saved_model.steps(folder)
     if not keep or there or not run.hosts.is_chief:
         return
     copy = run.build_model(dtype_policy="float32")

@@ -16,8 +16,8 @@ from simclr_tf.jobs import result
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.jobs.training_run import TrainingRun
 from simclr_tf.reports import words
-from simclr_tf.run_files import checkpoints
-from simclr_tf.run_files import folder as folders
+from simclr_tf.run_files import checkpoints, following
+from simclr_tf.run_files.folder import RunFolder
 
 _POLL_SECONDS = 1.0
 
@@ -39,14 +39,14 @@ class Follow:
     """
 
     def __init__(self, request: Request, accepts: Accepts):
-        asked = request.config
+        asked, self._stop = request.config, request.stop
         self._patience_seconds = asked.eval.eval_timeout_seconds
-        folder = folders.RunFolder(asked.model_dir, writes=False)
-        saved = folders.wait_for_run(
+        folder = RunFolder(asked.model_dir, writes=False)
+        saved = following.wait_for_run(
             folder, patience_seconds=self._patience_seconds
         )
         given = request.resolved.given
-        config = folders.as_follower(saved, asked, given, path=folder.path)
+        config = following.as_follower(saved, asked, given, path=folder.path)
         origins = {**saved.origins, **dict.fromkeys(given, "flag")}
         self._run = TrainingRun(
             config,
@@ -82,6 +82,10 @@ class Follow:
                 continue
             seen = checkpoints.step_of(path)
             self._score(path)
+            self._stop.outcome = (
+                f"when the checkpoint of step {seen} had been looked at. The "
+                "same command scores the others."
+            )
             # Scoring takes time in which the trainer may save.
             deadline = time.monotonic() + self._patience_seconds
         return 0

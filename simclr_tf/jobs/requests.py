@@ -10,6 +10,7 @@ from simclr_tf.config import Config
 from simclr_tf.config.resolve import Resolved
 from simclr_tf.data.sources import Source
 from simclr_tf.errors import UserError
+from simclr_tf.train.stopping import StopRequest
 
 
 class Placement(Protocol):
@@ -34,7 +35,7 @@ class Job(Protocol):
             errors.UserError: something that the user can mend was found
                 during the work.
             errors.Halted: the job stopped itself.
-            errors.Stopped: a signal arrived; everything is saved.
+            errors.Stopped: a signal arrived; what there was to save is saved.
         """
 
 
@@ -49,12 +50,14 @@ class Request:
         compile_step: compiles a training step for a TPU; of `preflight`.
         started: time.monotonic() when the process began; None where it has
             done other work before.
+        stop: the process's, for signals; by default one that hears none.
     """
 
     resolved: Resolved
     place: Callable[[Config], Placement]
     compile_step: Callable[..., Any] | None = None
     started: float | None = None
+    stop: StopRequest = dataclasses.field(default_factory=StopRequest)
 
     @property
     def config(self) -> Config:

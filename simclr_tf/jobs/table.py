@@ -3,7 +3,8 @@
 A job is made by one constructor, which finds everything that can be wrong
 before any work. It then describes itself and runs. Exit statuses: 0 done,
 1 a fault of this program, 2 something the user can mend, 3 it stopped itself,
-4 a preflight says no, 128 + n it was stopped by signal n and has saved.
+4 a preflight says no, 128 + n signal n stopped it, and it has saved what there
+was to save.
 """
 
 import dataclasses

@@ -4,29 +4,31 @@ Reads    images, and --checkpoint's weights to build upon
 Writes   --model_dir: config.json, checkpoints, metrics, views.png, SavedModel,
          with --mode=train_then_eval result.json
 Ends     with 0 at the last step; the same command continues a stopped run
+Signals  end the step and save it, within --grace_seconds; before the first
+         step and after the last nothing is to be saved
 """
 
+import contextlib
 import functools
 from collections.abc import Callable
 
-from simclr_tf import hashing
 from simclr_tf.build import batches, network, training, views
-from simclr_tf.config import roles
 from simclr_tf.data import pipeline
-from simclr_tf.errors import Halted, UserError
+from simclr_tf.errors import Stopped
+from simclr_tf.evaluation import knn_watch
 from simclr_tf.jobs import export, result
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.jobs.training_run import TrainingRun
 from simclr_tf.models.flops import training_flops_of_view
 from simclr_tf.reports import pictures, words
-from simclr_tf.run_files import loading, start_weights
+from simclr_tf.run_files import start_weights
 from simclr_tf.run_files.metrics_log import MetricsLog
 from simclr_tf.train import loop, self_check
 from simclr_tf.train.profiling import Profiler
 from simclr_tf.train.progress import Progress
 from simclr_tf.train.startup_clock import StartupClock
 from simclr_tf.train.step import StepTrainer
-from simclr_tf.train.stopping import StopRequest
+from simclr_tf.train.unreadable import UnreadableWatch
 
 _PICTURED_IMAGES = 8
 _UNCOUNTED = (
@@ -61,6 +63,7 @@ class Training:
         folder_of: Callable[[TrainingRun], str] | None = None,
     ):
         self._clock = StartupClock(request.started)
+        self._stop = request.stop
         config, resolved = request.config, request.resolved
         self._said: list[str] = []
         self._run = run = TrainingRun(
@@ -70,8 +73,15 @@ class Training:
             accepts=accepts,
             folder_of=folder_of,
         )
-        self._check_images()
-        self._num_unreadable = 0
+        self._unreadable = UnreadableWatch(
+            run.corrupt["train"],
+            max_fraction=config.data.max_corrupt_fraction,
+            num_examples=run.train_source.num_examples,
+            hosts=run.hosts,
+        )
+        self._unreadable.check_sample(
+            pipeline.scan(run.train_source, corrupt=run.corrupt["train"])
+        )
         self._clock.ended("data")
         run.folder.claim(
             config,
@@ -84,8 +94,10 @@ class Training:
             run.build()
             self._knn_watch = run.make_knn_watch()
             self._restore()
-            self._require_agreement()
-        except BaseException:
+            run.require_room()
+            run.require_agreement()
+        except BaseException as error:
+            run.hosts.part(str(error))
             run.folder.release()
             raise
         self._clock.ended("model")
@@ -99,28 +111,31 @@ class Training:
 
     def run(self) -> int:
         """Trains, exports and scores."""
-        run = self._run
+        run, stop = self._run, self._stop
+        together = run.hosts.count > 1
         try:
-            with StopRequest() as stop:
-                self._train(stop)
-            export.export(run)
-            if run.config.job.mode != "train":
-                print(words.of_result(result.score(run)), flush=True)
-            run.hosts.barrier()  # what the chief writes is written
+            # Hosts leave together, where all of them are.
+            with stop.deferred() if together else contextlib.nullcontext():
+                self._train()
+                self._heed_signals()
+                export.export(run)
+                self._heed_signals()
+                if run.config.job.mode != "train":
+                    print(words.of_result(result.score(run)), flush=True)
+                run.hosts.barrier()  # what the chief writes is written
+                run.hosts.part()
+        except BaseException as error:
+            run.hosts.part(str(error))
+            raise
         finally:
             run.folder.release()
         return 0
 
-    def _check_images(self) -> None:
-        run = self._run
-        scanned = pipeline.scan(run.train_source, corrupt=run.corrupt["train"])
-        # A sample tells of the whole with some doubt: it ends the run before
-        # it begins only where it is far over the limit.
-        limit = run.config.data.max_corrupt_fraction
-        seen_whole = scanned >= run.train_source.num_examples
-        found = run.corrupt["train"]
-        if seen_whole or found.count() > (2 * limit + 0.01) * scanned:
-            found.check(limit, scanned)
+    def _heed_signals(self) -> None:
+        """Between two parts of the work: stops if any host was asked to."""
+        number = self._run.hosts.gather([self._stop.signal_number or 0]).max()
+        if number:
+            raise Stopped(int(number))
 
     def _restore(self) -> None:
         """Sets the weights to the newest checkpoint's, if there is one.
@@ -128,73 +143,64 @@ class Training:
         A classifier that has none starts from --checkpoint.
         """
         run = self._run
-        path = run.checkpoints.restore_newest()
+        path = run.checkpoints.restore_newest(
+            first_steps=min(run.plan.checkpoint_steps, run.plan.train_steps - 1)
+        )
+        self._say_saved(run.step)
         if path:
             self._said.append(f"Continuing from {path}, step {run.step}.")
+        if run.pretrains or (path and start_weights.are_known(run.folder)):
             return
-        if run.pretrains:
+        said = start_weights.begin(
+            run.folder,
+            run.model,
+            checkpoint=run.config.job.checkpoint
+            if run.config.eval.encoder == "checkpoint"
+            else None,
+            with_linear_head=run.config.model.restore_linear_head,
+            frozen=self._frozen(),
+        )
+        if path:
+            run.checkpoints.restore(path)
+        elif said:
+            self._said.append(said)
+
+    def _say_saved(self, step: int) -> None:
+        """For the last line of a stopped run."""
+        if not step:
+            self._stop.outcome = (
+                "before the first step was done. The same command starts again."
+            )
             return
-        origin = {"checkpoint": None}
-        uses = run.config.eval.encoder == "checkpoint"
-        if run.config.job.checkpoint and uses:
-            weights = loading.open_weights(run.config.job.checkpoint)
-            loaded = loading.load(
-                weights,
-                run.model,
-                with_linear_head=run.config.model.restore_linear_head,
-            )
-            self._said.append(loaded.describe())
-            origin = loaded.to_dict()
-        if run.hosts.is_chief:
-            start_weights.note(
-                run.folder,
-                origin,
-                encoder_sha256=hashing.variables_sha256(
-                    run.model.encoder.variables
-                ),
-                frozen_sha256=hashing.variables_sha256(self._frozen()),
-            )
-
-    def _require_agreement(self) -> None:
-        """Hosts that compute different things would wait for each other, or
-        mix their gradients.
-
-        Raises:
-            UserError: they do; on every host.
-        """
-        run = self._run
-        options = {
-            f"--{name}": roles.show(value)
-            for name, value in roles.fixed(run.config).items()
-        }
-        run.hosts.require_same(
-            {
-                **options,
-                "the data": repr(run.facts),
-                "the plan": repr(run.plan),
-                "the precision": run.dtype_policy,
-                "--augment_on": str(run.color_on_host),
-                f"the step in --model_dir={run.folder.path}, which must be "
-                "one folder for all hosts,": str(run.step),
-            }
+        last = step >= self._run.plan.train_steps
+        self._stop.outcome = (
+            f"after step {step}, which is saved. The same command "
+            f"{'does what is left' if last else 'continues from there'}."
         )
 
-    def _train(self, stop: StopRequest) -> None:
+    def _train(self) -> None:
         """Trains from the step in hand to the last.
 
         Raises:
             Halted: the loss is not finite, too many images are unreadable, or
                 the loss across replicas is wrong.
-            errors.Stopped: a signal arrived; everything is saved.
+            Stopped: a signal arrived; everything is saved.
         """
         run, config = self._run, self._run.config
+        log = MetricsLog(
+            run.folder,
+            run.optimizer,
+            from_step=run.step,
+            log_steps=run.plan.log_steps,
+        )
+        self._watch_what_was_not(log)
         if run.step >= run.plan.train_steps:
             print(f"Training is finished: step {run.step}.")
+            log.close()
             return
         self_check.check(
             run.strategy, device_type=run.device_type, hosts=run.hosts
         )
-        log = MetricsLog(run.folder, run.optimizer, from_step=run.step)
         log.picture_views(self._picture_views)
         progress = Progress(
             total_steps=run.plan.train_steps,
@@ -213,9 +219,9 @@ class Training:
                 run.plan,
                 save=functools.partial(self._save, log, progress),
                 log=log.log,
-                check=self._check_unreadable,
+                check=self._unreadable.check,
                 progress=progress,
-                stop=stop,
+                stop=self._stop,
                 startup=self._clock,
                 profiler=profiler,
                 hosts=run.hosts,
@@ -225,19 +231,38 @@ class Training:
             progress.close()
             log.close()
         start_weights.require_frozen(run.folder, self._frozen())
-        if unreadable := run.unreadable("train"):
+        if unreadable := self._unreadable.names():
             print(
                 f"{len(unreadable)} unreadable images were replaced: "
                 f"{', '.join(unreadable[:10])}"
             )
 
     def _save(self, log: MetricsLog, progress: Progress, step: int) -> None:
+        log.sync()
+        self._run.folder.require_there()
         self._run.checkpoints.save(step)
-        if self._knn_watch is not None:
+        self._say_saved(step)
+        self._watch(log, progress.note)
+
+    def _watch(self, log: MetricsLog, say: Callable[[str], None]) -> None:
+        if self._knn_watch is None:
+            return
+        together = self._run.hosts.count > 1
+        with contextlib.nullcontext() if together else self._stop.prompt():
             scalars = self._knn_watch()
-            log.log(step, scalars)
+            if scalars:
+                log.log(self._run.step, scalars)
+        if scalars:
             shown = (f"{k} {v:.1%}" for k, v in scalars.items())
-            progress.note(f"Nearest neighbours: {', '.join(shown)}")
+            say(f"Nearest neighbours: {', '.join(shown)}")
+
+    def _watch_what_was_not(self, log: MetricsLog) -> None:
+        """A kill may come between a checkpoint and its score."""
+        hosts = self._run.hosts
+        scored = any(name.startswith(knn_watch.PREFIX) for name in log.at_start)
+        # All hosts score, or none; the chief knows what is logged.
+        if self._run.step and not hosts.gather([scored]).any():
+            self._watch(log, print)
 
     def _picture_views(self):
         run = self._run
@@ -269,18 +294,3 @@ class Training:
 
     def _frozen(self):
         return network.frozen_variables(self._run.model, self._run.config)
-
-    def _check_unreadable(self) -> None:
-        run = self._run
-        total = run.hosts.gather([run.corrupt["train"].count()]).sum()
-        if total == self._num_unreadable:
-            return  # no host has found another
-        self._num_unreadable = total
-        try:
-            run.corrupt["train"].check(
-                run.config.data.max_corrupt_fraction,
-                run.train_source.num_examples,
-                names=run.unreadable("train"),
-            )
-        except UserError as error:
-            raise Halted(str(error)) from error

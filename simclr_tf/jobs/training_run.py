@@ -10,7 +10,7 @@ import numpy as np
 
 from simclr_tf.build import batches, network, splits, training, views
 from simclr_tf.build.schedule import make_plan
-from simclr_tf.config import Config
+from simclr_tf.config import Config, roles
 from simclr_tf.data import subset
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.errors import UserError
@@ -18,7 +18,7 @@ from simclr_tf.evaluation import few_labels, knn, knn_watch, label_subsets
 from simclr_tf.evaluation.knn_watch import KnnWatch
 from simclr_tf.jobs.requests import Accepts, Placement, labels_of
 from simclr_tf.models.simclr import SimClr
-from simclr_tf.run_files import checkpoints
+from simclr_tf.run_files import checkpoints, room
 from simclr_tf.run_files.folder import RunFolder
 from simclr_tf.train import micro_batches, precision
 from simclr_tf.train.hosts import Hosts
@@ -88,6 +88,47 @@ class TrainingRun:
             ),
             max_to_keep=self.config.output.keep_checkpoint_max,
             writes=self.hosts.is_chief,
+        )
+
+    def require_agreement(self) -> None:
+        """Hosts that compute different things would wait for each other, or
+        mix their gradients.
+
+        Raises:
+            UserError: they do; on every host.
+        """
+        options = {
+            f"--{name}": roles.show(value)
+            for name, value in roles.fixed(self.config).items()
+        }
+        self.hosts.require_same(
+            {
+                **options,
+                "the data": repr(self.facts),
+                "the plan": repr(self.plan),
+                "the precision": self.dtype_policy,
+                "--augment_on": str(self.color_on_host),
+                f"the step in --model_dir={self.folder.path}, which must be "
+                "one folder for all hosts,": str(self.step),
+            }
+        )
+
+    def require_room(self) -> None:
+        """Checks that the chief's disk has room for what is kept.
+
+        Raises:
+            UserError: it hasn't.
+        """
+        if not self.hosts.is_chief:
+            return
+        left = max(self.plan.train_steps - self.step, 0)
+        room.require(
+            self.folder.path,
+            model=self.model.variables,
+            optimizer=self.optimizer.variables,
+            saves=-(-left // self.plan.checkpoint_steps),
+            keep_checkpoints=self.config.output.keep_checkpoint_max,
+            keep_saved_models=self.config.output.keep_hub_module_max,
         )
 
     def build_model(self, *, dtype_policy: str | None = None) -> SimClr:

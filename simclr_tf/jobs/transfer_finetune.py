@@ -96,6 +96,10 @@ class Sweep:
                 test="validation",
             )
             validated[point] = self._value(record)
+            self._request.stop.outcome = (
+                f"after setting {place + 1}, which is saved. The same command "
+                "does the others."
+            )
         # max keeps the first of equals: the smallest learning rate.
         best = max(validated, key=validated.get)
         print(
@@ -154,7 +158,7 @@ class Sweep:
             origins={**self._request.resolved.origins, "eval_split": "flag"},
         )
         run = Training(
-            Request(resolved, place=self._place),
+            Request(resolved, place=self._place, stop=self._request.stop),
             self._accepts,
         )
         print(run.describe(), flush=True)

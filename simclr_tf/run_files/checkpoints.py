@@ -3,8 +3,11 @@
 A checkpoint holds every variable of a run under its own name. Reading one
 checks names and shapes and every checksum before the first variable changes,
 so that a checkpoint is restored whole or not at all.
+
+A checkpoint is there once its index is; see `saving`.
 """
 
+import os
 import re
 import tempfile
 from collections.abc import Mapping
@@ -13,9 +16,13 @@ import numpy as np
 import tensorflow as tf
 
 from simclr_tf.errors import UserError
+from simclr_tf.run_files import saving
+
+gfile = tf.io.gfile
 
 _KEY = "state/{}/.ATTRIBUTES/VARIABLE_VALUE"
 _SHOWN_FAULTS = 4  # of each kind
+_UNREADABLE = "unreadable"  # the folder of what was moved out of the way
 
 
 class UnreadableCheckpoint(Exception):
@@ -44,7 +51,7 @@ class Checkpoints:
     Args:
         directory: model_dir.
         variables: all state of the run, from `named_variables`.
-        max_to_keep: older checkpoints are deleted.
+        max_to_keep: older checkpoints are deleted; at least 1.
         writes: False on all hosts but the chief. They save too, since saving
             may read variables from every host, but to nowhere.
     """
@@ -61,49 +68,107 @@ class Checkpoints:
         self._variables = dict(variables)
         self._checkpoint = tf.train.Checkpoint(state=self._variables)
         self._writes = writes
-        self._manager = writes and tf.train.CheckpointManager(
-            self._checkpoint,
-            directory,
-            max_to_keep=max_to_keep,
-            checkpoint_name="ckpt",
-        )
+        self._max_to_keep = max_to_keep
 
     def save(self, step: int) -> str:
-        """Writes ckpt-<step>; returns its path without suffix."""
+        """Writes ckpt-<step>; returns its path without suffix.
+
+        Of the older ones the newest stay, so that there are max_to_keep.
+        """
+        path = f"{self.directory}/ckpt-{step}"
         if not self._writes:
             with tempfile.TemporaryDirectory() as nowhere:
                 self._checkpoint.write(f"{nowhere}/ckpt")
-            return f"{self.directory}/ckpt-{step}"
-        return self._manager.save(checkpoint_number=step)
+            return path
+        saving.write(self._checkpoint, path)
+        older = [p for p in checkpoint_paths(self.directory) if p != path]
+        older = [p for p in older if step_of(p) < step]
+        kept = older[max(0, len(older) - self._max_to_keep + 1) :]
+        saving.write_state([*kept, path])
+        for each in older[: len(older) - len(kept)]:
+            remove(each)
+        return path
 
     def restore(self, path: str) -> None:
         """Restores one checkpoint; errors as `restore`."""
         restore(path, self._variables)
 
-    def restore_newest(self) -> str | None:
+    def restore_newest(self, *, first_steps: int = 0) -> str | None:
         """Restores the newest readable checkpoint, naming those that aren't.
 
+        Unreadable ones are moved to unreadable/, where they neither count as
+        checkpoints nor get lost. Where not even the first checkpoint of a run
+        was completed, the run has nothing to lose: it starts anew.
+
+        Args:
+            first_steps: a checkpoint of a step up to this can only be the
+                run's first.
+
         Returns:
-            Its path, or None where there is no checkpoint at all.
+            Its path, or None where the run starts from step 0.
 
         Raises:
-            UserError: there are checkpoints, and none is readable, or the
+            UserError: there were checkpoints, and none is readable, or the
                 newest readable one does not fit.
         """
         found = checkpoint_paths(self.directory)
-        for path in reversed(found):
+        unreadable = []
+        while found:
+            path = found.pop()
             try:
                 restore(path, self._variables)
             except UnreadableCheckpoint as error:
-                print(f"{error} Trying the one before it.", flush=True)
+                before = " Trying the one before it." if found else ""
+                print(f"{error}{before}", flush=True)
+                unreadable.append(path)
             else:
+                self._set_aside(unreadable)
                 return path
-        if found:
+        if unreadable:
+            self._require_first(unreadable, first_steps)
+            self._set_aside(unreadable)
+            print(
+                "No checkpoint of this run was ever completed but the first, "
+                "if any. Starting from step 0.",
+                flush=True,
+            )
+        return None
+
+    def _require_first(self, paths: list[str], first_steps: int) -> None:
+        """Nothing readable is left: was there ever?"""
+        completed = gfile.exists(f"{self.directory}/{saving.STATE}")
+        if completed and any(step_of(path) > first_steps for path in paths):
             raise UserError(
                 f"None of the checkpoints in --model_dir={self.directory} can "
                 "be read. Choose another --model_dir to start anew."
             )
-        return None
+
+    def _set_aside(self, paths: list[str]) -> None:
+        if not paths or not self._writes:
+            return
+        folder = f"{self.directory}/{_UNREADABLE}"
+        gfile.makedirs(folder)
+        for path in paths:
+            for name in files_of(path):
+                gfile.rename(
+                    f"{self.directory}/{name}", f"{folder}/{name}", True
+                )
+        names = ", ".join(os.path.basename(path) for path in paths)
+        print(f"Moved to {folder}: {names}", flush=True)
+
+
+def files_of(path: str) -> list[str]:
+    """Names of a checkpoint's files, the index first."""
+    folder, name = os.path.split(path)
+    pattern = rf"{re.escape(name)}\.(index|data-\d+-of-\d+)"
+    found = [n for n in gfile.listdir(folder) if re.fullmatch(pattern, n)]
+    return sorted(found, key=lambda n: not n.endswith(".index"))
+
+
+def remove(path: str) -> None:
+    """Deletes a checkpoint: what is half deleted is none."""
+    for name in files_of(path):
+        gfile.remove(os.path.join(os.path.dirname(path), name))
 
 
 def checkpoint_paths(directory: str) -> list[str]:
@@ -114,8 +179,8 @@ def checkpoint_paths(directory: str) -> list[str]:
     """
     found = []
     names = []
-    if tf.io.gfile.isdir(directory):
-        names = tf.io.gfile.listdir(directory)
+    if gfile.isdir(directory):
+        names = gfile.listdir(directory)
     for name in names:
         if match := re.fullmatch(r"(ckpt-(\d+))\.index", name):
             found.append((int(match[2]), f"{directory}/{match[1]}"))

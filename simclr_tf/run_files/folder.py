@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,13 +9,11 @@ import tensorflow as tf
 
 from simclr_tf import files
 from simclr_tf.config import Config, resolve, roles
-from simclr_tf.errors import UserError
-from simclr_tf.run_files import checkpoints
+from simclr_tf.errors import Halted, UserError
+from simclr_tf.run_files import checkpoints, leftovers
 from simclr_tf.run_files.owner import Owner
 
 gfile = tf.io.gfile
-
-_POLL_SECONDS = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,17 +59,12 @@ class RunFolder:
         if not gfile.exists(path):
             return None
         saved = files.read_json(path)
-        if not isinstance(saved, dict) or not {"config", "data"} <= set(saved):
+        if not {"config", "data"} <= set(saved):
             raise UserError(
                 f"--model_dir={self.path} has a config.json that is not of a "
                 "run of ours. Choose another --model_dir."
             )
-        return SavedRun(
-            resolve.from_dict(saved["config"]),
-            saved.get("origins", {}),
-            saved["data"],
-            saved.get("dtype_policy"),
-        )
+        return _saved_run(path, saved)
 
     def claim(
         self,
@@ -100,8 +92,10 @@ class RunFolder:
             if self._owner is None:
                 self._owner = Owner(self.path)
         try:
+            if self.writes:
+                self._sweep()
             self._require_own(config, facts)
-        except UserError:
+        except BaseException:
             self.release()
             raise
         if not self.writes:
@@ -117,6 +111,22 @@ class RunFolder:
         )
         files.write_json(self.file("flags.json"), dict(given))
 
+    def require_there(self) -> None:
+        """Checks that nobody has deleted the folder since `claim`.
+
+        TensorFlow would make it again, for checkpoints of which nobody knows
+        what they are of.
+
+        Raises:
+            Halted: it is gone.
+        """
+        if self.writes and not gfile.exists(self.file("config.json")):
+            raise Halted(
+                f"--model_dir={self.path} was deleted, or its config.json, "
+                "while this run wrote to it. The same command starts from "
+                "what is left."
+            )
+
     def release(self) -> None:
         """Others may use the folder now."""
         if self._owner is not None:
@@ -125,26 +135,43 @@ class RunFolder:
 
     def dtype_policy(self) -> str | None:
         """What the run that has checkpoints here was started in, or None."""
-        saved = self.saved()
-        if saved is None or not checkpoints.checkpoint_paths(self.path):
+        if not checkpoints.checkpoint_paths(self.path):
             return None
-        return saved.dtype_policy
+        saved = self.saved()
+        return saved and saved.dtype_policy
 
     def result(self, step: int) -> dict[str, Any] | None:
-        """What was written for a step, or None."""
+        """What was written for a step; None where nothing is or it is damaged,
+        which is said."""
         path = self.file(f"result_{step}.json")
-        return files.read_json(path) if gfile.exists(path) else None
+        if not gfile.exists(path):
+            return None
+        try:
+            found = files.read_json(path)
+            _config_of(path, found)
+        except UserError as error:
+            print(f"{error} It is scored anew.", flush=True)
+            return None
+        return found
 
     def write_result(self, step: int, result: Mapping[str, Any]) -> None:
         """result_<step>.json, and result.json for the newest."""
         for name in (f"result_{step}.json", "result.json"):
             files.write_json(self.file(name), result)
 
+    def _sweep(self) -> None:
+        if removed := leftovers.sweep(self.path):
+            print(
+                f"Removed from {self.path}, left by a command that was "
+                f"killed: {', '.join(removed)}",
+                flush=True,
+            )
+
     def _require_own(self, config: Config, facts: Mapping[str, Any]) -> None:
+        if not checkpoints.checkpoint_paths(self.path):
+            self._require_nobodys()
+            return
         saved = self.saved()
-        started = checkpoints.checkpoint_paths(self.path)
-        if not started:
-            return  # a run that has saved nothing leaves nothing to protect
         if saved is None:
             raise UserError(
                 f"--model_dir={self.path} has checkpoints and no config.json, "
@@ -170,6 +197,51 @@ class RunFolder:
                 "--data_dir of the run."
             )
 
+    def _require_nobodys(self) -> None:
+        """A run that has saved nothing leaves nothing to protect; but another
+        program's config.json stays.
+
+        Raises:
+            UserError: there is one.
+        """
+        try:
+            self.saved()
+        except files.DamagedFile as error:
+            print(
+                f"{error} No checkpoint needs it, so it is written anew.",
+                flush=True,
+            )
+
+
+def _saved_run(path: str, saved: Mapping[str, Any]) -> SavedRun:
+    found = SavedRun(
+        _config_of(path, saved),
+        saved.get("origins", {}),
+        saved["data"],
+        saved.get("dtype_policy"),
+    )
+    fine = {
+        "origins": isinstance(found.origins, dict),
+        "data": isinstance(found.data, dict),
+        "dtype_policy": isinstance(found.dtype_policy, str | None),
+    }
+    for name, is_fine in fine.items():
+        if not is_fine:
+            raise files.damaged(path, f"{name} is of a wrong type")
+    return found
+
+
+def _config_of(path: str, saved: Mapping[str, Any]) -> Config:
+    """The configuration in a file of a run.
+
+    Raises:
+        files.DamagedFile: it is none.
+    """
+    try:
+        return resolve.from_dict(saved["config"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise files.damaged(path, f"its config is none: {error}") from error
+
 
 def require_writable(folder: str) -> None:
     """Creates the folder, and fails if nothing can be written in it.
@@ -188,49 +260,3 @@ def require_writable(folder: str) -> None:
         raise UserError(
             f"--model_dir={folder} cannot be written to: {reason}"
         ) from error
-
-
-def wait_for_run(folder: RunFolder, *, patience_seconds: float) -> SavedRun:
-    """The run of a folder, once it has begun.
-
-    Raises:
-        UserError: none began in the time allowed.
-    """
-    deadline = time.monotonic() + patience_seconds
-    while (saved := folder.saved()) is None:
-        if time.monotonic() > deadline:
-            raise UserError(
-                f"--model_dir={folder.path} holds no run (no config.json), "
-                f"after {patience_seconds:g} s (--eval_timeout_seconds). Start "
-                "one with --mode=train."
-            )
-        time.sleep(min(_POLL_SECONDS, patience_seconds))
-    return saved
-
-
-def as_follower(
-    saved: SavedRun, asked: Config, given: Mapping[str, Any], *, path: str
-) -> Config:
-    """The configuration of a job that looks at a run.
-
-    Args:
-        saved: the run.
-        asked: what the follower's command line resolved to; its machine
-            counts.
-        given: the options that were set; they go before what was saved.
-        path: of the run's folder.
-
-    Raises:
-        UserError: an option given contradicts the run.
-    """
-    inherited = roles.inherited_by_follower(saved.config)
-    config = resolve.overlay(
-        asked, {**inherited, **given, "model_dir": path, "mode": "eval"}
-    )
-    changes = roles.fixed_differences(saved.config, config)
-    if changes:
-        raise UserError(
-            f"--model_dir={path} holds another run: {'; '.join(changes)}. "
-            "Leave the flags out, or name its own --model_dir."
-        )
-    return config

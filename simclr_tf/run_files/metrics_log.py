@@ -3,7 +3,6 @@
 Everything goes through tf.io.gfile, so that model_dir may be gs://.
 """
 
-import json
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -11,35 +10,9 @@ import tensorflow as tf
 
 from simclr_tf import files
 from simclr_tf.run_files.folder import RunFolder
+from simclr_tf.run_files.metrics_file import MetricsFile
 
 gfile = tf.io.gfile
-
-
-class MetricsFile:
-    """metrics.jsonl: a line per log point, every scalar.
-
-    Args:
-        path: the file.
-        from_step: the step that training continues from; what a killed run
-            logged beyond it will be logged again, so it goes.
-    """
-
-    def __init__(self, path: str, *, from_step: int):
-        self._path = path
-        if gfile.exists(path):
-            with gfile.GFile(path, "r") as file:
-                kept = [
-                    line
-                    for line in file.read().splitlines()
-                    if _step_of(line) <= from_step
-                ]
-            files.write_bytes(path, "".join(f"{k}\n" for k in kept).encode())
-
-    def append(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Adds one line."""
-        line = json.dumps({"step": step, **scalars})
-        with gfile.GFile(self._path, "a") as file:
-            file.write(line + "\n")
 
 
 class MetricsLog:
@@ -49,11 +22,19 @@ class MetricsLog:
         folder: of the run.
         optimizer: its learning rate is logged along.
         from_step: the step that training continues from.
+        log_steps: between log points.
 
     Where the folder is another process's to write, it does nothing.
     """
 
-    def __init__(self, folder: RunFolder, optimizer, *, from_step: int):
+    def __init__(
+        self,
+        folder: RunFolder,
+        optimizer,
+        *,
+        from_step: int,
+        log_steps: int,
+    ):
         self._folder = folder
         self._optimizer = optimizer
         self._writer = None
@@ -61,24 +42,35 @@ class MetricsLog:
         if not folder.writes:
             return
         self._lines = MetricsFile(
-            folder.file("metrics.jsonl"), from_step=from_step
+            folder.file("metrics.jsonl"),
+            from_step=from_step,
+            log_steps=log_steps,
         )
-        self._writer = tf.summary.create_file_writer(folder.path)
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
         """One line and one point of every curve."""
-        if self._writer is None:
+        if not self._folder.writes:
             return
+        if self._writer is None:
+            self._writer = tf.summary.create_file_writer(self._folder.path)
         if self._draw_views is not None:
             self._write_views(self._draw_views())
             self._draw_views = None
         rate = float(self._optimizer.learning_rate.numpy())
         scalars = {**scalars, "train/learning_rate": rate}
         self._lines.append(step, scalars)
-        with self._writer.as_default(step):
-            for name, value in scalars.items():
-                tf.summary.scalar(name, value)
+        _write_points(self._writer, step, scalars)
         self._writer.flush()
+
+    def sync(self) -> None:
+        """Returns once what was logged would outlast a power cut."""
+        if self._folder.writes:
+            self._lines.sync()
+
+    @property
+    def at_start(self) -> Mapping[str, float]:
+        """What is logged of the step that training continues from."""
+        return self._lines.at_start if self._folder.writes else {}
 
     def picture_views(self, draw: Callable[[], np.ndarray]) -> None:
         """views.png, and the same picture for TensorBoard, unless it is there.
@@ -90,7 +82,7 @@ class MetricsLog:
             draw: gives the picture, uint8[H, W, 3].
         """
         path = self._folder.file("views.png")
-        if self._writer is not None and not gfile.exists(path):
+        if self._folder.writes and not gfile.exists(path):
             self._draw_views = draw
 
     def close(self) -> None:
@@ -101,21 +93,20 @@ class MetricsLog:
     def _write_views(self, picture: np.ndarray) -> None:
         path = self._folder.file("views.png")
         files.write_bytes(path, tf.io.encode_png(picture).numpy())
-        with self._writer.as_default(0):
+        with self._writer.as_default(np.asarray(0, np.int64)):
             tf.summary.image("views", picture[None])
 
 
 def write_scalars(folder: str, step: int, scalars: Mapping[str, float]) -> None:
     """One TensorBoard point per scalar, in a folder of their own."""
     writer = tf.summary.create_file_writer(folder)
-    with writer.as_default(step):
-        for name, value in scalars.items():
-            tf.summary.scalar(name, value)
+    _write_points(writer, step, scalars)
     writer.close()
 
 
-def _step_of(line: str) -> float:
-    try:
-        return json.loads(line)["step"]
-    except (json.JSONDecodeError, KeyError, TypeError):
-        return float("inf")  # the last line of a run that was killed
+def _write_points(writer, step: int, scalars: Mapping[str, float]) -> None:
+    # TensorFlow keeps every Python number that was ever made a tensor, 11 KB
+    # at each log point; it doesn't keep arrays.
+    with writer.as_default(np.asarray(step, np.int64)):
+        for name, value in scalars.items():
+            tf.summary.scalar(name, np.asarray(value, np.float32))

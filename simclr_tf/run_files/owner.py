@@ -87,7 +87,7 @@ class Owner:
 
     def _create(self, *, dead: dict[str, Any] | None) -> None:
         """Exclusively: of several that try at once, one succeeds."""
-        aside = f"{self._path}.{self._me['token']}"
+        aside = files.aside_of(f"{self._path}.{self._me['token']}")
         with contextlib.suppress(FileNotFoundError):
             os.rename(self._path, aside)
             if (cleared := _read(aside)) is not None and cleared != dead:

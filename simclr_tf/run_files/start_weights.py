@@ -7,39 +7,86 @@ import tensorflow as tf
 
 from simclr_tf import files, hashing
 from simclr_tf.errors import Halted
+from simclr_tf.models.simclr import SimClr
+from simclr_tf.run_files import loading
 from simclr_tf.run_files.folder import RunFolder
 
 _NAME = "start_weights.json"
 
 
-def note(
+def begin(
     folder: RunFolder,
-    origin: Mapping[str, Any],
+    model: SimClr,
     *,
-    encoder_sha256: str,
-    frozen_sha256: str,
-) -> None:
-    """Writes it, before the first step.
+    checkpoint: str | None,
+    with_linear_head: bool,
+    frozen: Sequence[tf.Variable],
+) -> str | None:
+    """Sets a classifier's weights before its first step; writes what they are.
 
     Args:
         folder: of the run.
-        origin: what is known of the weights; "checkpoint" at least.
-        encoder_sha256: of the encoder's variables.
-        frozen_sha256: of those that training must leave as they are.
+        model: the classifier.
+        checkpoint: --checkpoint; None leaves the weights as they are.
+        with_linear_head: as in `loading.load`.
+        frozen: variables that training must leave as they are.
+
+    Returns:
+        What was loaded, in words.
+
+    Raises:
+        UserError: the checkpoint cannot be read, or does not fit.
     """
-    files.write_json(
-        folder.file(_NAME),
-        {
-            **origin,
-            "encoder_sha256": encoder_sha256,
-            "frozen_sha256": frozen_sha256,
-        },
-    )
+    origin: Mapping[str, Any] = {"checkpoint": None}
+    said = None
+    if checkpoint:
+        loaded = loading.load(
+            loading.open_weights(checkpoint),
+            model,
+            with_linear_head=with_linear_head,
+        )
+        origin, said = loaded.to_dict(), loaded.describe()
+    if folder.writes:
+        files.write_json(
+            folder.file(_NAME),
+            {
+                **origin,
+                "encoder_sha256": hashing.variables_sha256(
+                    model.encoder.variables
+                ),
+                "frozen_sha256": hashing.variables_sha256(frozen),
+            },
+        )
+    return said
 
 
 def read(folder: RunFolder) -> dict[str, Any]:
-    """What `note` wrote for this run."""
-    return files.read_json(folder.file(_NAME))
+    """What `begin` wrote for this run.
+
+    Raises:
+        files.DamagedFile: it is not whole.
+    """
+    path = folder.file(_NAME)
+    found = files.read_json(path)
+    hashes = [found.get("encoder_sha256"), found.get("frozen_sha256")]
+    if "checkpoint" not in found or not all(
+        isinstance(one, str) for one in hashes
+    ):
+        raise files.damaged(path, "it lacks the hashes of the weights")
+    return found
+
+
+def are_known(folder: RunFolder) -> bool:
+    """Whether `read` can give them; where not, it is said why."""
+    path = folder.file(_NAME)
+    if not files.gfile.exists(path):
+        return False
+    try:
+        read(folder)
+    except files.DamagedFile as error:
+        print(f"{error} It is made anew from --checkpoint.", flush=True)
+        return False
+    return True
 
 
 def require_frozen(folder: RunFolder, frozen: Sequence[tf.Variable]) -> None:

@@ -69,6 +69,7 @@ def _newest(folder: str) -> str | None:
         int(name)
         for entry in gfile.listdir(folder)
         if (name := entry.rstrip("/")).isdigit()
+        and gfile.exists(os.path.join(folder, name, "saved_model.pb"))
     ]
     return os.path.join(folder, str(max(steps))) if steps else None
 

@@ -5,6 +5,7 @@ does not reach a collective, the others wait for it forever. So the processes
 first agree on whatever decides what comes next: a signal, a clock, a file.
 """
 
+import contextlib
 import json
 import zlib
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,10 @@ import tensorflow as tf
 
 from simclr_tf import distributed
 from simclr_tf.errors import UserError
+from simclr_tf.train import coordination
+
+# How long a host that leaves waits for the others to leave, too.
+_PART_SECONDS = 10.0
 
 
 class Hosts:
@@ -36,6 +41,7 @@ class Hosts:
         self.index = index
         self._strategy = strategy
         self._gather = None
+        self._parted = False
 
     @property
     def is_chief(self) -> bool:
@@ -99,6 +105,30 @@ class Hosts:
     def barrier(self) -> None:
         """Returns when every host has come here."""
         self.gather([0.0])
+
+    def part(self, reason: str = "") -> None:
+        """Waits until every host is through with the others, to leave.
+
+        A host that leaves while another still exchanges numbers with it ends
+        that one's run. The chief holds what the hosts find each other by, so
+        it leaves last.
+
+        Args:
+            reason: why this one leaves, which the others are told where they
+                don't leave, too.
+        """
+        if self.count == 1 or self._parted:
+            return
+        self._parted = True
+        try:
+            coordination.wait_for_all("leaving", _PART_SECONDS)
+        except tf.errors.OpError:
+            coordination.tell_others(f"worker {self.index} left: {reason}")
+            return
+        with contextlib.suppress(tf.errors.OpError):
+            coordination.wait_for_followers(
+                self.index, self.count, _PART_SECONDS
+            )
 
     def _gather_texts(self, text: str) -> list[str]:
         """The hosts' texts, of any length, in the order of the hosts."""

@@ -1,5 +1,6 @@
 """The outer loop: inner loops between the points where something is due."""
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -52,7 +53,7 @@ def train(
         log: called with the step and its scalars.
         check: called after every inner loop; raises to halt the run.
         progress: shown at every log point.
-        stop: asked after every inner loop.
+        stop: asked after every inner loop, and after saving.
         startup: told of the first step, and shown.
         profiler: told before and after every inner loop, which it may bound.
         hosts: the processes that train in step, and must do so for equally
@@ -60,54 +61,65 @@ def train(
 
     Raises:
         Halted: the loss is not finite. Nothing is saved after that.
-        Stopped: a signal arrived; everything is saved.
+        Stopped: a signal arrived, in the first inner loop or after it; then
+            everything is saved.
     """
     step = trainer.global_step
     steps = 1  # the first inner loop traces and compiles; it is timed apart
     seconds_per_step = None
-    while step < plan.train_steps:
-        steps = min(
-            steps,
-            _steps_until_due(step, plan),
-            profiler.steps_until_due(step),
-        )
-        profiler.before(step)
-        started = time.monotonic()
-        waited = trainer.train(tf.constant(steps, tf.int32))["wait_seconds"]
-        seconds = time.monotonic() - started
-        step += steps
-        if said := profiler.after(step):
-            progress.note(said)
-        _require_finite(trainer, plan)
-        check()
-        first = seconds_per_step is None
-        seconds_per_step = seconds / steps
-        progress.ran(steps, seconds, waited)
-        if first:
-            startup.ended("first step")
-            progress.note(startup.describe())
-        if step % plan.log_steps == 0 or step == plan.train_steps:
-            scalars = {**trainer.take_means(), **progress.take_rates()}
-            log(step, scalars)
-            progress.show(step, scalars)
-        elif first:
-            progress.take_rates()
-        signal_number = stop.signal_number or 0
-        if hosts is not None:
-            seconds_per_step, signal_number = hosts.gather(
-                [seconds_per_step, signal_number]
-            ).max(axis=0)
-        steps = max(1, int(_LOOP_SECONDS / seconds_per_step))
-        if (
-            step % plan.checkpoint_steps == 0
-            or step == plan.train_steps
-            or signal_number
-        ):
-            save(step)
-        if signal_number:
-            if hosts is not None:
-                hosts.barrier()  # the others may leave when all is saved
-            raise Stopped(int(signal_number), step)
+    with contextlib.ExitStack() as unbroken:
+        while step < plan.train_steps:
+            steps = min(
+                steps,
+                _steps_until_due(step, plan),
+                profiler.steps_until_due(step),
+            )
+            profiler.before(step)
+            started = time.monotonic()
+            waited = trainer.train(tf.constant(steps, tf.int32))["wait_seconds"]
+            seconds = time.monotonic() - started
+            first = seconds_per_step is None
+            if first:
+                # Before it is over, nothing is to be saved.
+                unbroken.enter_context(stop.deferred())
+            step += steps
+            if said := profiler.after(step):
+                progress.note(said)
+            _require_finite(trainer, plan)
+            check()
+            progress.ran(steps, seconds, waited)
+            if first:
+                startup.ended("first step")
+                progress.note(startup.describe())
+            if step % plan.log_steps == 0 or step == plan.train_steps:
+                scalars = {**trainer.take_means(), **progress.take_rates()}
+                log(step, scalars)
+                progress.show(step, scalars)
+            elif first:
+                progress.take_rates()
+            seconds_per_step, signal_number = _agree(
+                hosts, stop, seconds / steps
+            )
+            steps = max(1, int(_LOOP_SECONDS / seconds_per_step))
+            due = step % plan.checkpoint_steps == 0 or step == plan.train_steps
+            if due or signal_number:
+                save(step)
+            if due and not signal_number:  # it may have come while saving
+                _, signal_number = _agree(hosts, stop, seconds_per_step)
+            if signal_number:
+                raise Stopped(signal_number, step)
+
+
+def _agree(
+    hosts: Hosts | None, stop: StopRequest, seconds_per_step: float
+) -> tuple[float, int]:
+    """The slowest host's time of a step, and anyone's signal, or 0."""
+    signal_number = stop.signal_number or 0
+    if hosts is not None:
+        seconds_per_step, signal_number = hosts.gather(
+            [seconds_per_step, signal_number]
+        ).max(axis=0)
+    return seconds_per_step, int(signal_number)
 
 
 def _steps_until_due(step: int, plan: Plan) -> int:

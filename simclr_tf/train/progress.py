@@ -1,8 +1,11 @@
 """What a run tells the person who waits for it."""
 
+import os
 import sys
 import time
 from collections.abc import Mapping
+
+_COLUMNS = 80  # of a terminal that doesn't say
 
 
 class Progress:
@@ -60,21 +63,30 @@ class Progress:
         """Draws the line for what `take_rates` and the trainer gave."""
         images = (self._total_steps - step) * self._global_batch_size
         left = images / max(scalars["images_per_second"], 1e-9)
+        # The last are the first to go where the line is too long.
         parts = [
             f"step {step}/{self._total_steps}",
+            f"left {_duration(left)}",
             *_objective(scalars),
             f"{scalars['images_per_second']:.0f} images/s",
-            *_arithmetic(scalars),
             *_waiting(scalars),
-            f"left {_duration(left)}",
+            *_arithmetic(scalars),
         ]
-        line = "  ".join(parts)
         if self._stream.isatty():
-            self._stream.write("\r" + line.ljust(self._drawn))
-            self._drawn = len(line)
+            self._draw(parts)
         else:
+            line = "  ".join(parts)
             self._stream.write(time.strftime("%H:%M:%S ") + line + "\n")
         self._stream.flush()
+
+    def _draw(self, parts: list[str]) -> None:
+        # A full line would wrap, and could not be drawn over.
+        width = _columns(self._stream) - 1
+        while len(parts) > 1 and len("  ".join(parts)) > width:
+            parts = parts[:-1]
+        line = "  ".join(parts)[:width]
+        self._stream.write("\r" + line.ljust(min(self._drawn, width)))
+        self._drawn = len(line)
 
     def note(self, text: str) -> None:
         """Says something between two lines of progress."""
@@ -88,6 +100,13 @@ class Progress:
             self._stream.write("\n")
             self._stream.flush()
             self._drawn = 0
+
+
+def _columns(stream) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
+    except (OSError, ValueError):
+        return _COLUMNS
 
 
 def _arithmetic(scalars: Mapping[str, float]) -> list[str]:

@@ -133,8 +133,8 @@ def changed(name, value):
     [
         (lambda text: text[:-9], "damaged"),
         (lambda text: text.replace('"dataset"', '"data"'), "lacks dataset"),
-        (lambda text: "[1, 2]", "not the record"),
-        (lambda text: "null", "not the record"),
+        (lambda text: "[1, 2]", "damaged"),
+        (lambda text: "null", "damaged"),
         (lambda text: "", "damaged"),
         (lambda text: text.replace("logistic", "l\udce9"), "damaged"),
         (changed("encoder", 3), "encoder"),

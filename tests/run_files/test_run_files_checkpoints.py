@@ -1,5 +1,7 @@
 """Checkpoints: whole or not at all, and every misfit by name."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -122,12 +124,83 @@ def test_damaged_checkpoint_changes_nothing(folder):
     assert_same(values(read), values(make_variables(seed=3)))
 
 
+def test_unreadable_ones_are_out_of_the_way_not_lost(folder):
+    """With --keep_checkpoint_max=1, too, they push no good one out."""
+    save(folder, 10, seed=10)
+    newest = save(folder, 20, seed=20)
+    truncate(f"{newest}.data-00000-of-00001")
+    made = checkpoints.Checkpoints(folder, make_variables(), max_to_keep=1)
+    made.restore_newest()
+    assert sorted(os.listdir(f"{folder}/unreadable")) == [
+        "ckpt-20.data-00000-of-00001",
+        "ckpt-20.index",
+    ]
+    made.save(15)
+    assert checkpoints.checkpoint_paths(folder) == [f"{folder}/ckpt-15"]
+
+
 def test_nothing_readable_is_an_error_not_a_fresh_start(folder):
     path = save(folder, 20, seed=20)
     truncate(f"{path}.data-00000-of-00001")
     made = checkpoints.Checkpoints(folder, make_variables(), max_to_keep=5)
     with pytest.raises(ValueError, match="None of the checkpoints"):
-        made.restore_newest()
+        made.restore_newest(first_steps=10)
+    assert checkpoints.checkpoint_paths(folder) == [path]
+
+
+@pytest.mark.parametrize("completed", [True, False])
+def test_a_run_without_a_first_checkpoint_starts_anew(
+    folder, capsys, completed
+):
+    """Killed while it wrote its first: nothing is there to lose."""
+    path = save(folder, 20, seed=20)
+    with open(f"{path}.index", "r+b") as file:
+        file.truncate(100)
+    if not completed:
+        os.remove(f"{folder}/checkpoint")
+    made = checkpoints.Checkpoints(folder, make_variables(), max_to_keep=5)
+    first_steps = 20 if completed else 0
+    assert made.restore_newest(first_steps=first_steps) is None
+    assert "Starting from step 0" in capsys.readouterr().out
+    assert checkpoints.checkpoint_paths(folder) == []
+    assert len(os.listdir(f"{folder}/unreadable")) == 2
+
+
+def test_only_the_chief_moves_what_is_unreadable(folder):
+    save(folder, 10, seed=10)
+    newest = save(folder, 20, seed=20)
+    truncate(f"{newest}.data-00000-of-00001")
+    other = checkpoints.Checkpoints(
+        folder, make_variables(), max_to_keep=1, writes=False
+    )
+    assert other.restore_newest() == f"{folder}/ckpt-10"
+    assert len(checkpoints.checkpoint_paths(folder)) == 2
+
+
+def test_other_tools_find_the_newest(folder):
+    made = checkpoints.Checkpoints(folder, make_variables(), max_to_keep=2)
+    for step in (1, 2, 3):
+        made.save(step)
+    assert tf.train.latest_checkpoint(folder) == f"{folder}/ckpt-3"
+
+
+def test_orphans_of_a_run_of_before_are_pruned(folder):
+    """Not in TensorFlow's list, they would stay for good."""
+    for step in (1, 2, 3):
+        save(folder, step, seed=step)
+    os.remove(f"{folder}/checkpoint")
+    checkpoints.Checkpoints(folder, make_variables(), max_to_keep=1).save(9)
+    assert checkpoints.checkpoint_paths(folder) == [f"{folder}/ckpt-9"]
+    assert len(os.listdir(folder)) == 3
+
+
+def test_objects_keep_the_order(monkeypatch):
+    made = checkpoints.Checkpoints("ram://c", make_variables(), max_to_keep=1)
+    made.save(1)
+    made.save(2)
+    read = make_variables(seed=5)
+    again = checkpoints.Checkpoints("ram://c", read, max_to_keep=1)
+    assert again.restore_newest() == "ram://c/ckpt-2"
 
 
 def test_misfits_are_listed_and_change_nothing(folder):

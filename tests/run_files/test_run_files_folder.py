@@ -8,10 +8,9 @@ from simclr_tf.config import resolve
 from simclr_tf.errors import UserError
 from simclr_tf.run_files.folder import (
     RunFolder,
-    as_follower,
     require_writable,
-    wait_for_run,
 )
+from simclr_tf.run_files.following import as_follower, wait_for_run
 
 
 def test_folder_that_cannot_be_written_names_the_flag(tmp_path):

@@ -4,7 +4,9 @@ import io
 import itertools
 import os
 import re
+import resource
 import signal
+import time
 
 import pytest
 import tensorflow as tf
@@ -13,11 +15,17 @@ from simclr_tf import errors
 from simclr_tf.build.schedule import make_plan
 from simclr_tf.config import resolve
 from simclr_tf.errors import Stopped
+from simclr_tf.run_files.folder import RunFolder
+from simclr_tf.run_files.metrics_log import MetricsLog
 from simclr_tf.train import loop
 from simclr_tf.train.profiling import Profiler
 from simclr_tf.train.progress import Progress
 from simclr_tf.train.startup_clock import StartupClock
 from simclr_tf.train.stopping import StopRequest
+
+
+class StandInOptimizer:
+    learning_rate = tf.constant(0.1)
 
 
 class CountingTrainer:
@@ -143,13 +151,28 @@ def test_check_halts_before_anything_is_saved():
     assert trainer.saved == []
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-def test_a_signal_saves_the_step_it_found_and_ends(name, capsys):
+@pytest.fixture
+def listening():
+    """Signals as a terminal's program has them: a shell's background does not,
+    nor what nohup starts."""
+    usual = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {n: signal.signal(n, handler) for n, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_saves_the_step_it_found_and_ends(name, listening, capfd):
     number = getattr(signal, name)
 
     def send(step):
         if step == 7:
             os.kill(os.getpid(), number)
+            time.sleep(0.3)  # a thread says so
 
     trainer = CountingTrainer(on_loop=send)
     # One-step inner loops, so that there is one that ends at step 7.
@@ -158,22 +181,79 @@ def test_a_signal_saves_the_step_it_found_and_ends(name, capsys):
     assert (caught.value.signal_number, caught.value.step) == (number, 7)
     assert trainer.saved == [7]
     assert trainer.global_step == 7
-    assert name in capsys.readouterr().err
+    assert f"{name}: finishing the step" in capfd.readouterr().err
     # Handlers are what they were.
     assert signal.getsignal(number) is not None
     assert "StopRequest" not in repr(signal.getsignal(number))
 
 
-def test_second_signal_is_not_swallowed():
-    # A shell starts what it runs in the background with SIGINT ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt), StopRequest() as stop:
-            os.kill(os.getpid(), signal.SIGINT)
-            assert stop.signal_number == signal.SIGINT
-            os.kill(os.getpid(), signal.SIGINT)
-    finally:
-        signal.signal(signal.SIGINT, before)
+def test_a_signal_in_the_first_inner_loop_is_not_waited_for(listening):
+    trainer = CountingTrainer(
+        on_loop=lambda step: os.kill(os.getpid(), signal.SIGTERM)
+    )
+    with pytest.raises(Stopped):
+        run(trainer)
+    assert trainer.saved == []
+
+
+@pytest.mark.parametrize("step", [8, 21])
+def test_a_signal_while_saving_ends_the_run_with_that(step, listening):
+    trainer = CountingTrainer()
+    saved = []
+
+    def save(at):
+        saved.append(at)
+        if at == step:
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    with StopRequest() as stop, pytest.raises(Stopped) as caught:
+        loop.train(
+            trainer,
+            plan(),
+            save=save,
+            log=lambda step, scalars: None,
+            check=lambda: None,
+            progress=Progress(
+                total_steps=21, global_batch_size=4, stream=io.StringIO()
+            ),
+            stop=stop,
+            startup=StartupClock(),
+            profiler=Profiler((), "", writes=False),
+        )
+    assert (caught.value.signal_number, caught.value.step) == (1, step)
+    assert saved[-1] == step == trainer.global_step
+
+
+def test_descriptors_and_memory_are_flat_over_many_log_points(tmp_path):
+    """1,000 of them, through the files that a run has."""
+    trainer = CountingTrainer()
+    folder = RunFolder(str(tmp_path))
+    log = MetricsLog(folder, StandInOptimizer(), from_step=0)
+    counts, memory = [], []
+
+    def write(step, scalars):
+        log.log(step, scalars)
+        if step in (100, 1000):
+            counts.append(len(os.listdir("/proc/self/fd")))
+            memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+    with StopRequest() as stop:
+        loop.train(
+            trainer,
+            plan(log_steps=1, checkpoint_steps=2000, train_steps=1000),
+            save=lambda step: None,
+            log=write,
+            check=lambda: None,
+            progress=Progress(
+                total_steps=1000, global_batch_size=4, stream=io.StringIO()
+            ),
+            stop=stop,
+            startup=StartupClock(),
+            profiler=Profiler((), "", writes=False),
+        )
+    log.close()
+    assert counts[0] == counts[1]
+    print(f"{(memory[1] - memory[0]) / 900:.2f} KB a log point")
 
 
 def test_progress_line_says_all_that_was_asked():
@@ -190,11 +270,13 @@ def test_progress_line_says_all_that_was_asked():
         assert part in line
 
 
-def test_progress_redraws_on_a_terminal():
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
+
+def test_progress_redraws_on_a_terminal(monkeypatch):
+    monkeypatch.setattr("simclr_tf.train.progress._COLUMNS", 100)
     stream = Terminal()
     progress = Progress(total_steps=9, global_batch_size=2, stream=stream)
     progress.ran(steps=3, seconds=2.0, wait_seconds=0.5)
@@ -213,6 +295,31 @@ def test_progress_redraws_on_a_terminal():
     assert "input wait 25%" in text
     assert "left 0:00:04" in text  # 6 steps of 2 images at 3 a second
     assert "FLOP" not in text
+
+
+@pytest.mark.parametrize("columns", [10, 40, 80, 100, 200])
+def test_progress_fits_the_terminal(columns, monkeypatch):
+    monkeypatch.setattr("simclr_tf.train.progress._COLUMNS", columns)
+    stream = Terminal()
+    progress = Progress(
+        total_steps=900_000,
+        global_batch_size=4096,
+        flops_per_image=1e12,
+        stream=stream,
+    )
+    for step in (123_456, 9):
+        progress.ran(steps=3, seconds=2.0, wait_seconds=0.5)
+        scalars = {
+            "train/contrast_loss": 12.0,
+            "train/contrast_acc": 0.25,
+            "train/supervised_acc": 0.75,
+            **progress.take_rates(),
+        }
+        progress.show(step, scalars)
+    lines = stream.getvalue().split("\r")[1:]
+    assert len(lines) == 2 and max(map(len, lines)) < columns
+    assert lines[0].startswith("step 123456/900000"[: columns - 1])
+    assert ("FLOP" in lines[0]) == (columns == 200)
 
 
 @pytest.mark.parametrize(

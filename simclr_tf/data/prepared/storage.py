@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from simclr_tf.data.examples import Examples, decoded, read_rgb, to_rgb
+from simclr_tf.data import decoding
+from simclr_tf.data.examples import Examples, decoded, to_rgb
 from simclr_tf.data.shards import WINDOW_BYTES, Pieces, Shards
 from simclr_tf.errors import UserError
 
@@ -84,7 +85,11 @@ class Stored:
     def _images(self) -> Examples:
         images, labels = self._read_all(self.parse)
         return self._in_memory(
-            images, labels, decode=read_rgb, storage="images", can_fail=True
+            images,
+            labels,
+            decode=decoding.Decoder(),
+            storage="images",
+            can_fail=True,
         )
 
     def _in_memory(self, payload, labels, **how) -> Examples:

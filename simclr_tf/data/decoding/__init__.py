@@ -1,0 +1,53 @@
+"""From an encoded image to the pixels that a person sees.
+
+kinds        what a file is, by its first bytes
+headers      in the graph: orientation and size, from the bytes
+pixels       in the graph: bytes to upright RGB, alpha on a background
+picture      in the graph: large JPEGs at a reduced scale, for given crops
+conversion   once, by Pillow: what TensorFlow decodes wrongly or not at all
+
+What decodes is equal to Pillow's picture, EXIF-transposed, with its alpha on
+the background. What TensorFlow would decode otherwise raises in the graph, or
+has been converted when the source was opened. Colour profiles are not applied,
+and XMP is not asked for an orientation.
+
+How a source of files uses it:
+
+    kinds = decoding.kinds_of(paths)              # None: not an image
+    payload = decoding.payload(paths, kinds, limit_bytes=...)
+    Examples(payload=tf.constant(payload), decode=decoding.Decoder(...), ...)
+"""
+
+from simclr_tf.data.decoding.conversion import (
+    converted,
+    payload,
+    reason,
+    reason_of_file,
+)
+from simclr_tf.data.decoding.kinds import (
+    HEAD_BYTES,
+    SUFFIXES,
+    SUFFIXES_OF_EXTRAS,
+    install,
+    kinds_of,
+    needs_pillow,
+    sniff,
+)
+from simclr_tf.data.decoding.pixels import MAX_PIXELS, Decoder, rgb_of
+
+__all__ = [
+    "HEAD_BYTES",
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "SUFFIXES_OF_EXTRAS",
+    "Decoder",
+    "converted",
+    "install",
+    "kinds_of",
+    "needs_pillow",
+    "payload",
+    "reason",
+    "reason_of_file",
+    "rgb_of",
+    "sniff",
+]
