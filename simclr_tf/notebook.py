@@ -15,6 +15,7 @@ from simclr_tf import data, files
 from simclr_tf.augment import draw, geometry
 from simclr_tf.augment.policy import Policy
 from simclr_tf.build import network
+from simclr_tf.config import roles
 from simclr_tf.data.sources import Source
 from simclr_tf.models.simclr import SimClr
 from simclr_tf.run_files import loading
@@ -34,8 +35,8 @@ class LoadedEncoder:
             `encoder`, `projection_head` and, if it was saved with one,
             `linear_head`.
         image_size: S, the side of the images it was trained on, in pixels.
-        config: the options of the run that made it: section -> option ->
-            value.
+        config: the options of the run that made it, but for where and on
+            what it ran: section -> option -> value.
         class_names: of the data it was trained on, in the order of the
             labels; empty where there were none.
         step: the training step that the weights are of.
@@ -136,7 +137,7 @@ def load(path: str) -> LoadedEncoder:
     return LoadedEncoder(
         model,
         image_size=weights.config.data.image_size,
-        config=weights.config.to_dict(),
+        config=roles.of_export(weights.config),
         class_names=_class_names(weights.path),
         step=weights.step,
         path=weights.path,

@@ -19,7 +19,10 @@ SMALL = {
     "image_size": "8",
     "proj_out_dim": "5",
 }
-_TEXTS = ("", " ", "x", "-", "NONE", "ü/ñ", "数字", "a b", "x" * 5000, "../x")
+_TEXTS = (
+    *("", " ", "x", "-", "NONE", "ü/ñ", "数字", "a b", ".", "/"),
+    *("x" * 300, "x" * 5000, "../x", "a/../b", "~", "$HOME", "{}", "%s"),
+)
 _UNPRINTABLE = ("a\nb", "\x1b[2J", "\u2028", "\udcff")
 _NUMBERS = (
     *("0", "-1", "1", "2", "3", "1000000", str(10**20), str(-(10**20))),
@@ -30,6 +33,7 @@ _LISTS = ("", "1", "0", "-1", "1,2", "2,1", "5,5", "a", "1,,2", "1.5", ",")
 _BOOLS = ("true", "false", "maybe", "", "1", "2", "TRUE")
 _PLACES = (
     *("/nowhere/at/all", "/dev/null", "/proc/version", "/proc/x", "~nobody/x"),
+    *("/dev/null/x", "/" + "x" * 300, "ram://x", "run.py", "://", "/dev/full"),
     *("foo://x", "http://a.b/c", "gs://", "file://", "."),
 )
 _OF_NAMES = {

@@ -105,6 +105,6 @@ def parse_topology(name: str) -> Topology:
         raise UserError(
             "--topology must be a generation and its chips per axis, such as "
             f"v5e:4x4 or v4:2x2x4, of {', '.join(CHIPS)}, at most "
-            f"{_MOST_CHIPS} in all. Received: {name!r}."
+            f"{_MOST_CHIPS} in all. Received: {name}."
         )
     return Topology(name, CHIPS[match[1]], shape)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from simclr_tf import schedules
 from simclr_tf.config import Config
+from simclr_tf.config.option import MOST
 from simclr_tf.errors import UserError
 from simclr_tf.train.plan import Plan
 
@@ -32,27 +33,7 @@ def make_plan(
             set holds, or a warm-up that training does not outlast.
     """
     optim, output = config.optim, config.output
-    for name, size in (
-        ("train_batch_size", optim.train_batch_size),
-        ("eval_batch_size", config.eval.eval_batch_size),
-    ):
-        if size % num_replicas:
-            raise UserError(
-                f"--{name} must be divisible by the {num_replicas} replicas. "
-                f"Received: {size}."
-            )
-    per_replica = optim.train_batch_size // num_replicas
-    if optim.micro_batch_size and per_replica % optim.micro_batch_size:
-        raise UserError(
-            "--micro_batch_size must divide the batch of a replica, "
-            f"{per_replica}. Received: {optim.micro_batch_size}."
-        )
-    if num_examples < optim.train_batch_size:
-        raise UserError(
-            f"--train_batch_size must be at most the {num_examples} images of "
-            f"--train_split={config.data.train_split}. Received: "
-            f"{optim.train_batch_size}."
-        )
+    _check_batches(config, num_examples, num_replicas)
     sizes = {
         "num_examples": num_examples,
         "global_batch_size": optim.train_batch_size,
@@ -60,6 +41,12 @@ def make_plan(
     train_steps = optim.train_steps or schedules.steps_of_training(
         epochs=optim.train_epochs, **sizes
     )
+    if train_steps > MOST:
+        raise UserError(
+            f"--train_epochs={optim.train_epochs:g} of {num_examples} images "
+            f"are {train_steps} steps, more than {MOST}, where counters end. "
+            "Lower it, or raise --train_batch_size."
+        )
     if max(output.profile_steps, default=0) > train_steps:
         raise UserError(
             f"--profile_steps must end by the last step, {train_steps}. "
@@ -89,3 +76,29 @@ def make_plan(
         log_steps=output.log_steps
         or min(100, max(10, round(steps_per_epoch / 10))),
     )
+
+
+def _check_batches(config: Config, num_examples: int, num_replicas: int):
+    """The replicas can share the batches, and the data set fills one."""
+    optim = config.optim
+    for name, size in (
+        ("train_batch_size", optim.train_batch_size),
+        ("eval_batch_size", config.eval.eval_batch_size),
+    ):
+        if size % num_replicas:
+            raise UserError(
+                f"--{name} must be divisible by the {num_replicas} replicas. "
+                f"Received: {size}."
+            )
+    per_replica = optim.train_batch_size // num_replicas
+    if optim.micro_batch_size and per_replica % optim.micro_batch_size:
+        raise UserError(
+            "--micro_batch_size must divide the batch of a replica, "
+            f"{per_replica}. Received: {optim.micro_batch_size}."
+        )
+    if num_examples < optim.train_batch_size:
+        raise UserError(
+            f"--train_batch_size must be at most the {num_examples} images of "
+            f"--train_split={config.data.train_split}. Received: "
+            f"{optim.train_batch_size}."
+        )

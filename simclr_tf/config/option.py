@@ -20,7 +20,7 @@ _UNSET = object()
 
 # Where an option says no other: counts go through int32 on their way into
 # TensorFlow.
-_MOST = 2**31 - 1
+MOST = 2**31 - 1
 # Beyond, no file system takes a name, and no reader a message.
 _MOST_LETTERS = 4096
 _NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
@@ -189,7 +189,7 @@ def _out_of_range(value: float, rule) -> str | None:
         return f"greater than {rule['above']}"
     at_most = rule["at_most"]
     if at_most is None and isinstance(value, numbers.Integral):
-        at_most = _MOST
+        at_most = MOST
     if at_most is not None and not value <= at_most:
         return f"at most {at_most}"
     if rule["below"] is not None and not value < rule["below"]:

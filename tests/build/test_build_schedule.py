@@ -37,6 +37,10 @@ def test_checkpoints_by_epochs_or_steps():
     [
         ({"num_replicas": 3}, "--train_batch_size.*3 replicas"),
         (
+            {"train_epochs": 1e6, "train_batch_size": 2},
+            "--train_epochs=1e\\+06 .* steps",
+        ),
+        (
             {"num_replicas": 8, "eval_batch_size": 100},
             "--eval_batch_size.*8 replicas",
         ),
