@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from tests import processes, signalled
+from tests import processes, signalled, tiny_transfer
 
 pytestmark = pytest.mark.slow
 
@@ -176,3 +176,99 @@ def test_a_signal_amid_the_imports(tmp_path, number):
     assert done.returncode == 128 + number, done.stderr
     assert "Traceback" not in done.stderr
     assert f"Stopped by {number.name} before any work" in done.stdout
+
+
+def test_a_sweep_continues_after_a_signal(server, tmp_path):
+    tiny_transfer.write("dtd", tmp_path / "data")
+    command = (
+        "--mode=evaluate",
+        "--protocol=transfer_finetune",
+        "--encoder=random",
+        "--dataset=dtd",
+        f"--data_dir={tmp_path}/data",
+        f"--model_dir={tmp_path}/sweep",
+        *NET,
+        "--image_size=32",
+        "--train_batch_size=8",
+        "--train_steps=2",
+        "--sweep_points=0,1",
+    )
+    status, output, seconds = server.run(
+        command, moment="sweep", number=signal.SIGTERM
+    )
+    assert status == 128 + signal.SIGTERM, output
+    assert seconds < SECONDS
+    assert "Stopped by SIGTERM after setting 1, which is saved" in output
+    status, output, _ = server.run(command)
+    assert status == 0, output
+    assert output.count("finished before") == 1
+    assert list((tmp_path / "sweep").glob("*.json"))
+
+
+def test_a_follower_leaves_and_comes_back(server, straight):
+    command = ("--mode=eval", f"--model_dir={straight}")
+    status, output, seconds = server.run(
+        command, moment="following", number=signal.SIGHUP
+    )
+    assert status == 128 + signal.SIGHUP, output
+    assert seconds < SECONDS
+    status, output, _ = server.run(command)
+    assert status == 0, output
+
+
+SHORT = (*TRAIN, "--keep_hub_module_max=0")
+
+
+def test_a_full_disk_halts_the_run_and_it_continues(server, straight, tmp_path):
+    command = (*SHORT, f"--model_dir={tmp_path}/run")
+    status, output, _ = server.run(command, plant="full_disk")
+    assert status == 3, output
+    (line,) = (x for x in output.splitlines() if x.startswith("error: "))
+    assert f"--model_dir={tmp_path}/run can no longer be written" in line
+    assert "Traceback" not in output
+    status, output, _ = server.run(command)
+    assert status == 0, output
+    for step in (2, 4):
+        processes.assert_same_bits(
+            processes.state(straight, step),
+            processes.state(tmp_path / "run", step),
+        )
+
+
+def test_a_folder_deleted_in_mid_run_halts_it(server, tmp_path):
+    command = (*SHORT, f"--model_dir={tmp_path}/run")
+    status, output, _ = server.run(command, plant="deleted_folder")
+    assert status == 3, output
+    assert f"error: --model_dir={tmp_path}/run was deleted" in output
+    assert "Traceback" not in output
+
+
+def test_more_memory_than_there_is_halts_with_the_flags(server, tmp_path):
+    command = (*SHORT, f"--model_dir={tmp_path}/run")
+    status, output, _ = server.run(command, plant="no_memory")
+    assert status == 3, output
+    (line,) = (x for x in output.splitlines() if x.startswith("error: "))
+    assert "[20000000,20000000]" in line and "--train_batch_size" in line
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("readers", ["| head -1", ">&- 2>&-"])
+def test_a_reader_that_goes_away_loses_nothing(straight, tmp_path, readers):
+    """Through a pipe, and with no output at all."""
+    flags = " ".join((*SHORT, f"--model_dir={tmp_path}/run"))
+    done = subprocess.run(
+        [
+            "bash",
+            "-c",
+            f"{sys.executable} run.py {flags} {readers}; "
+            "exit ${PIPESTATUS[0]}",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=processes.ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr and "Broken" not in done.stderr
+    processes.assert_same_bits(
+        processes.state(straight, 4), processes.state(tmp_path / "run", 4)
+    )

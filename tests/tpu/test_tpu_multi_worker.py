@@ -75,6 +75,42 @@ def test_hosts_train_and_score_as_one_and_write_one_set_of_files(
     assert several[pixels] == one[pixels]  # the same images, in one order
 
 
+def test_workers_that_are_done_all_say_so(folder):
+    """The chief, which the others find each other by, leaves last."""
+    require_all_done(folder, runs=3)
+
+
+@pytest.mark.soak
+def test_twenty_runs_of_two_workers_are_all_done(folder):
+    require_all_done(folder, runs=20)
+
+
+def require_all_done(folder, *, runs):
+    for number in range(runs):
+        command = processes.command(
+            folder / "tfds",
+            folder / f"{runs}_done_{number}",
+            "--train_steps=2",
+        )
+        statuses, outputs = processes.finish(
+            processes.start_workers(command, 2)
+        )
+        assert statuses == [0, 0], (number, outputs)
+
+
+def test_a_worker_that_halts_alone_tells_the_other_why(folder):
+    """The chief's disk is full: the other one says so, too."""
+    place = folder / "full"
+    command = processes.command(folder / "tfds", place)
+    limited = ["bash", "-c", 'ulimit -f 300; exec "$0" "$@"']
+    workers = processes.start_workers([*limited, *command], 2)
+    statuses, outputs = processes.finish(workers)
+    assert statuses == [3, 3], outputs
+    assert f"--model_dir={place} can no longer be written" in outputs[0]
+    assert "another worker has gone" in outputs[1]
+    assert "worker 0 " in outputs[1]
+
+
 def test_two_hosts_fine_tune_as_one(folder, alone):
     ends = {}
     for name in ("one", "two"):
@@ -118,6 +154,8 @@ def test_a_lost_worker_and_a_signal_to_one_of_two(folder):
     statuses, outputs = processes.finish(workers)
     assert statuses == [3, -signal.SIGKILL], outputs
     assert "error: another worker has gone" in outputs[0]
+    assert "worker 1 " in outputs[0]  # which, and why, in words
+    assert "Graph execution error" not in outputs[0]
     assert time.monotonic() - killed < 90
 
     workers = processes.start_workers(make(broken, *LONG), 2)
