@@ -76,6 +76,18 @@ def sync_folder(path: str) -> None:
     sync(path or ".")
 
 
+def make_folders(path: str) -> None:
+    """Makes a folder, and those that it lies in, so that they stay."""
+    if "://" in path:
+        gfile.makedirs(path)
+        return
+    above = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(path):
+        make_folders(above)
+        gfile.makedirs(path)
+        sync(above)
+
+
 def sync_tree(path: str) -> None:
     """`sync` of a folder with all that is in it."""
     if "://" in path:

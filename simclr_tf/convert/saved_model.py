@@ -111,6 +111,7 @@ def export(
     path = os.path.join(folder, str(step))
     # Not a longer form of the path: ram:// takes one for the other.
     aside = os.path.join(folder, f".{step}.tmp")
+    files.make_folders(folder)
     if gfile.exists(aside):
         gfile.rmtree(aside)  # its tensors would stay inside the new one
     saved, inference = reusable(model, image_size=image_size)

@@ -88,7 +88,8 @@ def cached(
     found = _read(path, text, labels_of, say)
     if found is None:
         found = compute()
-        files.gfile.makedirs(folder)
+        files.make_folders(folder)
+        files.sweep_asides(folder)
         files.write_npz(path, _to_arrays(found, text, labels_of is None))
     return found
 

@@ -251,7 +251,7 @@ class Training:
         with contextlib.nullcontext() if together else self._stop.prompt():
             scalars = self._knn_watch()
             if scalars:
-                log.log(self._run.step, scalars)
+                log.log_scores(self._run.step, scalars)
         if scalars:
             shown = (f"{k} {v:.1%}" for k, v in scalars.items())
             say(f"Nearest neighbours: {', '.join(shown)}")

@@ -48,7 +48,12 @@ class MetricsLog:
         )
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
-        """One line and one point of every curve."""
+        """One line and one point of every curve, after a training step."""
+        rate = float(self._optimizer.learning_rate.numpy())
+        self.log_scores(step, {**scalars, "train/learning_rate": rate})
+
+    def log_scores(self, step: int, scalars: Mapping[str, float]) -> None:
+        """The same without the learning rate, which only a step sets."""
         if not self._folder.writes:
             return
         if self._writer is None:
@@ -56,8 +61,6 @@ class MetricsLog:
         if self._draw_views is not None:
             self._write_views(self._draw_views())
             self._draw_views = None
-        rate = float(self._optimizer.learning_rate.numpy())
-        scalars = {**scalars, "train/learning_rate": rate}
         self._lines.append(step, scalars)
         _write_points(self._writer, step, scalars)
         self._writer.flush()
