@@ -21,11 +21,21 @@ def head_of(encoded) -> tf.Tensor:
     return tf.cast(tf.ensure_shape(head, [HEAD_BYTES]), tf.int32)
 
 
-def number(digits, *, little: bool = True) -> tf.Tensor:
-    """int32[], of bytes int32[k]; negative where 32 bits are too large."""
-    powers = 256 ** np.arange(digits.shape[0], dtype=np.int64)
-    powers = powers if little else powers[::-1]
-    return tf.reduce_sum(digits * tf.constant(powers, tf.int32))
+def numbers(head, *places, little: bool = True) -> list[tf.Tensor]:
+    """int32[] each, unsigned numbers of a header.
+
+    Args:
+        head: int32[k], its bytes.
+        *places: (position, size in bytes) of each; one of 4 bytes is negative
+            where it is too large.
+        little: whether the first byte is the lowest.
+    """
+    # A product of matrices, since many slices would make a large graph.
+    weights = np.zeros((len(places), head.shape[0]), np.int32)
+    for row, (at, size) in zip(weights, places, strict=True):
+        powers = 256 ** np.arange(size)
+        row[at : at + size] = powers if little else powers[::-1]
+    return tf.unstack(tf.linalg.matvec(tf.constant(weights), head))
 
 
 def says(encoded, name: str) -> tf.Tensor:
@@ -56,11 +66,11 @@ def _jpeg_block(encoded) -> tf.Tensor:
     def step(at):
         mark = _bytes(encoded, at, 4)
         name = tf.strings.substr(encoded, at + 4, 6)
-        found = (mark[1] == 0xE1) & (name == b"Exif\0\0")
+        marker, length = numbers(mark, (0, 2), (2, 2), little=False)
+        found = (marker == 0xFFE1) & (name == b"Exif\0\0")
         # After the start of the scan come pixels. 0xFF fills up.
-        over = (mark[0] != 0xFF) | (mark[1] == 0xDA) | (mark[1] == 0xD9)
-        length = number(mark[2:], little=False)
-        jump = tf.where(mark[1] == 0xFF, 1, length + 2)
+        over = (marker < 0xFF00) | (marker == 0xFFDA)
+        jump = tf.where(marker == 0xFFFF, 1, length + 2)
         return found, over, jump, at + 4, length - 2
 
     return _walk(encoded, step, start=2)
@@ -74,8 +84,11 @@ def _chunk(encoded) -> tf.Tensor:
 
     def step(at):
         digits = _bytes(encoded, at + size_at, 4)
-        digits = tf.where(is_png, digits[::-1], digits)
-        size = number(digits)
+        size = tf.where(
+            is_png,
+            numbers(digits, (0, 4), little=False)[0],
+            numbers(digits, (0, 4))[0],
+        )
         name = tf.strings.substr(encoded, at + name_at, 4)
         found = (name == b"eXIf") | (name == b"EXIF")
         after = tf.where(is_png, size + 4, size + size % 2)
@@ -115,22 +128,22 @@ def _orientation_of(block) -> tf.Tensor:
     named = tf.strings.substr(block, 0, 6) == b"Exif\0\0"
     block = tf.strings.substr(block, tf.where(named, 6, 0), 1 << 20)
     little = tf.strings.substr(block, 0, 1) == b"I"
-    start = _words(block, 4, little)
-    low, high = (tf.where(little, start[i], start[5 - i]) for i in (2, 3))
-    first = low + 65536 * high
+    _, _, low, high = tf.unstack(_words(block, 4, little))
+    first = tf.where(little, low + 65536 * high, high + 65536 * low)
     length = tf.strings.length(block)
     first = tf.where((first >= 8) & (first < length), first, length)
     table = tf.strings.substr(block, first, 1 << 20)
-    table = _words(table, 1 + 6 * _MAX_ENTRIES, little)
-    # Columns: tag, type, count (2), value (2).
-    rows = tf.reshape(table[1:], [_MAX_ENTRIES, 6])
-    types = rows[:, 1]
+    count, table = tf.split(
+        _words(table, 1 + 6 * _MAX_ENTRIES, little), [1, 6 * _MAX_ENTRIES]
+    )
+    table = tf.reshape(table, [_MAX_ENTRIES, 6])
+    tags, types, _, _, value, second = tf.unstack(table, axis=1)
     last = (types == _LONG) & tf.logical_not(little)
-    values = tf.where(last, rows[:, 5], rows[:, 4])
-    known = (rows[:, 0] == _ORIENTATION) & (values >= 1) & (values <= 8)
+    values = tf.where(last, second, value)
+    known = (tags == _ORIENTATION) & (values >= 1) & (values <= 8)
     known &= (types == _SHORT) | (types == _LONG)
-    known &= tf.range(_MAX_ENTRIES) < table[0]
-    return tf.maximum(tf.reduce_max(tf.where(known, values, 1)), 1)
+    known &= tf.constant(np.arange(_MAX_ENTRIES, dtype=np.int32)) < count
+    return tf.reduce_max(tf.where(known, values, 1))
 
 
 def _words(encoded, count: int, little) -> tf.Tensor:

@@ -1,8 +1,8 @@
 """In the graph: an encoded image becomes the pixels that a person sees."""
 
 import dataclasses
-import functools
 
+import numpy as np
 import tensorflow as tf
 
 from simclr_tf.data.decoding import headers
@@ -11,6 +11,13 @@ from simclr_tf.data.decoding import headers
 # many of them are decoded side by side as there are cores.
 MAX_PIXELS = 89_478_485
 WHITE = (255, 255, 255)
+# By orientation, 1..8: the order of the axes, and then, which are mirrored.
+_AXES = np.array([[0, 1, 2]] * 5 + [[1, 0, 2]] * 4, np.int32)
+_MIRRORED = np.array(
+    [[o in (3, 4, 7, 8), o in (2, 3, 6, 7), False] for o in range(9)]
+)
+# What `rgb_of` is made for, if not told otherwise.
+KINDS = frozenset({"JPEG", "PNG", "WebP", "GIF", "BMP"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,11 +29,13 @@ class Decoder:
             (`conversion.payload`); else an encoded image.
         background: on which alpha is composited, (r, g, b) in 0..255.
         max_pixels: of an image; a larger one raises before it is decoded.
+        kinds: which of KINDS there may be; fewer make a smaller graph.
     """
 
     paths: bool = False
     background: tuple[int, int, int] = WHITE
     max_pixels: int = MAX_PIXELS
+    kinds: frozenset[str] = KINDS
 
     def __call__(self, element) -> tf.Tensor:
         """uint8[h, w, 3], upright, of an element of the payload.
@@ -39,6 +48,7 @@ class Decoder:
             self.encoded(element),
             background=self.background,
             max_pixels=self.max_pixels,
+            kinds=self.kinds,
         )
 
     def encoded(self, element) -> tf.Tensor:
@@ -56,7 +66,11 @@ def _content_of(element) -> tf.Tensor:
 
 
 def rgb_of(
-    encoded, *, background=WHITE, max_pixels: int = MAX_PIXELS
+    encoded,
+    *,
+    background=WHITE,
+    max_pixels: int = MAX_PIXELS,
+    kinds: frozenset[str] = KINDS,
 ) -> tf.Tensor:
     """uint8[h, w, 3], upright, from JPEG, PNG, WebP, GIF or BMP bytes.
 
@@ -67,30 +81,56 @@ def rgb_of(
         encoded: string[].
         background: on which alpha is composited, (r, g, b) in 0..255.
         max_pixels: of an image; a larger one raises before it is decoded.
+        kinds: which of KINDS there may be. Others may raise.
     """
-    start = tf.strings.substr(encoded, 0, 4)
-
-    def others():
-        head = headers.head_of(encoded)
-        kinds = (b"\x89PNG", _png), (b"RIFF", _webp), (b"GIF8", _gif)
-        decode = lambda: _bmp(encoded, head, max_pixels)  # noqa: E731
-        for name, one in kinds:
-            decode = functools.partial(
-                tf.cond,
-                start == name,
-                functools.partial(one, encoded, head, background, max_pixels),
-                decode,
-            )
-        return decode()
-
-    image = tf.cond(
-        is_jpeg(encoded),
-        lambda: jpeg_pixels(encoded, max_pixels=max_pixels),
-        others,
-    )
-    image = upright(image, headers.orientation(encoded))
+    if kinds == {"JPEG"}:
+        image = jpeg_pixels(encoded, max_pixels=max_pixels)
+    else:
+        image = _of_any_kind(encoded, background, max_pixels)
+    if kinds & {"JPEG", "PNG", "WebP"}:
+        image = upright(image, headers.orientation(encoded))
     image.set_shape([None, None, 3])
     return image
+
+
+def _of_any_kind(encoded, background, max_pixels) -> tf.Tensor:
+    """uint8[h, w, 3], not upright."""
+    start = tf.strings.substr(encoded, 0, 4)
+    head = headers.head_of(encoded)
+    is_png = start == b"\x89PNG"
+    chunks = tf.strings.substr(
+        encoded, 0, tf.where(is_png, tf.strings.length(encoded), 0)
+    )
+    # A match by accident costs time and changes nothing: alpha is 255 then.
+    png_alpha = (head[25] >= 4) | headers.says(chunks, "tRNS")
+    # One switch with few branches: every function in the graph costs a moment
+    # at the start of a job, several times over.
+    which = tf.where(start == b"GIF8", 5, 6)
+    webp = tf.where(_webp_has_alpha(head), 4, 3)
+    which = tf.where(start == b"RIFF", webp, which)
+    which = tf.where(is_png, tf.where(png_alpha, 2, 1), which)
+    which = tf.where(is_jpeg(encoded), 0, which)
+
+    def on_background(decode):
+        return lambda: composite(
+            decode(encoded, head, max_pixels, channels=4), background
+        )
+
+    def opaque(decode):
+        return lambda: decode(encoded, head, max_pixels, channels=3)
+
+    return tf.switch_case(
+        which,
+        [
+            lambda: jpeg_pixels(encoded, max_pixels=max_pixels),
+            opaque(_png),
+            on_background(_png),
+            opaque(_webp),
+            on_background(_webp),
+            opaque(_gif),
+            opaque(_bmp),
+        ],
+    )
 
 
 def is_jpeg(encoded) -> tf.Tensor:
@@ -115,104 +155,76 @@ def upright(image, orientation) -> tf.Tensor:
     """uint8[h, w, 3] turned and mirrored as EXIF's orientation 1..8 says."""
 
     def turned():
-        image_ = tf.cond(
-            orientation >= 5,
-            lambda: tf.transpose(image, [1, 0, 2]),
-            lambda: image,
-        )
-        rows, columns = mirrored(orientation)
-        return tf.raw_ops.Reverse(tensor=image_, dims=[rows, columns, False])
+        image_ = tf.transpose(image, tf.gather(_AXES, orientation))
+        dims = tf.gather(_MIRRORED, orientation)
+        return tf.raw_ops.Reverse(tensor=image_, dims=dims)
 
     return tf.cond(orientation == 1, lambda: image, turned)
 
 
-def mirrored(orientation) -> tuple[tf.Tensor, tf.Tensor]:
-    """Whether rows and columns run backwards, once rows and columns have
-    changed places where the orientation is 5 or more."""
-    rows = (orientation == 3) | (orientation == 4) | (orientation >= 7)
-    columns = (orientation == 2) | (orientation == 3) | (orientation == 6)
-    return rows, columns | (orientation == 7)
-
-
-def _png(encoded, head, background, max_pixels) -> tf.Tensor:
-    width, height = (
-        headers.number(head[at : at + 4], little=False) for at in (16, 20)
-    )
-    # A match by accident costs time and changes nothing: alpha is 255 then.
-    has_alpha = (head[25] >= 4) | headers.says(encoded, "tRNS")
+def _png(encoded, head, max_pixels, *, channels) -> tf.Tensor:
+    width, height = headers.numbers(head, (16, 4), (20, 4), little=False)
     with tf.control_dependencies([_small_enough(height, width, max_pixels)]):
-        return tf.cond(
-            has_alpha,
-            lambda: composite(
-                tf.io.decode_png(encoded, channels=4), background
-            ),
-            lambda: tf.io.decode_png(encoded, channels=3),
-        )
+        return tf.io.decode_png(encoded, channels=channels)
 
 
-def _webp(encoded, head, background, max_pixels) -> tf.Tensor:
+def _webp_has_alpha(head) -> tf.Tensor:
+    kind, extended, lossless = headers.numbers(head, (15, 1), (20, 1), (24, 1))
+    flags = tf.where(kind == ord("X"), extended, lossless)
+    return (kind != ord(" ")) & (flags & 0x10 != 0)
+
+
+def _webp(encoded, head, max_pixels, *, channels) -> tf.Tensor:
     """Of a still image. TensorFlow 2.20 writes past its memory where the
     number of channels is left to it, and the image is an animation."""
-    is_lossless, is_extended = head[15] == ord("L"), head[15] == ord("X")
-    lossless = headers.number(head[21:25])
-    sizes = tf.where(
-        is_extended,
-        [headers.number(head[at : at + 3]) + 1 for at in (24, 27)],
-        tf.where(
-            is_lossless,
-            [
-                (lossless & 0x3FFF) + 1,
-                (tf.bitwise.right_shift(lossless, 14) & 0x3FFF) + 1,
-            ],
-            [headers.number(head[at : at + 2]) & 0x3FFF for at in (26, 28)],
-        ),
+    kind, flags, *sizes = headers.numbers(
+        head, (15, 1), (20, 1), (24, 3), (27, 3), (21, 4), (26, 2), (28, 2)
     )
-    has_alpha = tf.where(is_extended, head[20] & 0x10, head[24] & 0x10) != 0
-    has_alpha &= is_extended | is_lossless
-    still = tf.debugging.Assert(
-        tf.logical_not(is_extended) | (head[20] & 0x02 == 0), ["an animation"]
-    )
+    extended = kind == ord("X")
+    long_width, long_height, bits, width, height = sizes
+    upper = tf.bitwise.right_shift(bits, 14)
+    lossless = kind == ord("L")
+    width = tf.where(lossless, bits + 1, width) & 0x3FFF
+    height = tf.where(lossless, upper + 1, height) & 0x3FFF
+    width = tf.where(extended, long_width + 1, width)
+    height = tf.where(extended, long_height + 1, height)
+    still = tf.logical_not(extended) | (flags & 0x02 == 0)
+    checks = [
+        _check(still, "an animation"),
+        _small_enough(height, width, max_pixels),
+    ]
+    with tf.control_dependencies(checks):
+        frames = tf.raw_ops.DecodeWebP(contents=encoded, channels=channels)
+    return frames[0]
 
-    def decode(channels):
-        return tf.raw_ops.DecodeWebP(contents=encoded, channels=channels)[0]
 
-    small = _small_enough(sizes[1], sizes[0], max_pixels)
-    with tf.control_dependencies([still, small]):
-        return tf.cond(
-            has_alpha,
-            lambda: composite(decode(4), background),
-            lambda: decode(3),
-        )
-
-
-def _bmp(encoded, head, max_pixels) -> tf.Tensor:
+def _bmp(encoded, head, max_pixels, *, channels) -> tf.Tensor:
     """Of a plain BMP, in the sense of `kinds.plain_bmp`."""
-    width, height, packing = (
-        headers.number(head[at : at + 4]) for at in (18, 22, 30)
+    letters, header_size, width, height, bits, packing = headers.numbers(
+        head, (0, 2), (14, 4), (18, 4), (22, 4), (28, 2), (30, 4)
     )
-    plain = (head[14] >= 40) & (head[28] == 24) & (packing == 0)
-    small = _small_enough(tf.abs(height), width, max_pixels)
-    is_bmp = tf.strings.substr(encoded, 0, 2) == b"BM"
-    assert_plain = tf.debugging.Assert(
-        is_bmp & plain, ["no image, or a BMP that TensorFlow misreads"]
-    )
-    with tf.control_dependencies([assert_plain, small]):
-        return tf.io.decode_bmp(encoded, channels=3)
+    plain = (letters == 0x4D42) & (header_size >= 40)
+    plain &= (bits == 24) & (packing == 0)
+    checks = [
+        _check(plain, "no image, or a BMP that TensorFlow misreads"),
+        _small_enough(tf.abs(height), width, max_pixels),
+    ]
+    with tf.control_dependencies(checks):
+        return tf.io.decode_bmp(encoded, channels=channels)
 
 
-def _gif(encoded, head, background, max_pixels) -> tf.Tensor:
+def _gif(encoded, head, max_pixels, *, channels) -> tf.Tensor:
     """Of a plain GIF, in the sense of `conversion.plain_gif`."""
-    del background
-    width, height = headers.number(head[6:8]), headers.number(head[8:10])
+    width, height = headers.numbers(head, (6, 2), (8, 2))
     with tf.control_dependencies([_small_enough(height, width, max_pixels)]):
-        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        image = tf.io.decode_image(
+            encoded, channels=channels, expand_animations=False
+        )
     data = tf.io.decode_raw(encoded, tf.uint8)
     control = (data[:-3] == 0x21) & (data[1:-2] == 0xF9) & (data[2:-1] == 4)
-    transparent = tf.reduce_any(control & (data[3:] % 2 == 1))
-    fills = tf.reduce_all(tf.shape(image) == [height, width, 3])
-    plain = tf.debugging.Assert(
-        fills & tf.logical_not(transparent), ["a GIF that TensorFlow misreads"]
-    )
+    opaque = tf.reduce_all(tf.logical_not(control) | (data[3:] % 2 == 0))
+    fills = tf.reduce_all(tf.shape(image) == [height, width, channels])
+    plain = _check(fills & opaque, "a GIF that TensorFlow misreads")
     with tf.control_dependencies([plain]):
         return tf.identity(image)
 
@@ -230,7 +242,10 @@ def composite(image, background) -> tf.Tensor:
 
 def _small_enough(height, width, max_pixels: int):
     height, width = (tf.cast(n, tf.int64) for n in (height, width))
-    return tf.debugging.Assert(
-        (height >= 0) & (width >= 0) & (height * width <= max_pixels),
-        ["larger than --max_image_pixels"],
-    )
+    small = (height >= 0) & (width >= 0) & (height * width <= max_pixels)
+    return _check(small, "larger than --max_image_pixels")
+
+
+def _check(condition, words: str):
+    # `tf.debugging.Assert` would put two more functions into the graph.
+    return tf.raw_ops.Assert(condition=condition, data=[words])
