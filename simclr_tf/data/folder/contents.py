@@ -50,7 +50,9 @@ class Folder:
         asked = reading.split_folders
         self.inner = layout.inner(found.names, stop_at_splits=asked != "no")
         # Below the folder that holds everything, and above it nothing.
-        self._names = [name[len(self.inner) :] for name in found.names]
+        self._names = found.names
+        if self.inner:
+            self._names = [name[len(self.inner) :] for name in found.names]
         self._tops = layout.tops(self._names)
         self.splits = layout.split_folders(
             self._tops, asked=asked, where=self.where
@@ -84,20 +86,27 @@ class Folder:
         """Where an image lies."""
         return self.listing.path(self.inner + name)
 
+    def kind(self, name: str) -> str:
+        """What kind of image it is, "JPEG" where it is JPEG or PNG."""
+        return self.listing.kinds.get(self.inner + name, "JPEG")
+
     def _below(self, folder: str) -> list[str]:
         """Names under a top folder, of those that lead to one file the first;
         "" for all."""
         if folder not in self._of_folder:
-            start = f"{folder}/" if folder else ""
-            names = [n for n in self._names if n.startswith(start)]
-            full = [self.inner + name for name in names]
-            kept = listing.once(self.listing, full)
-            if len(kept) < len(full):
+            names = self._names
+            if folder:
+                names = [n for n in names if n.startswith(f"{folder}/")]
+            if self.listing.targets:
+                full = [self.inner + name for name in names]
+                kept = listing.once(self.listing, full)
                 names = [name[len(self.inner) :] for name in kept]
             self._of_folder[folder] = names
         return self._of_folder[folder]
 
     def _num_repeated(self, folder: str) -> int:
+        if not self.listing.targets:
+            return 0
         start = f"{folder}/" if folder else ""
         total = sum(name.startswith(start) for name in self._names)
         return total - len(self._below(folder))
@@ -113,17 +122,19 @@ class Folder:
     @functools.cached_property
     def _between(self) -> str:
         """train/images/cat: what lies between every split and its classes."""
+        if not self.splits:
+            return ""
         names = [
             name
             for folder in self.class_splits
             for name in _without_folder(self._below(folder), folder)
         ]
-        return layout.inner(names, stop_at_splits=False) if self.splits else ""
+        return layout.inner(sorted(names), stop_at_splits=False)
 
     def in_classes(self, names, folder: str) -> list[str]:
         """Names as they lie below the folder that holds the classes."""
         names = _without_folder(names, folder)
-        if folder not in self.class_splits:
+        if folder not in self.class_splits or not self._between:
             return names
         return [name.removeprefix(self._between) for name in names]
 
@@ -163,7 +174,7 @@ def _without_folder(names: Sequence[str], folder: str) -> list[str]:
     """Names as they lie in a folder, or in one of its own name in it, as in
     seg_train/seg_train/sea/1.jpg."""
     if not folder:
-        return list(names)
+        return names
     twice = f"{folder}/{folder}/"
     start = twice if all(n.startswith(twice) for n in names) else f"{folder}/"
     return [name[len(start) :] for name in names]

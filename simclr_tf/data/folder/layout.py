@@ -9,9 +9,10 @@
 Everything here is about names; nothing is read.
 """
 
+import bisect
 import collections
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from simclr_tf.errors import UserError
 
@@ -33,18 +34,33 @@ _SAME_SPLIT = ({"val", "valid", "validation"},)
 _NUM_SHOWN = 5
 
 
-def tops(names: Iterable[str]) -> collections.Counter:
-    """Top folder -> how many images lie under it; "" for those in none."""
-    return collections.Counter(
-        name.split("/", 1)[0] if "/" in name else "" for name in names
-    )
+def tops(names: Sequence[str], prefix: str = "") -> collections.Counter:
+    """Top folder -> how many images lie under it; "" for those in none.
+
+    Args:
+        names: sorted, all with the prefix, which is left out.
+        prefix: "" or one that ends with "/".
+    """
+    found, at, start = collections.Counter(), 0, len(prefix)
+    while at < len(names):
+        end = names[at].find("/", start)
+        if end < 0:
+            found[""] += 1
+            at += 1
+            continue
+        top = names[at][start:end]
+        # Sorted, everything in a folder lies side by side; "0" follows "/".
+        after = bisect.bisect_left(names, f"{names[at][:end]}0", at)
+        found[top] += after - at
+        at = after
+    return found
 
 
 def inner(names: Sequence[str], *, stop_at_splits: bool) -> str:
     """The folder whose subfolders are classes or splits, if it lies deeper.
 
     Args:
-        names: of images.
+        names: of images, sorted.
         stop_at_splits: whether a folder called like a split is one.
 
     Returns:
@@ -53,10 +69,10 @@ def inner(names: Sequence[str], *, stop_at_splits: bool) -> str:
     """
     prefix = ""
     while True:
-        found = tops(name[len(prefix) :] for name in names)
-        if "" in found:
+        found = tops(names, prefix)
+        if "" in found or not found:
             # A chain that ends in images holds neither classes nor splits.
-            return "" if len(found) == 1 else prefix
+            return "" if len(found) <= 1 else prefix
         if len(found) != 1:
             return prefix
         (top,) = found

@@ -14,10 +14,11 @@ import os
 from collections.abc import Callable, Sequence
 
 from simclr_tf.data import decoding
-from simclr_tf.data.fingerprint import is_remote
+from simclr_tf.data.fingerprint import REMOTE_LIMIT, is_remote
 from simclr_tf.data.folder.walk import LocalWalk, RemoteWalk, join
 
 _ANY_SUFFIX = (*decoding.SUFFIXES, *decoding.SUFFIXES_OF_EXTRAS)
+_PLAIN_SUFFIXES = (".jpg", ".jpeg", ".png")
 _KIND_OF_SUFFIX = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
@@ -38,6 +39,7 @@ class Listing:
         base: the folder.
         names: of its images, relative to it, with "/" between, sorted.
         elsewhere: name -> path, of images that do not lie under the base.
+        kinds: name -> kind, of images that are neither JPEG nor PNG.
         targets: name -> real path, of images that links lead to.
         passed_over: suffix, as ".HEIC" or "(no suffix)" -> number of files.
         installs: what to install -> suffixes that could be read then.
@@ -50,6 +52,7 @@ class Listing:
     base: str
     names: list[str]
     elsewhere: dict[str, str] = dataclasses.field(default_factory=dict)
+    kinds: dict[str, str] = dataclasses.field(default_factory=dict)
     targets: dict[str, str] = dataclasses.field(default_factory=dict)
     passed_over: dict[str, int] = dataclasses.field(default_factory=dict)
     installs: dict[str, list[str]] = dataclasses.field(default_factory=dict)
@@ -110,8 +113,8 @@ def read(
     images, others = [], []
     for name in files:
         (images if has_suffix(name) else others).append(name)
-    kinds = decoding.kinds_of([join(base, name) for name in others])
-    unclear = dict(zip(others, kinds, strict=True))
+    found = decoding.kinds_of([join(base, name) for name in others])
+    unclear = dict(zip(others, found, strict=True))
     needed = _needed(
         {_kind_of_suffix(name) for name in images} | {*unclear.values()}
     )
@@ -127,6 +130,7 @@ def read(
     return Listing(
         base=base,
         names=sorted(kept),
+        kinds=odd_kinds(base, kept),
         targets={n: walk.targets[n] for n in kept if n in walk.targets}
         if walk.targets
         else {},
@@ -136,6 +140,19 @@ def read(
         closed=sorted(walk.closed),
         modified=walk.modified,
     )
+
+
+def odd_kinds(base: str, names: Sequence[str]) -> dict[str, str]:
+    """Kinds of the images that are neither JPEG nor PNG, by their first bytes;
+    of many remote ones, by their names, since each costs a round trip."""
+    if is_remote(base) and len(names) > REMOTE_LIMIT:
+        names = [n for n in names if not n.lower().endswith(_PLAIN_SUFFIXES)]
+    found = decoding.kinds_of([join(base, name) for name in names])
+    return {
+        name: kind
+        for name, kind in zip(names, found, strict=True)
+        if kind not in (None, "JPEG", "PNG")
+    }
 
 
 def once(listing: Listing, names: Sequence[str]) -> list[str]:

@@ -117,7 +117,12 @@ def _of_files(files: Sequence[str]) -> Listing:
         suffix = listing.suffix(file)
         passed_over[suffix] = passed_over.get(suffix, 0) + 1
     names = [file[len(base) + 1 :] for file in images]
-    return Listing(base=base, names=names, passed_over=passed_over)
+    return Listing(
+        base=base,
+        names=names,
+        kinds=listing.odd_kinds(base, names),
+        passed_over=passed_over,
+    )
 
 
 def _merged(parts: Sequence[Listing]) -> Listing:
@@ -135,6 +140,8 @@ def _merged(parts: Sequence[Listing]) -> Listing:
             unique, suffix = os.path.splitext(name)
             unique = f"{unique}~{number}{suffix}" if name in elsewhere else name
             elsewhere[unique] = part.path(name)
+            if name in part.kinds:
+                merged.kinds[unique] = part.kinds[name]
             if name in part.targets:
                 merged.targets[unique] = part.targets[name]
             elif part.modified:

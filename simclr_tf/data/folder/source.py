@@ -88,7 +88,10 @@ def _part(
     labels, classes, notes = labelling.of(folder, names, lies_in)
     paths = [folder.path(name) for name in names]
     images, contents = fingerprint.of_files(paths, ids)
-    examples = _examples(paths, ids, labels, contents, limit_bytes)
+    payload = decoding.payload(
+        paths, [folder.kind(name) for name in names], limit_bytes=limit_bytes
+    )
+    examples = _examples(paths, payload, ids, labels, contents)
     if cache:
         examples = decoded(examples, limit_bytes=limit_bytes)
     return Source(
@@ -114,16 +117,19 @@ def path_ids(names: Sequence[str]) -> np.ndarray:
     return ids.astype(np.int64)
 
 
-def _examples(paths, ids, labels, contents, limit_bytes) -> Examples:
-    kinds = decoding.kinds_of(paths)
-    payload = decoding.payload(paths, kinds, limit_bytes=limit_bytes)
+def _examples(paths, payload, ids, labels, contents) -> Examples:
     with tf.device("CPU:0"):
         # A file system knows names as bytes, which need not be UTF-8.
-        names = tf.constant([os.fsencode(path) for path in paths])
+        names = rows = tf.constant([os.fsencode(path) for path in paths])
+        converted = [i for i, row in enumerate(payload) if type(row) is bytes]
+        if converted:
+            rows = tf.tensor_scatter_nd_update(
+                names,
+                [[i] for i in converted],
+                tf.constant([payload[i] for i in converted]),
+            )
         return Examples(
-            payload=tf.constant(
-                [p if isinstance(p, bytes) else os.fsencode(p) for p in payload]
-            ),
+            payload=rows,
             labels=tf.constant(labels),
             ids=tf.constant(ids),
             decode=decoding.Decoder(paths=True),
