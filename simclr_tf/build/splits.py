@@ -23,6 +23,9 @@ def open_split(config: Config, split: str) -> Source:
         cache=data.cache_dataset,
         in_memory_limit_mb=data.in_memory_limit_mb,
         several_labels=data.several_labels,
+        labels=data.labels,
+        class_folders=data.class_folders,
+        split_folders=data.split_folders,
     )
 
 
@@ -131,4 +134,5 @@ def _is_there(config: Config, split: str) -> bool:
         dataset=config.data.dataset,
         split=split,
         data_dir=config.data.data_dir,
+        split_folders=config.data.split_folders,
     )

@@ -18,7 +18,8 @@ class DataConfig:
     )
     data_dir: str | None = option(
         None,
-        "Where TFDS data sets are prepared, or the folder of images.",
+        "Where TFDS data sets are prepared, or the folder of images; several "
+        "with commas, or a text file that lists folders and files.",
         role=Role.DATASET | Role.LOCATION,
         jobs=Job.EVERY,
     )
@@ -75,6 +76,28 @@ class DataConfig:
         "Whether label_key lists the classes that an image shows, as in VOC.",
         role=Role.DATASET | Role.DATA,
         jobs=Job.EVERY,
+    )
+    labels: str | None = option(
+        None,
+        "--dataset=folder: a CSV or TSV of files and their classes, instead "
+        "of class folders; --image_key and --label_key name its columns.",
+        role=Role.DATASET | Role.DATA | Role.LOCATION,
+        jobs=Job.EVERY,
+    )
+    class_folders: bool = option(
+        True,
+        "--dataset=folder: whether subfolders are classes; false: all images "
+        "are without labels.",
+        role=Role.DATASET | Role.DATA,
+        jobs=Job.EVERY,
+    )
+    split_folders: str = option(
+        "auto",
+        "--dataset=folder: whether a folder called train, val or test is a "
+        "split (yes) or a class (no); auto asks where it may be either.",
+        role=Role.DATASET | Role.DATA,
+        jobs=Job.EVERY,
+        choices=("auto", "yes", "no"),
     )
     image_size: int = option(
         224,

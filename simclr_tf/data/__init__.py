@@ -8,7 +8,7 @@
     fingerprint   which images and labels a source holds, as a hash
     split_spec    how a split is written: names, slices, sums
     prepared      TFDS data sets: opening, features, records
-    folder        opening a folder of images
+    folder        opening folders of images
     digits        scikit-learn's digits as a TFDS data set
     order         which example comes when, from (seed, position)
     corrupt       substitutes for images that cannot be read; counting them

@@ -51,6 +51,7 @@ class Source:
         ignored_files: of a folder, those that hold no image.
         several_labels: whether an image may show several classes; its label
             is then int64[num_classes]: 1 present, 0 absent, -1 not counted.
+        notes: of a folder, what was left out and how it was taken, in words.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Source:
     class_names: tuple[str, ...] = ()
     ignored_files: int = 0
     several_labels: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def num_examples(self) -> int:

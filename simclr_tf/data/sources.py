@@ -2,7 +2,13 @@
 
 from simclr_tf.data import split_spec
 from simclr_tf.data.examples import Source
-from simclr_tf.data.folder import folder_splits, has_folder_split, open_folder
+from simclr_tf.data.folder import (
+    Reading,
+    folder_splits,
+    has_folder_split,
+    open_folder,
+)
+from simclr_tf.errors import UserError
 
 __all__ = ["Source", "has_split", "open_source", "split_names"]
 
@@ -17,6 +23,9 @@ def open_source(
     cache: bool = False,
     in_memory_limit_mb: int = 2048,
     several_labels: bool = False,
+    labels: str | None = None,
+    class_folders: bool = True,
+    split_folders: str = "auto",
 ) -> Source:
     """Opens a split of a data set.
 
@@ -42,6 +51,8 @@ def open_source(
             "labels"; see `Source.several_labels`. Where there is also a
             `<label_key>_no_difficult`, a class that only the first has is
             -1, not counted.
+        labels, class_folders, split_folders: of a folder; see
+            `folder.Reading`.
 
     Returns:
         Source.
@@ -53,11 +64,29 @@ def open_source(
     """
     if dataset == "folder":
         return open_folder(
+            Reading(
+                data_dir,
+                labels=labels,
+                file_column=image_key,
+                label_column=label_key,
+                several_labels=several_labels,
+                class_folders=class_folders,
+                split_folders=split_folders,
+            ),
             split=split,
-            data_dir=data_dir,
             cache=cache,
             in_memory_limit_mb=in_memory_limit_mb,
         )
+    for name, value, unset in (
+        ("labels", labels, None),
+        ("class_folders", class_folders, True),
+        ("split_folders", split_folders, "auto"),
+    ):
+        if value != unset:
+            raise UserError(
+                f"--{name}={value} is for --dataset=folder. Received: "
+                f"--dataset={dataset}."
+            )
     # Here, so that a run on a folder does not pay for the import.
     from simclr_tf.data.prepared.source import open_tfds
 
@@ -73,22 +102,31 @@ def open_source(
     )
 
 
-def split_names(*, dataset: str, data_dir: str | None = None) -> list[str]:
+def split_names(
+    *, dataset: str, data_dir: str | None = None, split_folders: str = "auto"
+) -> list[str]:
     """The splits that a data set has; arguments and errors as `open_source`."""
     if dataset == "folder":
-        return folder_splits(data_dir)
+        return folder_splits(Reading(data_dir, split_folders=split_folders))
     from simclr_tf.data.prepared.source import tfds_splits
 
     return tfds_splits(dataset, data_dir)
 
 
-def has_split(*, dataset: str, split: str, data_dir: str | None = None) -> bool:
+def has_split(
+    *,
+    dataset: str,
+    split: str,
+    data_dir: str | None = None,
+    split_folders: str = "auto",
+) -> bool:
     """Whether all that a split names is there; its slices may be empty.
 
     Arguments and errors as `open_source`.
     """
     names = split_spec.names(split)
     if dataset == "folder":
-        return all(has_folder_split(data_dir, name) for name in names)
+        reading = Reading(data_dir, split_folders=split_folders)
+        return all(has_folder_split(reading, name) for name in names)
     there = split_names(dataset=dataset, data_dir=data_dir)
     return set(names) <= {*there, "all"}

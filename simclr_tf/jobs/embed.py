@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from simclr_tf import files
-from simclr_tf.build import batches, encoder, splits
+from simclr_tf.build import account, batches, encoder, splits
 from simclr_tf.data import subset
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.data.sources import Source
@@ -66,8 +66,8 @@ class Embedding:
         """What will be embedded, by what, to where."""
         source = self._source
         return "\n".join(self._encoder.said) + (
-            f"\nEmbedding {source.num_examples} images of {source.name} "
-            f"{source.split} with {self._encoder.description}\n"
+            f"\nData: {account.of(source)}"
+            f"\nEmbedding with {self._encoder.description}\n"
             f"Results in {self._folder}"
         )
 

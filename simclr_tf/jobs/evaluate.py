@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from simclr_tf.build import batches, encoder, splits
+from simclr_tf.build import account, batches, encoder, splits
 from simclr_tf.config import roles
 from simclr_tf.data import subset
 from simclr_tf.data.corrupt import CorruptLog
@@ -98,9 +98,9 @@ class Evaluation:
         lines = [
             *self._encoder.said,
             f"Evaluation: {self._config.eval.protocol} of "
-            f"{self._encoder.description}, {train.num_examples} labelled "
-            f"images of {train.name} {train.split}, tested on "
-            f"{test.num_examples} of {test.split}",
+            f"{self._encoder.description}",
+            f"Data: {account.of(train)}",
+            f"Tested on {account.of(test)}",
         ]
         if self._overlap:
             lines.append(

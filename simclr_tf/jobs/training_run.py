@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from simclr_tf.build import batches, network, splits, training, views
+from simclr_tf.build import account, batches, network, splits, training, views
 from simclr_tf.build.schedule import make_plan
 from simclr_tf.config import Config, roles
 from simclr_tf.data import subset
@@ -146,15 +146,14 @@ class TrainingRun:
             where = "in the tf.data graph"
         lines = [
             self.plan.describe(),
-            f"Data: {source.name}, {source.num_examples} images of "
-            f"{source.split}, {source.num_classes or 'no'} classes; "
-            f"evaluation on {self._describe_evaluation()}",
+            f"Data: {account.of(source)}",
+            f"Evaluation: {self._describe_evaluation()}",
             f"Precision: {self.dtype_policy}; colour and blur {where}",
             f"Run folder: {self.folder.path}",
         ]
         if self.overlap:
             lines.insert(
-                2,
+                3,
                 f"NOTE: {self.overlap} of the {self.eval_source.num_examples} "
                 "images of the evaluation are trained on, too.",
             )
@@ -282,11 +281,11 @@ class TrainingRun:
         return tuple(kept)
 
     def _describe_evaluation(self) -> str:
-        if self.eval_source is None:
-            return "nothing (no labelled split)"
+        source = self.eval_source
         return (
-            f"{self.eval_source.num_examples} images of "
-            f"{self.eval_source.split}"
+            "on nothing (no labelled split)"
+            if source is None
+            else (f"on {account.of(source)}")
         )
 
     def _choose_dtype_policy(self) -> str:

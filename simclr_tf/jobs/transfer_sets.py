@@ -14,7 +14,11 @@ def find(config: Config) -> TransferSet:
         return found
     return transfer.other_set(
         data.dataset,
-        sources.split_names(dataset=data.dataset, data_dir=data.data_dir),
+        sources.split_names(
+            dataset=data.dataset,
+            data_dir=data.data_dir,
+            split_folders=data.split_folders,
+        ),
         image_key=data.image_key,
         label_key=data.label_key,
         several_labels=data.several_labels,

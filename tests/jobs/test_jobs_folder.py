@@ -36,7 +36,7 @@ def test_pictures_without_labels_and_without_an_eval_split(
 ):
     assert go(flat, tmp_path / "run", "--mode=train_then_eval") == 0
     out = capsys.readouterr().out
-    assert "no classes" in out and "evaluation on nothing" in out
+    assert "no classes" in out and "Evaluation: on nothing" in out
     assert "probe" not in out.split("step 3/3")[1]
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["global_step"] == 3

@@ -1,0 +1,19 @@
+"""A folder of images as a source.
+
+source       from a listing to splits, labels and examples
+places       what --data_dir may be: folders, a list of them
+listing      which images lie there, and what is passed over
+walk         every file under a folder, links followed once
+manifest     a listing kept on disk, for folders of many files
+layout       which folders are splits, which are classes
+label_file   labels from a CSV or TSV
+"""
+
+from simclr_tf.data.folder.contents import Reading
+from simclr_tf.data.folder.source import (
+    folder_splits,
+    has_folder_split,
+    open_folder,
+)
+
+__all__ = ["Reading", "folder_splits", "has_folder_split", "open_folder"]

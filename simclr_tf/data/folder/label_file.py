@@ -1,0 +1,242 @@
+"""Labels from a CSV or TSV: which image is of which class.
+
+    file,label              a header, or none
+    cat/001.jpg,tabby       paths relative to --data_dir, with or without
+    002,persian             suffix, or bare names where these are unique
+    003.jpg,tabby|indoors   with --several_labels
+
+A row may name an image more than once where images have several labels.
+"""
+
+import csv
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from simclr_tf.errors import UserError
+
+_FILE_COLUMNS = (
+    "file", "filename", "file_name", "filepath", "file_path", "path", "image",
+    "image_name", "image_path", "image_id", "img", "name", "id",
+)  # fmt: skip
+_LABEL_COLUMNS = (
+    "label", "labels", "class", "classes", "class_name", "category",
+    "categories", "target", "tag", "tags", "breed", "species",
+)  # fmt: skip
+_SEPARATORS = ("|", ";", ",", " ")
+_NUM_NAMED = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class FileLabels:
+    """What a file of labels says of a folder's images.
+
+    Attributes:
+        labels: name of an image -> its classes, sorted.
+        class_names: of the whole file, sorted; numbers by their value.
+        strangers: what rows name that is no image of the folder.
+    """
+
+    labels: dict[str, tuple[str, ...]]
+    class_names: tuple[str, ...]
+    strangers: tuple[str, ...]
+
+    def describe(self) -> str:
+        """The rows that name no image; "" where all name one."""
+        if not self.strangers:
+            return ""
+        shown = ", ".join(self.strangers[:_NUM_NAMED])
+        more = ", ..." if len(self.strangers) > _NUM_NAMED else ""
+        return f"{len(self.strangers)} rows of no image: {shown}{more}"
+
+
+def read(
+    path: str,
+    names: Sequence[str],
+    *,
+    base: str,
+    file_column: str | None = None,
+    label_column: str | None = None,
+    several_labels: bool = False,
+) -> FileLabels:
+    """Reads a file of labels.
+
+    Args:
+        path: of the CSV or TSV.
+        names: of the folder's images, relative to base.
+        base: the folder.
+        file_column, label_column: names of columns; None: by what they are
+            called, else the two that there are.
+        several_labels: whether a cell may hold several classes, with "|",
+            ";", "," or a space between them, the first of these that occurs.
+
+    Raises:
+        UserError: it cannot be read, its columns cannot be told, no row names
+            an image, or rows contradict each other.
+    """
+    where = f"--labels={path}"
+    rows = _rows(path, where)
+    find = _Finder(names, base)
+    header = None if find(rows[0][0]) or _any_file(find, rows[0]) else rows[0]
+    if header is None and (file_column or label_column):
+        raise UserError(
+            f"{where} has no header, so that --image_key and --label_key name "
+            "nothing in it. Add one, or leave them out."
+        )
+    body = rows if header is None else rows[1:]
+    file_at, label_at = _columns(
+        header, body, find, where, file_column, label_column
+    )
+    pairs = [
+        (row[file_at].strip(), row[label_at].strip())
+        for row in body
+        if len(row) > max(file_at, label_at)
+    ]
+    separator = _separator([cell for _, cell in pairs]) if several_labels else 0
+    labels, strangers = {}, []
+    for file, cell in pairs:
+        name = find(file)
+        if name is None:
+            strangers.append(file)
+        elif cell:
+            found = cell.split(separator) if separator else [cell]
+            found = {one.strip() for one in found if one.strip()}
+            before = labels.setdefault(name, found)
+            if before != found and not several_labels:
+                raise UserError(
+                    f"{where} calls {name} {min(before)!r} and "
+                    f"{min(found)!r}. One label an image, or --several_labels."
+                )
+            labels[name] = before | found
+    if not labels:
+        raise UserError(
+            f"{where}: none of its {len(body)} rows names an image of "
+            f"--data_dir={base} and a class; the first says {body[0]}, and an "
+            f"image there is {names[0]!r}. --image_key and --label_key name "
+            "the columns."
+        )
+    classes = set().union(*labels.values())
+    return FileLabels(
+        {name: tuple(sorted(found)) for name, found in labels.items()},
+        tuple(sorted(classes, key=_by_value)),
+        tuple(strangers),
+    )
+
+
+def _rows(path: str, where: str) -> list[list[str]]:
+    """Rows that are not empty; at least one.
+
+    Raises:
+        UserError: no such file, not text, or nothing in it.
+    """
+    try:
+        with tf.io.gfile.GFile(os.path.expanduser(path), "rb") as file:
+            text = file.read().decode("utf-8-sig")
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        reason = getattr(error, "message", None) or "it is not UTF-8 text"
+        raise UserError(f"{where} cannot be read: {reason}") from error
+    lines = text.splitlines()
+    first = lines[0] if lines else ""
+    delimiter = max("\t,;", key=first.count)
+    rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(row)]
+    if not rows or max(map(len, rows)) < 2:
+        raise UserError(
+            f"{where} needs two columns, of files and of classes, with commas, "
+            "semicolons or tabs between them."
+        )
+    return rows
+
+
+def _any_file(find, row) -> bool:
+    return any(find(cell) for cell in row)
+
+
+def _columns(header, body, find, where, file_column, label_column):
+    """Places of the two columns."""
+    width = max(map(len, body), default=0)
+    names = [cell.strip().lower() for cell in header or [""] * width]
+    file_at = _named(names, file_column, where, "image_key")
+    label_at = _named(names, label_column, where, "label_key")
+    if file_at is None:
+        file_at = next(
+            (at for at, name in enumerate(names) if name in _FILE_COLUMNS), None
+        )
+    if file_at is None:
+        # By what it holds.
+        file_at = next(
+            (
+                at
+                for at in range(width)
+                if any(at < len(row) and find(row[at]) for row in body[:100])
+            ),
+            0,
+        )
+    if label_at is None:
+        others = [at for at in range(len(names)) if at != file_at]
+        called = [at for at in others if names[at] in _LABEL_COLUMNS]
+        if len(called) != 1 and len(others) == 1:
+            called = others
+        if len(called) != 1:
+            raise UserError(
+                f"{where} has the columns {', '.join(header or [])}"
+                f"{'' if header else len(names)}: say which one is the class, "
+                "--label_key=NAME."
+            )
+        (label_at,) = called
+    return file_at, label_at
+
+
+def _named(names, wanted, where, flag) -> int | None:
+    if wanted is None:
+        return None
+    if wanted.lower() not in names:
+        raise UserError(
+            f"{where} has no column {wanted!r} (--{flag}); its columns are "
+            f"{', '.join(names)}."
+        )
+    return names.index(wanted.lower())
+
+
+def _separator(cells: Sequence[str]) -> str:
+    """What stands between the classes of one cell."""
+    return next(
+        (one for one in _SEPARATORS if any(one in cell for cell in cells)), "|"
+    )
+
+
+def _by_value(name: str):
+    """2 before 10, and numbers before words."""
+    number = re.fullmatch(r"-?\d{1,18}", name)
+    return (0, int(name), name) if number else (1, 0, name)
+
+
+class _Finder:
+    """The image that a cell names, or None."""
+
+    def __init__(self, names: Sequence[str], base: str):
+        self._base = base.rstrip("/") + "/"
+        self._names = set(names)
+        self._shorter = {}
+        for name in names:
+            stem = os.path.splitext(name)[0]
+            last = name.rsplit("/", 1)[-1]
+            # Without the suffix, then without the folders, then both.
+            for short in {stem, last, os.path.splitext(last)[0]} - {name}:
+                known = self._shorter.setdefault(short, name)
+                if known != name:
+                    self._shorter[short] = None  # of two, nobody can tell
+
+    def __call__(self, cell: str) -> str | None:
+        file = cell.strip().replace("\\", "/").removeprefix(self._base)
+        file = file.removeprefix("./")
+        if file in self._names:
+            return file
+        found = self._shorter.get(file)
+        if found is None and "/" in file:
+            # A path from elsewhere: images/001.jpg beside --data_dir=images.
+            last = file.rsplit("/", 1)[-1]
+            found = last if last in self._names else self._shorter.get(last)
+        return found

@@ -1,0 +1,140 @@
+"""A folder of images as a source.
+
+    data_dir/cat/001.jpg            subfolders are classes, by sorted name;
+    data_dir/dog/nested/002.PNG     what lies deeper belongs to them
+    data_dir/001.jpg                no subfolders: no labels
+    data_dir/train/..., val/...     a folder per split, of either kind
+
+A folder that has `data_dir/<split>/` uses it for that split. One without
+split folders is all "train". Either takes slices as in TFDS, `train[:90%]` and
+`train[90%:]`, of a fixed shuffling by the hashes of the paths, and sums of
+these, `train+val`. `layout` says what becomes of other arrangements, `listing`
+what counts as an image, `places` what --data_dir may be, and `label_file` how
+labels come from a table instead of from folders.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from simclr_tf.data import decoding, fingerprint, split_spec
+from simclr_tf.data.examples import Examples, Source, decoded
+from simclr_tf.data.folder import labelling
+from simclr_tf.data.folder.contents import Folder, Reading, text_of
+from simclr_tf.data.subset import joined
+
+
+def open_folder(
+    reading: Reading,
+    *,
+    split: str,
+    cache: bool = False,
+    in_memory_limit_mb: int = 2048,
+) -> Source:
+    """Opens a folder of images.
+
+    Args:
+        reading: which one, and how.
+        split: "train", or the name of a split folder, with or without slice,
+            or a sum of these.
+        cache: decode every image once and keep it in memory.
+        in_memory_limit_mb: how much cache may take.
+
+    Returns:
+        Source with random access.
+
+    Raises:
+        UserError: no such folder or split, no images in it, a folder that may
+            be a split or a class, or labels that cannot be read.
+    """
+    limit_bytes = in_memory_limit_mb << 20
+    folder = Folder(reading)
+    parts = {
+        part: _part(folder, part, limit_bytes, cache=cache)
+        for part in split.split("+")
+    }
+    if "+" not in split:
+        return parts[split]
+    where = f"--data_dir={reading.data_dir}"
+    if len(parts) <= split.count("+"):
+        raise split_spec.repeated(split, where)
+    return joined(list(parts.values()), split=split, where=where)
+
+
+def folder_splits(reading: Reading) -> list[str]:
+    """The splits of a folder; "train" alone where it has no split folders."""
+    return sorted(Folder(reading).splits) or ["train"]
+
+
+def has_folder_split(reading: Reading, name: str) -> bool:
+    """Whether a split or a folder is called so itself; slices do not count."""
+    folder = Folder(reading)
+    there = folder.splits or {"train": ""}
+    return name in there or folder.folder_of(name) == name
+
+
+def _part(
+    folder: Folder, split: str, limit_bytes: int, *, cache: bool
+) -> Source:
+    """A split without a sum."""
+    names, lies_in = folder.names_of(split)
+    start = len(lies_in) + 1 if lies_in else 0
+    ids = path_ids([name[start:] for name in names])
+    chosen = split_spec.slice_of(ids, split, folder.where)
+    names, ids = [names[i] for i in chosen], ids[chosen]
+    labels, classes, notes = labelling.of(folder, names, lies_in)
+    paths = [folder.path(name) for name in names]
+    images, contents = fingerprint.of_files(paths, ids)
+    payload = decoding.payload(
+        paths, [folder.kind(name) for name in names], limit_bytes=limit_bytes
+    )
+    examples = _examples(paths, payload, ids, labels, contents)
+    if cache:
+        examples = decoded(examples, limit_bytes=limit_bytes)
+    return Source(
+        name="folder",
+        split=split,
+        examples=examples,
+        image_fingerprint=images,
+        fingerprint=fingerprint.with_labels(images, labels, classes),
+        class_names=tuple(map(text_of, classes)),
+        ignored_files=sum(folder.listing.passed_over.values()),
+        several_labels=labels.ndim == 2,
+        notes=tuple(notes + folder.notes(lies_in)),
+    )
+
+
+def path_ids(names: Sequence[str]) -> np.ndarray:
+    """int64[n] in 0..2^63-1, hashes that moving the folder does not change."""
+    hashed = [
+        hashlib.blake2b(os.fsencode(name), digest_size=8).digest()
+        for name in names
+    ]
+    ids = np.frombuffer(b"".join(hashed), "<u8") >> 1
+    return ids.astype(np.int64)
+
+
+def _examples(paths, payload, ids, labels, contents) -> Examples:
+    with tf.device("CPU:0"):
+        # A file system knows names as bytes, which need not be UTF-8.
+        names = rows = tf.constant([os.fsencode(path) for path in paths])
+        converted = [i for i, row in enumerate(payload) if type(row) is bytes]
+        if converted:
+            rows = tf.tensor_scatter_nd_update(
+                names,
+                [[i] for i in converted],
+                tf.constant([payload[i] for i in converted]),
+            )
+        return Examples(
+            payload=rows,
+            labels=tf.constant(labels),
+            ids=tf.constant(ids),
+            decode=decoding.Decoder(paths=True),
+            name_of=lambda index: tf.gather(names, index),
+            storage="files",
+            can_fail=True,
+            contents=contents,
+        )

@@ -1,0 +1,138 @@
+"""Labels from a table: found by name or place, checked, and counted."""
+
+import numpy as np
+import pytest
+
+from simclr_tf.build import account
+from simclr_tf.data.sources import open_source
+from simclr_tf.errors import UserError
+from tests import image_files
+
+
+@pytest.fixture
+def photos(tmp_path):
+    return image_files.write_folder(tmp_path / "photos", 4)
+
+
+def opened(photos, text, split="train", name="labels.csv", **options):
+    (photos.parent / name).write_text(text)
+    return open_source(
+        dataset="folder",
+        data_dir=str(photos),
+        split=split,
+        labels=str(photos.parent / name),
+        **options,
+    )
+
+
+TABLES = {
+    "header": "file,label\n00.png,cat\n01.png,dog\n02.png,cat\n03.png,dog\n",
+    "no_header": "00.png,cat\n01.png,dog\n02.png,cat\n03.png,dog\n",
+    "other_order": "label,file\ncat,00.png\ndog,01.png\ncat,02.png\ndog,03.png",
+    "no_suffix": "image_id,breed\n00,cat\n01,dog\n02,cat\n03,dog\n",
+    "semicolons": "file;label\n00.png;cat\n01.png;dog\n02.png;cat\n03.png;dog",
+    "tabs": "file\tlabel\n00.png\tcat\n01.png\tdog\n02.png\tcat\n03.png\tdog",
+    "more_columns": "n,width,what,class\n1,9,00.png,cat\n2,9,01.png,dog\n"
+    "3,9,02.png,cat\n4,9,03.png,dog\n",
+    "folders": "path,label\nphotos/00.png,cat\nphotos/01.png,dog\n"
+    "photos/02.png,cat\n.\\photos\\03.png,dog\n",
+    "bom": "\ufefffile,label\n00.png,cat\n01.png,dog\n02.png,cat\n03.png,dog",
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_of_every_form(photos, name):
+    source = opened(photos, TABLES[name])
+    assert source.class_names == ("cat", "dog")
+    np.testing.assert_array_equal(source.examples.labels, [0, 1, 0, 1])
+    assert "2 classes: cat 2, dog 2; labels from" in account.of(source)
+
+
+def test_what_has_no_partner_is_counted(photos):
+    source = opened(
+        photos, "file,label\n00.png,a\n01.png,b\n9.png,a\n02.png,\n"
+    )
+    np.testing.assert_array_equal(source.examples.labels, [0, 1, -1, -1])
+    said = account.of(source)
+    assert "1 rows of no image: 9.png" in said
+    assert "2 images have no label" in said
+
+
+def test_numbers_are_sorted_by_value(photos):
+    source = opened(
+        photos, "f,label\n00.png,10\n01.png,9\n02.png,9\n03.png,100"
+    )
+    assert source.class_names == ("9", "10", "100")
+
+
+@pytest.mark.parametrize("separator", ["|", ";", " "])
+def test_several_labels(photos, separator):
+    cell = separator.join(["red", "blue"])
+    source = opened(
+        photos,
+        f"file,label\n00.png,{cell}\n01.png,red\n02.png,green\n",
+        several_labels=True,
+    )
+    assert source.class_names == ("blue", "green", "red")
+    np.testing.assert_array_equal(
+        source.examples.labels,
+        [[1, 0, 1], [0, 0, 1], [0, 1, 0], [-1, -1, -1]],
+    )
+    assert source.several_labels
+
+
+def test_the_fingerprint_changes_with_the_labels_and_the_images_stay(photos):
+    first = opened(photos, "00.png,a\n01.png,b\n")
+    other = opened(photos, "00.png,b\n01.png,a\n")
+    assert first.fingerprint != other.fingerprint
+    assert first.image_fingerprint == other.image_fingerprint
+
+
+def test_splits_take_their_part(tmp_path):
+    for name in ("train/0.png", "train/1.png", "val/2.png"):
+        image_files.write(tmp_path / "photos" / name)
+    text = "file,label\n0.png,a\n1.png,b\n2.png,b\n"
+    val = opened(tmp_path / "photos", text, "val")
+    assert val.class_names == ("a", "b")
+    np.testing.assert_array_equal(val.examples.labels, [1])
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("", {}, "needs two columns"),
+        ("file\n00.png\n", {}, "needs two columns"),
+        ("file,label\nx.png,a\n", {}, "none of its 1 rows names an image"),
+        ("file,a,b\n00.png,1,2\n", {}, "columns file, a, b: say which"),
+        ("file,label\n00.png,a\n00.png,b\n", {}, "calls 00.png 'a' and 'b'"),
+        (
+            "file,label\n00.png,a\n",
+            {"label_key": "colour"},
+            r"no column 'colour' \(--label_key\)",
+        ),
+        ("00.png,a\n", {"label_key": "colour"}, "has no header"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(photos, text, options, message):
+    with pytest.raises(UserError, match=rf"--labels=.*{message}") as error:
+        opened(photos, text, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_a_column_may_be_named(photos):
+    source = opened(
+        photos,
+        "file,label,colour\n00.png,a,red\n01.png,b,red\n02.png,b,blue\n",
+        label_key="colour",
+    )
+    assert source.class_names == ("blue", "red")
+
+
+def test_a_table_that_is_not_there(photos):
+    with pytest.raises(UserError, match=r"--labels=.* cannot be read"):
+        open_source(
+            dataset="folder",
+            data_dir=str(photos),
+            split="train",
+            labels=str(photos / "none.csv"),
+        )
