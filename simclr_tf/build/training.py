@@ -62,9 +62,9 @@ def build_trainer(
         strategy: where the replicas run.
         model: of `build_model`.
         optimizer: of `build_optimizer`.
-        dataset: distributed batches, as `inputs.training_dataset` gives them.
+        dataset: distributed batches, as `batches.training_dataset` gives them.
         dtype: Keras policy of the encoder.
-        color_view: the colours, as `inputs.color_in_step`; None where the
+        color_view: the colours, as `views.color_in_step`; None where the
             batches come with them.
     """
     optim, make = config.optim, SupervisedTrainer
