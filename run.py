@@ -70,19 +70,23 @@ def _run(argv: list[str], stop: StopRequest) -> int:
     if parsed.wants_help:
         print(definitions.help_text())
         return 0
-    resolved = resolve.resolve(
+    resolve_with = functools.partial(
+        resolve.resolve,
         parsed.given,
         defaults=parsed.defaults,
         inherited=_inherited(parsed.given),
         from_files=parsed.from_files,
     )
-    for name in parsed.ignored:
-        print(f"--{name} belongs to the TF1 code: known, and without effect.")
-    _say_options(resolved)
+    resolved = resolve_with()
     if resolved.config.optim.micro_batch_size:
         # On a CPU, TensorFlow's allocator keeps what it was ever given, and
         # large batches leave it in pieces: twice the memory that is in use.
         os.environ.setdefault("TF_ONEDNN_USE_SYSTEM_ALLOCATOR", "1")
+    if measured := _measured(resolved, parsed.defaults):
+        resolved = resolve_with(measured=measured)
+    for name in parsed.ignored:
+        print(f"--{name} belongs to the TF1 code: known, and without effect.")
+    _say_options(resolved)
     # TensorFlow takes seconds to import; what is wrong with the flags has been
     # said by now.
     from simclr_tf import endings
@@ -106,6 +110,15 @@ def _run(argv: list[str], stop: StopRequest) -> int:
         if line := endings.in_words(error, resolved.config):
             raise errors.Halted(line) from error
         raise
+
+
+def _measured(resolved, defaults: str):
+    """What a folder's recipe makes of its pictures and of this machine."""
+    if resolved.config.data.dataset != "folder" or defaults != "paper":
+        return {}
+    from simclr_tf.build import fitting
+
+    return fitting.folder_options(resolved)
 
 
 def _inherited(given):

@@ -6,6 +6,8 @@ job_kinds         the names of the jobs that options refer to
 sections          all of them together: `Config`
 checks            rules that involve more than one option
 roles             what follows from roles: resume, caches, followers
+folder_recipe     what those of a folder are, by its pictures and the machine
+step_memory       what memory a training step takes
 recipes           what a data set's options are, where nobody says
 resolve           from what a user sets to a whole configuration
 """

@@ -101,6 +101,7 @@ def resolve(
     defaults: str = "paper",
     inherited: Mapping[str, Any] | None = None,
     from_files: Collection[str] = (),
+    measured: Mapping[str, Any] | None = None,
 ) -> Resolved:
     """Fills in what was not given.
 
@@ -114,6 +115,7 @@ def resolve(
         inherited: what the checkpoint that is built upon decides.
         from_files: those of `given` that stand in flagfiles only, of which
             a job takes its part.
+        measured: of the recipe, what depends on the data and the machine.
 
     Raises:
         UserError: an unknown option, one for another job, or a value out of
@@ -133,7 +135,7 @@ def resolve(
     if defaults == "paper":
         asked = {"dataset": values["dataset"], **inherited, **given}
         recipe_name, recipe = recipes.recipe_for(asked["dataset"], given)
-        for name, value in recipe.items():
+        for name, value in {**recipe, **(measured or {})}.items():
             if known[name][1].metadata["jobs"] & taken.jobs:
                 values[name], origins[name] = value, f"recipe {recipe_name}"
     if "train_epochs" in given and "train_steps" not in given:

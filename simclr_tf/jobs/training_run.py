@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from simclr_tf.build import account, batches, network, splits, training, views
+from simclr_tf.build import (
+    account,
+    batches,
+    fitting,
+    network,
+    splits,
+    training,
+    views,
+)
 from simclr_tf.build.schedule import make_plan
 from simclr_tf.config import Config, roles
 from simclr_tf.data import subset
@@ -70,6 +78,7 @@ class TrainingRun:
         )
         self.dtype_policy = self._choose_dtype_policy()
         self.color_on_host = views.color_on_host(config, self.device_type)
+        fitting.require_memory(config, device_type=self.device_type)
         if config.optim.micro_batch_size:
             micro_batches.check_place(self.strategy, self.device_type)
 

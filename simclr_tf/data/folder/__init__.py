@@ -14,6 +14,13 @@ from simclr_tf.data.folder.source import (
     folder_splits,
     has_folder_split,
     open_folder,
+    survey,
 )
 
-__all__ = ["Reading", "folder_splits", "has_folder_split", "open_folder"]
+__all__ = [
+    "Reading",
+    "folder_splits",
+    "has_folder_split",
+    "open_folder",
+    "survey",
+]

@@ -19,12 +19,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from simclr_tf.data import decoding, fingerprint, split_spec
 from simclr_tf.data.examples import Examples, Source, decoded
 from simclr_tf.data.folder import labelling
 from simclr_tf.data.folder.contents import Folder, Reading, text_of
 from simclr_tf.data.subset import joined
+
+# Images whose size a survey looks at.
+_MEASURED = 50
 
 
 def open_folder(
@@ -62,6 +66,46 @@ def open_folder(
     if len(parts) <= split.count("+"):
         raise split_spec.repeated(split, where)
     return joined(list(parts.values()), split=split, where=where)
+
+
+def survey(reading: Reading, split: str) -> tuple[int, int]:
+    """How many images a split has, and pixels of the median shorter side.
+
+    Args:
+        reading: which folder, and how.
+        split: as of `open_folder`.
+
+    Raises:
+        UserError: as `open_folder`.
+    """
+    folder, paths = Folder(reading), []
+    for part in split.split("+"):
+        names, lies_in = folder.names_of(part)
+        start = len(lies_in) + 1 if lies_in else 0
+        if "[" in part:
+            ids = path_ids([name[start:] for name in names])
+            chosen = split_spec.slice_of(ids, part, folder.where)
+            names = [names[i] for i in chosen]
+        paths += [folder.path(name) for name in names]
+    step = max(1, len(paths) // _MEASURED)
+    sides = [side for path in paths[::step] if (side := _side(path))]
+    return len(paths), int(np.median(sides)) if sides else 0
+
+
+def _side(path: str) -> int:
+    """Pixels of the shorter side; 0 where the image cannot be read."""
+    try:
+        with (
+            (
+                tf.io.gfile.GFile(path, "rb")
+                if fingerprint.is_remote(path)
+                else open(path, "rb")
+            ) as file,
+            Image.open(file) as image,
+        ):
+            return min(image.size)
+    except (OSError, ValueError, SyntaxError, tf.errors.OpError):
+        return 0
 
 
 def folder_splits(reading: Reading) -> list[str]:

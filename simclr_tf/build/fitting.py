@@ -1,0 +1,135 @@
+"""What fits the pictures and the machine: asked before a run is resolved, and
+checked before its first step."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from simclr_tf.config import Config, folder_recipe, roles, step_memory
+from simclr_tf.config.job_kinds import Job
+from simclr_tf.config.resolve import Resolved
+from simclr_tf.data import folder
+from simclr_tf.errors import UserError
+from simclr_tf.run_files.folder import RunFolder
+
+_CGROUP = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+    ),
+)
+_MODES = ("train", "train_then_eval", "benchmark_input")
+# The estimate is no more exact than this.
+_TOLERANCE = 1.15
+
+
+def folder_options(resolved: Resolved) -> Mapping[str, Any]:
+    """The recipe of a folder that is pretrained on, as options; {} for others.
+
+    A run that has begun keeps what it began with, whatever the machine is now.
+
+    Raises:
+        UserError: as `data.folder.open_folder`.
+    """
+    config = resolved.config
+    if (
+        config.data.dataset != "folder"
+        or config.job.mode not in _MODES
+        or roles.job(config) & Job.TRAINING & ~Job.PRETRAIN
+        or config.job.train_mode != "pretrain"
+    ):
+        return {}
+    saved = RunFolder(config.model_dir).saved()
+    if saved is not None:
+        before = roles.flat(saved.config)
+        return {
+            name: before[name]
+            for name, origin in saved.origins.items()
+            if origin.startswith("recipe folder") and name in before
+        }
+    data = config.data
+    num_images, side = folder.survey(
+        folder.Reading(data.data_dir, split_folders=data.split_folders),
+        data.train_split,
+    )
+    survey = folder_recipe.Survey(
+        num_images=num_images,
+        side=side,
+        has_accelerator=_has_accelerator(config),
+        cores=len(os.sched_getaffinity(0)),
+        free_bytes=free_bytes(),
+    )
+    values = folder_recipe.recipe(survey)
+    print(folder_recipe.reason(survey, values), flush=True)
+    return values
+
+
+def require_memory(config: Config, *, device_type: str) -> None:
+    """Checks that the host has the memory for a step, where the host trains.
+
+    Raises:
+        UserError: it hasn't; with the flags that make it fit.
+    """
+    if device_type != "CPU" or not roles.job(config) & Job.PRETRAIN:
+        return
+    free = free_bytes()
+    model = {
+        "depth": config.model.resnet_depth,
+        "width": config.model.width_multiplier,
+        "image_size": config.data.image_size,
+    }
+    batch = config.optim.micro_batch_size or config.optim.train_batch_size
+    needed = step_memory.step_bytes(**model, batch_size=batch)
+    if needed <= _TOLERANCE * free:
+        return
+    ways = []
+    if fits := step_memory.largest_batch(free, **model):
+        ways.append(f"--train_batch_size={fits} (the largest that fits)")
+        ways.append(f"--micro_batch_size={fits} --global_bn=false")
+    smaller = {**model, "image_size": 96, "depth": 18}
+    if smaller != model and (
+        fits := step_memory.largest_batch(free, **smaller)
+    ):
+        fits = min(fits, config.optim.train_batch_size)
+        ways.append(
+            f"--image_size=96 --resnet_depth=18 --train_batch_size={fits}"
+        )
+    raise UserError(
+        f"A step of --train_batch_size={config.optim.train_batch_size} at "
+        f"--image_size={model['image_size']} with ResNet-{model['depth']} "
+        f"takes about {needed / 1e9:.0f} GB, and {free / 1e9:.1f} GB of memory "
+        f"are free. What fits: {'; or '.join(ways) or 'nothing here'}."
+    )
+
+
+def free_bytes() -> float:
+    """Memory of this host that nothing uses, within the limits of a
+    container; infinite where nobody can tell."""
+    free = float("inf")
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                free = 1024.0 * int(line.split()[1])
+    except OSError:
+        pass
+    for limit, used in _CGROUP:
+        try:
+            left = int(Path(limit).read_text()) - int(Path(used).read_text())
+            free = min(free, float(max(left, 0)))
+        except (OSError, ValueError):
+            continue  # "max": no limit
+    return free
+
+
+def _has_accelerator(config: Config) -> bool:
+    device = config.device
+    if device.virtual_devices:
+        return False
+    named = device.tpu_name or device.master or device.use_tpu
+    if device.strategy == "tpu" or named:
+        return True
+    return bool(tf.config.list_physical_devices("GPU"))
