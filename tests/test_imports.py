@@ -27,8 +27,9 @@ ALLOWED = {
     "losses": {"distributed"},
     "models": {"distributed"},
     "optim": {"distributed"},
-    "augment": {"counter_hash"},
-    "data": _GROUND | {"distributed", "counter_hash"},
+    "picture": set(),
+    "augment": {"counter_hash", "picture"},
+    "data": _GROUND | {"distributed", "counter_hash", "picture"},
     "evaluation": _GROUND | {"distributed"},
     "train": _GROUND | _NETWORK | {"distributed"},
     "convert": _GROUND | {"models"},
@@ -37,7 +38,14 @@ ALLOWED = {
     "build": _GROUND
     | _NETWORK
     | _DATA
-    | {"distributed", "config", "evaluation", "run_files", "train"},
+    | {
+        "distributed",
+        "config",
+        "evaluation",
+        "picture",
+        "run_files",
+        "train",
+    },
     "jobs": _GROUND
     | _NETWORK
     | _DATA
@@ -50,6 +58,7 @@ ALLOWED = {
         "run_files",
         "reports",
         "convert",
+        "picture",
     },
 }
 # Programs and front doors, which may see everything.

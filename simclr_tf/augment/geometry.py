@@ -6,11 +6,19 @@ takes a quarter of float32's bytes on its way to the device.
 
 import tensorflow as tf
 
+from simclr_tf import picture
+from simclr_tf.picture import Crops, Picture
+
 # Ref: tf2/data.py; at this size and below evaluation keeps the borders.
 MAX_UNCROPPED_SIZE = 32
 
 
-def crop_resize(image, box, *, size: int) -> tf.Tensor:
+def shape_of(image) -> tf.Tensor:
+    """int32[3], of uint8[h, w, 3], or of the whole image of a Picture."""
+    return image.shape if isinstance(image, Picture) else tf.shape(image)
+
+
+def crop_resize(image, box, *, size: int, antialias: bool = False) -> tf.Tensor:
     """Cuts a box out of an image and resizes it, bicubic, to a square.
 
     Ref: tf.image.resize, no antialiasing.
@@ -18,20 +26,71 @@ def crop_resize(image, box, *, size: int) -> tf.Tensor:
     which overshoot [0, 1] until its first clip.
 
     Args:
-        image: uint8[h, w, 3].
-        box: int32[4], (y, x, height, width), inside the image.
+        image: uint8[h, w, 3], or a Picture that was decoded for this box.
+        box: int32[4], (y, x, height, width), inside the (whole) image.
         size: S, side of the result in pixels.
+        antialias: whether a box larger than the result is low-pass filtered,
+            as Pillow does it; else four pixels a row and column are weighed,
+            and those between them don't count.
 
     Returns:
         uint8[S, S, 3].
     """
+    if isinstance(image, Picture):
+        return tf.cond(
+            image.ratio == 1,
+            lambda: _cut(image.pixels, box, size, antialias),
+            lambda: _cut_of_reduced(image, box, size, antialias),
+        )
+    return _cut(image, box, size, antialias)
+
+
+def _cut(image, box, size, antialias) -> tf.Tensor:
     begin = tf.concat([box[:2], [0]], axis=0)
     extent = tf.concat([box[2:], [3]], axis=0)
     crop = tf.slice(image, begin, extent)
-    resized = tf.image.resize(crop, [size, size], tf.image.ResizeMethod.BICUBIC)
+    resized = tf.image.resize(
+        crop,
+        [size, size],
+        tf.image.ResizeMethod.BICUBIC,
+        antialias=antialias,
+    )
+    return _rounded(resized, size)
+
+
+def _cut_of_reduced(image: Picture, box, size, antialias) -> tf.Tensor:
+    """The box as it is stored, between pixels where its edges are; the small
+    result is then turned, rather than the large picture."""
+    box = tf.convert_to_tensor(box)[None]
+    stored = picture.stored_boxes(box, image.shape, image.orientation)[0]
+    stored = tf.cast(stored, tf.float32) / tf.cast(image.ratio, tf.float32)
+    begin = stored[:2] - tf.cast(image.corner, tf.float32)
+    extent = stored[2:]
+    # Only what the box touches, since all rows of this are read.
+    first = tf.floor(begin)
+    last = tf.math.ceil(begin + extent)
+    last = tf.minimum(last, tf.cast(tf.shape(image.pixels)[:2], tf.float32))
+    crop = tf.slice(
+        image.pixels,
+        tf.concat([tf.cast(first, tf.int32), [0]], axis=0),
+        tf.concat([tf.cast(last - first, tf.int32), [3]], axis=0),
+    )
+    scale = size / extent
+    resized = tf.raw_ops.ScaleAndTranslate(
+        images=crop[None],
+        size=[size, size],
+        scale=scale,
+        translation=(first - begin) * scale,
+        kernel_type="keyscubic",
+        antialias=antialias,
+    )[0]
+    view = picture.upright(_rounded(resized, size), image.orientation)
+    return tf.ensure_shape(view, [size, size, 3])
+
+
+def _rounded(resized, size) -> tf.Tensor:
     resized = tf.clip_by_value(tf.round(resized), 0.0, 255.0)
-    resized = tf.cast(resized, tf.uint8)
-    return tf.ensure_shape(resized, [size, size, 3])
+    return tf.ensure_shape(tf.cast(resized, tf.uint8), [size, size, 3])
 
 
 def central_box(image_shape, *, proportion: float) -> tf.Tensor:
@@ -60,8 +119,27 @@ def flip(image, coin) -> tf.Tensor:
     return tf.cond(coin, lambda: tf.reverse(image, axis=[1]), lambda: image)
 
 
+def eval_box(
+    shape, *, size: int, crop: bool = True, crop_proportion: float = 0.875
+) -> tf.Tensor:
+    """int32[4], the box of `eval_view` in an image of shape int32[3]."""
+    if not crop or size <= MAX_UNCROPPED_SIZE:
+        crop_proportion = 1.0
+    return central_box(shape, proportion=crop_proportion)
+
+
+def eval_crops(**how) -> Crops:
+    """What an image is decoded for, for an `eval_view` with these options."""
+    return Crops(lambda shape: eval_box(shape, **how)[None], how["size"])
+
+
 def eval_view(
-    image, *, size: int, crop: bool = True, crop_proportion: float = 0.875
+    image,
+    *,
+    size: int,
+    crop: bool = True,
+    crop_proportion: float = 0.875,
+    antialias: bool = False,
 ) -> tf.Tensor:
     """Evaluation preprocessing: central crop, then bicubic resize.
 
@@ -71,15 +149,16 @@ def eval_view(
     it is resized, from the largest central square.
 
     Args:
-        image: uint8[h, w, 3].
+        image: uint8[h, w, 3], or a Picture that was decoded for it.
         size: S, side of the result in pixels.
         crop: False keeps the whole shorter side at sizes above 32 px too.
         crop_proportion: of the shorter side, what the crop keeps.
+        antialias: of `crop_resize`.
 
     Returns:
         uint8[S, S, 3].
     """
-    if not crop or size <= MAX_UNCROPPED_SIZE:
-        crop_proportion = 1.0
-    box = central_box(tf.shape(image), proportion=crop_proportion)
-    return crop_resize(image, box, size=size)
+    box = eval_box(
+        shape_of(image), size=size, crop=crop, crop_proportion=crop_proportion
+    )
+    return crop_resize(image, box, size=size, antialias=antialias)

@@ -13,6 +13,7 @@ import dataclasses
 import tensorflow as tf
 
 from simclr_tf.augment import blur, color, draw, geometry
+from simclr_tf.picture import Crops
 
 # Above, the least factors of contrast and saturation would be negative.
 _GREATEST = {"color_jitter_strength": 1.25, "min_object_covered": 1}
@@ -48,6 +49,7 @@ class Policy:
         blur_sigma_per: 'image': each view has its own sigma, as in the paper;
             or 'batch': all views of a replica's batch have one, as in the
             official code.
+        antialias: of `geometry.crop_resize`; off in the paper's code.
 
     Raises:
         ValueError: an attribute has a value that would make wrong views
@@ -65,6 +67,7 @@ class Policy:
     color_jitter_order: str = "random"
     use_blur: bool = True
     blur_sigma_per: str = "image"
+    antialias: bool = False
 
     def __post_init__(self):
         # Only what would make wrong views without an error.
@@ -124,27 +127,48 @@ class Policy:
             ),
         }
 
+    def box(self, shape, drawn) -> tf.Tensor:
+        """int32[4], (y, x, height, width) of a view in an image.
+
+        Args:
+            shape: int32[3], of the image.
+            drawn: what ``draw`` gave for this view.
+        """
+        if not self.crop:
+            return geometry.central_box(shape, proportion=1.0)
+        return draw.crop_box(
+            shape,
+            drawn["crop"],
+            min_area=self.min_crop_area,
+            min_object_covered=self.min_object_covered,
+        )
+
+    def crops(self, drawn) -> Crops:
+        """What an image is decoded for: the boxes of all of its views.
+
+        Args:
+            drawn: what ``draw`` gave for each view.
+        """
+        return Crops(
+            lambda shape: tf.stack([self.box(shape, one) for one in drawn]),
+            self.image_size,
+        )
+
     def host_view(self, image, drawn) -> tf.Tensor:
         """Makes one view of one image, but for its colours and blur.
 
         Args:
-            image: uint8[h, w, 3], of any size.
+            image: uint8[h, w, 3], of any size; or a Picture that was decoded
+                for ``crops``.
             drawn: what ``draw`` gave for this view.
 
         Returns:
             uint8[S, S, 3].
         """
-        shape = tf.shape(image)
-        if self.crop:
-            box = draw.crop_box(
-                shape,
-                drawn["crop"],
-                min_area=self.min_crop_area,
-                min_object_covered=self.min_object_covered,
-            )
-        else:
-            box = geometry.central_box(shape, proportion=1.0)
-        view = geometry.crop_resize(image, box, size=self.image_size)
+        box = self.box(geometry.shape_of(image), drawn)
+        view = geometry.crop_resize(
+            image, box, size=self.image_size, antialias=self.antialias
+        )
         return geometry.flip(view, drawn["flip"]) if self.flip else view
 
     def color_view(self, images, parameters) -> tf.Tensor:

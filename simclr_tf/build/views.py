@@ -8,6 +8,7 @@ import tensorflow as tf
 from simclr_tf.augment import draw, geometry
 from simclr_tf.augment.policy import Policy
 from simclr_tf.config import Config
+from simclr_tf.picture import Crops
 
 # Of which a batch of supervised training has the first only.
 NUM_VIEWS = 2
@@ -26,6 +27,7 @@ def augmentation(config: Config) -> Policy:
             min_crop_area=augment.min_crop_area,
             min_object_covered=augment.min_object_covered,
             flip=augment.random_flip,
+            antialias=augment.antialias,
         )
     return Policy(
         image_size=config.data.image_size,
@@ -37,6 +39,7 @@ def augmentation(config: Config) -> Policy:
         color_jitter_order=augment.color_jitter_order,
         use_blur=augment.use_blur,
         blur_sigma_per=augment.blur_sigma_per,
+        antialias=augment.antialias,
     )
 
 
@@ -90,15 +93,38 @@ def view_of(policy: Policy) -> Callable:
     return view
 
 
+def crops_of(config: Config) -> Callable | None:
+    """The `crops` of `pipeline.training_batches`."""
+    if not config.augment.reduced_decoding:
+        return None
+    return augmentation(config).crops
+
+
 def central_view(
     config: Config, crop_proportion: float | None = None
 ) -> Callable:
     """The `view` of `pipeline.eval_batches`; None: --eval_crop's."""
     return functools.partial(
         geometry.eval_view,
-        size=config.data.image_size,
-        crop_proportion=crop_proportion or config.augment.eval_crop,
+        antialias=config.augment.antialias,
+        **_of_eval(config, crop_proportion),
     )
+
+
+def central_crops(
+    config: Config, crop_proportion: float | None = None
+) -> Crops | None:
+    """The `crops` of `pipeline.eval_batches`, for the same view."""
+    if not config.augment.reduced_decoding:
+        return None
+    return geometry.eval_crops(**_of_eval(config, crop_proportion))
+
+
+def _of_eval(config, crop_proportion):
+    return {
+        "size": config.data.image_size,
+        "crop_proportion": crop_proportion or config.augment.eval_crop,
+    }
 
 
 def _compiled_color(policy: Policy) -> Callable:

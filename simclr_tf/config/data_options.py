@@ -132,6 +132,21 @@ class DataConfig:
         at_least=0,
         at_most=1,
     )
+    alpha_background: str = option(
+        "white",
+        "What is seen through transparent pixels: white, black, or a colour "
+        "as RRGGBB.",
+        role=Role.DATASET | Role.FEATURES | Role.OBJECTIVE,
+        jobs=Job.EVERY,
+    )
+    max_image_pixels: int = option(
+        89_478_485,
+        "An image of more pixels is unreadable. Decoded, one of so many takes "
+        "268 MB, and there are as many at once as cores.",
+        role=Role.DATA,
+        jobs=Job.EVERY,
+        at_least=1,
+    )
     input_threads: int = option(
         0,
         "Threads that prepare images, apart from the step's; 0: they share "
@@ -215,6 +230,21 @@ class AugmentConfig:
         | Job.TRANSFER_FINETUNE,
         above=0,
         at_most=1,
+    )
+    antialias: bool = option(
+        False,
+        "Filter crops that are shrunk, as Pillow does. Off, as in the paper's "
+        "code, pixels between the four that are weighed don't count.",
+        role=Role.OBJECTIVE | Role.FEATURES,
+        jobs=Job.EVERY,
+    )
+    reduced_decoding: bool = option(
+        True,
+        "Decode JPEGs at 1/2, 1/4 or 1/8 of their size where every crop keeps "
+        "image_size pixels a side.",
+        role=Role.OBJECTIVE | Role.FEATURES,
+        jobs=Job.EVERY,
+        official=False,
     )
     use_blur: bool = option(
         True,

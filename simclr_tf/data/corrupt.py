@@ -15,6 +15,7 @@ import tensorflow as tf
 from simclr_tf import counter_hash, terminal
 from simclr_tf.data import order
 from simclr_tf.errors import UserError
+from simclr_tf.picture import whole
 
 # How many candidates are tried for one image. They are drawn one at a time,
 # so only a data set with hardly a readable image gets to the end.
@@ -122,17 +123,17 @@ def map_picks(examples, chunks, plain, careful, *, num_parallel_calls):
     return rows.with_options(options)
 
 
-def read(examples, pick):
+def read(examples, pick, crops=None):
     """Reads a pick; raises in the graph where that fails.
 
     Returns:
         image uint8[h, w, 3], label int64[] and id int64[].
     """
-    image, label = examples.read(pick, pick["index"])
+    image, label = examples.read(pick, pick["index"], crops)
     return image, label, examples.identify(pick, pick["index"])
 
 
-def read_or_substitute(examples, pick, *, seed, log=None):
+def read_or_substitute(examples, pick, *, seed, crops=None, log=None):
     """Reads a pick, or another example in its place.
 
     The substitute depends on (seed, epoch, id of the unreadable example) and
@@ -142,6 +143,7 @@ def read_or_substitute(examples, pick, *, seed, log=None):
         examples: `Examples` or `Shards`.
         pick: one of its picks.
         seed: int.
+        crops: `picture.Crops` to decode it for, or None.
         log: `CorruptLog` or None.
 
     Returns:
@@ -157,7 +159,7 @@ def read_or_substitute(examples, pick, *, seed, log=None):
         return tf.where(attempt == 0, pick["index"], other)
 
     def attempted(attempt):
-        image, label = examples.read(pick, candidate(attempt))
+        image, label = examples.read(pick, candidate(attempt), crops)
         return image, label, attempt
 
     image, label, attempt = _first_that_works(attempted, CANDIDATES)
@@ -165,7 +167,7 @@ def read_or_substitute(examples, pick, *, seed, log=None):
     return image, label, examples.identify(pick, candidate(attempt))
 
 
-def read_or_blank(examples, pick, *, blank, log=None):
+def read_or_blank(examples, pick, *, blank, crops=None, log=None):
     """Reads a pick, or gives a blank image in its place.
 
     Returns:
@@ -178,10 +180,11 @@ def read_or_blank(examples, pick, *, blank, log=None):
     def attempted(attempt):
         image, label = tf.cond(
             attempt == 0,
-            lambda: examples.read(pick, index),
-            lambda: (blank, no_label),
+            lambda: examples.read(pick, index, crops),
+            lambda: (blank if crops is None else whole(blank), no_label),
         )
-        image.set_shape([None, None, 3])
+        pixels = image if crops is None else image.pixels
+        pixels.set_shape([None, None, 3])
         return image, label, attempt
 
     image, label, attempt = _first_that_works(attempted, 2)

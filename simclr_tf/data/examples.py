@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from simclr_tf import picture
 from simclr_tf.data import order
 from simclr_tf.errors import UserError
 
@@ -196,11 +197,21 @@ class Examples:
         del pick
         return self.name_of(index)
 
-    def read(self, pick, index):
-        """uint8[h, w, 3] and label int64[] or int64[K]."""
+    def read(self, pick, index, crops=None):
+        """uint8[h, w, 3], or with `picture.Crops` a Picture that was decoded
+        for them; and label int64[] or int64[K]."""
         del pick
-        image = self.decode(tf.gather(self.payload, index))
+        image = read_for(self.decode, tf.gather(self.payload, index), crops)
         return image, tf.gather(self.labels, index)
+
+
+def read_for(decode: Callable, element, crops):
+    """decode(element); a Picture where there are crops to decode it for."""
+    if crops is None:
+        return decode(element)
+    if hasattr(decode, "picture"):
+        return decode.picture(element, crops)
+    return picture.whole(decode(element))
 
 
 def decoded(examples: Examples, *, limit_bytes: int) -> Examples:

@@ -19,6 +19,7 @@ from simclr_tf.data.corrupt import (
     read_or_substitute,
 )
 from simclr_tf.data.examples import Source
+from simclr_tf.picture import Picture, whole
 
 # Above it, one batch waits for the step and no more, whatever the tuner finds:
 # a step with such a batch takes longer than making the next.
@@ -45,6 +46,7 @@ def training_batches(
     num_views: int = 2,
     num_hosts: int = 1,
     host: int = 0,
+    crops=None,
     on_batch=None,
     corrupt: CorruptLog | None = None,
     num_parallel_calls: int = tf.data.AUTOTUNE,
@@ -68,12 +70,12 @@ def training_batches(
         view: (image uint8[h, w, 3], what was drawn for it) -> dict of tensors
             of fixed shapes.
         num_views: views of an image, which is decoded once.
+        crops: drawn for all views -> `picture.Crops`; view is then given a
+            `picture.Picture`, decoded for these.
         num_hosts: H, processes that each read their part.
         host: this one, 0..H-1.
         on_batch: dict of a batch -> dict, mapped over the batches.
-        corrupt: told of every image that could not be read.
-        num_parallel_calls: images prepared side by side.
-        threadpool_size: threads of a pool for this pipeline only.
+        corrupt, num_parallel_calls, threadpool_size: as in `eval_batches`.
 
     Returns:
         Dataset of dicts: `<key>_<number>` [N, ...] for each key of view and
@@ -95,10 +97,12 @@ def training_batches(
             views |= {f"{key}_{number}": made[key] for key in made}
         return {**views, "label": label, "id": sample_id}
 
+    def crops_of(pick):
+        return None if crops is None else crops(pick["drawn"])
+
     def careful(pick):
-        image, label, sample_id = read_or_substitute(
-            examples, pick, seed=seed, log=corrupt
-        )
+        how = {"seed": seed, "crops": crops_of(pick), "log": corrupt}
+        image, label, sample_id = read_or_substitute(examples, pick, **how)
         # Drawn for what is replaced. What is read in its place may be in this
         # batch itself, and its twin with the same views would be a negative
         # that is equal to its anchor.
@@ -114,7 +118,9 @@ def training_batches(
             host=host,
             draw=draw_views,
         ),
-        plain=lambda pick: sample(pick["drawn"], *read(examples, pick)),
+        plain=lambda pick: sample(
+            pick["drawn"], *read(examples, pick, crops_of(pick))
+        ),
         careful=careful,
         num_parallel_calls=num_parallel_calls,
     )
@@ -134,6 +140,7 @@ def eval_batches(
     num_hosts: int = 1,
     host: int = 0,
     max_examples: int | None = None,
+    crops=None,
     corrupt: CorruptLog | None = None,
     num_parallel_calls: int = tf.data.AUTOTUNE,
     threadpool_size: int | None = None,
@@ -153,6 +160,7 @@ def eval_batches(
         host: this one, 0..H-1.
         max_examples: only so many, spread over the source in a fixed
             arbitrary order; of a stream, the first.
+        crops: `picture.Crops`; as in `training_batches`.
         corrupt: told of every image that could not be read.
         num_parallel_calls: images prepared side by side.
         threadpool_size: threads of a pool for this pipeline only.
@@ -175,6 +183,8 @@ def eval_batches(
     no_label = tf.fill(examples.label_shape, missing)
 
     def example(image, label, sample_id, mask):
+        if crops is not None and not isinstance(image, Picture):
+            image = whole(image)  # padding
         return {
             "images": view(image),
             "label": tf.where(mask, label, no_label),
@@ -183,7 +193,8 @@ def eval_batches(
         }
 
     def careful(pick):
-        return example(*read_or_blank(examples, pick, blank=blank, log=corrupt))
+        how = {"blank": blank, "crops": crops, "log": corrupt}
+        return example(*read_or_blank(examples, pick, **how))
 
     shown = map_picks(
         examples,
@@ -193,7 +204,9 @@ def eval_batches(
             num_hosts=num_hosts,
             host=host,
         ),
-        plain=lambda pick: example(*read(examples, pick), tf.constant(True)),
+        plain=lambda pick: example(
+            *read(examples, pick, crops), tf.constant(True)
+        ),
         careful=careful,
         num_parallel_calls=num_parallel_calls,
     )

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from simclr_tf.data import decoding, order
-from simclr_tf.data.examples import CHUNK, ENDLESS
+from simclr_tf.data.examples import CHUNK, ENDLESS, read_for
 
 # A window is what shuffling and substitutes cost in memory, two to three
 # times over (one in use, the next one filling).
@@ -143,7 +143,7 @@ class Shards:
     window: int
     label_shape: tuple[int, ...] = ()
     has_labels: bool = True
-    decode: Callable = decoding.rgb_of
+    decode: Callable = dataclasses.field(default_factory=decoding.Decoder)
     storage = "stream"
     can_fail = True
 
@@ -207,10 +207,10 @@ class Shards:
         """string[...], what to call examples in a message."""
         return self.pieces.name_of(tf.gather(pick["ids"], index))
 
-    def read(self, pick, index):
-        """uint8[h, w, 3] and label int64[]."""
+    def read(self, pick, index, crops=None):
+        """As `Examples.read`."""
         encoded, label = self.parse(tf.gather(pick["records"], index))
-        return self.decode(encoded), label
+        return read_for(self.decode, encoded, crops), label
 
     def _of_host(self, num_examples, num_hosts, host) -> Pieces:
         bounds = [num_examples * h // num_hosts for h in (host, host + 1)]

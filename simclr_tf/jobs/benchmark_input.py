@@ -25,6 +25,7 @@ from simclr_tf.data import pipeline
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.data.sources import Source
 from simclr_tf.jobs.requests import Accepts, Request
+from simclr_tf.picture import Picture
 from simclr_tf.run_files import metrics_file
 from simclr_tf.run_files.folder import require_writable
 
@@ -173,6 +174,7 @@ def stages(
             draw=draw,
             view=view,
             num_views=num_views,
+            crops=views.crops_of(config),
             on_batch=on_batch,
             corrupt=CorruptLog(),
             threadpool_size=threadpool_size(config),
@@ -193,7 +195,7 @@ def stages(
     ordering, reading = _READING[source.examples.storage]
     found = {
         ordering: picks.batch(batch_size // num_replicas).prefetch(1),
-        reading: batches(lambda image, _: {"size": tf.size(image)}, 1),
+        reading: batches(lambda image, _: {"size": _size(image)}, 1),
         "crop, resize, flip": batches(view),
     }
     if color_on_host:
@@ -201,6 +203,11 @@ def stages(
         if policy.blurs:
             found["blur"] = colors(policy)
     return found
+
+
+def _size(image) -> tf.Tensor:
+    """Of pixels, so that they are needed."""
+    return tf.size(image.pixels if isinstance(image, Picture) else image)
 
 
 def images_per_second(

@@ -159,6 +159,7 @@ def jpegs():
     app = (0xE1, b"http://ns.adobe.com/xap/1.0/\0" + b"Exif\0\0" * 9)
     tag = (0xE1, exif(6))
     yield "exif behind a profile", after_soi(plain, icc, icc, tag)
+    yield "exif behind 130 KB", after_soi(plain, icc, icc, icc, tag)
     yield "exif behind another app1", after_soi(plain, app, tag)
     yield "exif named in a comment", after_soi(plain, (0xFE, exif(6)))
     yield (

@@ -3,7 +3,8 @@
 kinds        what a file is, by its first bytes
 headers      in the graph: orientation and size, from the bytes
 pixels       in the graph: bytes to upright RGB, alpha on a background
-picture      in the graph: large JPEGs at a reduced scale, for given crops
+reduced      in the graph: large JPEGs at a reduced scale, for given crops
+decoder      all of it, as a source's `decode`
 conversion   once, by Pillow: what TensorFlow decodes wrongly or not at all
 
 What decodes is equal to Pillow's picture, EXIF-transposed, with its alpha on
@@ -24,6 +25,7 @@ from simclr_tf.data.decoding.conversion import (
     reason,
     reason_of_file,
 )
+from simclr_tf.data.decoding.decoder import Decoder
 from simclr_tf.data.decoding.kinds import (
     HEAD_BYTES,
     SUFFIXES,
@@ -33,13 +35,15 @@ from simclr_tf.data.decoding.kinds import (
     needs_pillow,
     sniff,
 )
-from simclr_tf.data.decoding.pixels import MAX_PIXELS, Decoder, rgb_of
+from simclr_tf.data.decoding.pixels import KINDS, MAX_PIXELS, WHITE, rgb_of
 
 __all__ = [
     "HEAD_BYTES",
+    "KINDS",
     "MAX_PIXELS",
     "SUFFIXES",
     "SUFFIXES_OF_EXTRAS",
+    "WHITE",
     "Decoder",
     "converted",
     "install",

@@ -13,6 +13,7 @@ _ORIENTATION = 0x0112
 _SHORT, _LONG = 3, 4
 # Of the 10 to 40 entries that cameras write.
 _MAX_ENTRIES = 128
+_SCANNED_BYTES = 1 << 17
 
 
 def head_of(encoded) -> tf.Tensor:
@@ -47,16 +48,22 @@ def orientation(encoded) -> tf.Tensor:
     """int32[], 1..8 as EXIF counts them, of a JPEG, PNG or WebP image; 1
     where it says nothing, or nothing of sense."""
 
+    is_jpeg = tf.strings.substr(encoded, 0, 2) == b"\xff\xd8"
+    length = tf.strings.length(encoded)
+    # A large JPEG is not scanned: its few parts are soon walked through.
+    scanned = tf.where(is_jpeg, tf.minimum(length, _SCANNED_BYTES), length)
+    scan = tf.strings.substr(encoded, 0, scanned)
+
     def said():
         block = tf.cond(
-            tf.strings.substr(encoded, 0, 2) == b"\xff\xd8",
-            lambda: _jpeg_block(encoded),
-            lambda: _chunk(encoded),
+            is_jpeg, lambda: _jpeg_block(encoded), lambda: _chunk(encoded)
         )
         return _orientation_of(block)
 
     return tf.cond(
-        says(encoded, r"Exif\x00\x00|eXIf|EXIF"), said, lambda: tf.constant(1)
+        (scanned < length) | says(scan, r"Exif\x00\x00|eXIf|EXIF"),
+        said,
+        lambda: tf.constant(1),
     )
 
 

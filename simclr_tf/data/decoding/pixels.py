@@ -1,68 +1,16 @@
 """In the graph: an encoded image becomes the pixels that a person sees."""
 
-import dataclasses
-
-import numpy as np
 import tensorflow as tf
 
 from simclr_tf.data.decoding import headers
+from simclr_tf.picture import upright
 
 # As of Pillow's warning of bombs. Decoded, such an image takes 268 MB, and as
 # many of them are decoded side by side as there are cores.
 MAX_PIXELS = 89_478_485
 WHITE = (255, 255, 255)
-# By orientation, 1..8: the order of the axes, and then, which are mirrored.
-_AXES = np.array([[0, 1, 2]] * 5 + [[1, 0, 2]] * 4, np.int32)
-_MIRRORED = np.array(
-    [[o in (3, 4, 7, 8), o in (2, 3, 6, 7), False] for o in range(9)]
-)
 # What `rgb_of` is made for, if not told otherwise.
 KINDS = frozenset({"JPEG", "PNG", "WebP", "GIF", "BMP"})
-
-
-@dataclasses.dataclass(frozen=True)
-class Decoder:
-    """The `decode` of `Examples` whose payload is encoded, or paths.
-
-    Attributes:
-        paths: whether an element is a path, or what a file was converted to
-            (`conversion.payload`); else an encoded image.
-        background: on which alpha is composited, (r, g, b) in 0..255.
-        max_pixels: of an image; a larger one raises before it is decoded.
-        kinds: which of KINDS there may be; fewer make a smaller graph.
-    """
-
-    paths: bool = False
-    background: tuple[int, int, int] = WHITE
-    max_pixels: int = MAX_PIXELS
-    kinds: frozenset[str] = KINDS
-
-    def __call__(self, element) -> tf.Tensor:
-        """uint8[h, w, 3], upright, of an element of the payload.
-
-        Raises:
-            In the graph: no, or a damaged, or too large an image, or one of
-            a sort that TensorFlow decodes wrongly.
-        """
-        return rgb_of(
-            self.encoded(element),
-            background=self.background,
-            max_pixels=self.max_pixels,
-            kinds=self.kinds,
-        )
-
-    def encoded(self, element) -> tf.Tensor:
-        """string[], the encoded image of an element of the payload."""
-        return _content_of(element) if self.paths else element
-
-
-def _content_of(element) -> tf.Tensor:
-    """string[], the bytes of an element of `conversion.payload`."""
-    start = tf.strings.substr(element, 0, 4)
-    here = (start == b"\x89PNG") | (
-        tf.strings.substr(start, 0, 3) == b"\xff\xd8\xff"
-    )
-    return tf.cond(here, lambda: element, lambda: tf.io.read_file(element))
 
 
 def rgb_of(
@@ -84,7 +32,7 @@ def rgb_of(
         kinds: which of KINDS there may be. Others may raise.
     """
     if kinds == {"JPEG"}:
-        image = jpeg_pixels(encoded, max_pixels=max_pixels)
+        image = _jpeg(encoded, max_pixels)
     else:
         image = _of_any_kind(encoded, background, max_pixels)
     if kinds & {"JPEG", "PNG", "WebP"}:
@@ -122,7 +70,7 @@ def _of_any_kind(encoded, background, max_pixels) -> tf.Tensor:
     return tf.switch_case(
         which,
         [
-            lambda: jpeg_pixels(encoded, max_pixels=max_pixels),
+            lambda: _jpeg(encoded, max_pixels),
             opaque(_png),
             on_background(_png),
             opaque(_webp),
@@ -138,28 +86,10 @@ def is_jpeg(encoded) -> tf.Tensor:
     return tf.strings.substr(encoded, 0, 3) == b"\xff\xd8\xff"
 
 
-def jpeg_pixels(encoded, *, max_pixels: int, ratio: int = 1) -> tf.Tensor:
-    """uint8[ceil(h / ratio), ceil(w / ratio), 3] as stored, not upright.
-
-    Args:
-        encoded: string[], JPEG bytes.
-        max_pixels: of the whole image.
-        ratio: 1, 2, 4 or 8.
-    """
-    height, width = tf.unstack(tf.io.extract_jpeg_shape(encoded)[:2])
-    with tf.control_dependencies([_small_enough(height, width, max_pixels)]):
-        return tf.io.decode_jpeg(encoded, channels=3, ratio=ratio)
-
-
-def upright(image, orientation) -> tf.Tensor:
-    """uint8[h, w, 3] turned and mirrored as EXIF's orientation 1..8 says."""
-
-    def turned():
-        image_ = tf.transpose(image, tf.gather(_AXES, orientation))
-        dims = tf.gather(_MIRRORED, orientation)
-        return tf.raw_ops.Reverse(tensor=image_, dims=dims)
-
-    return tf.cond(orientation == 1, lambda: image, turned)
+def _jpeg(encoded, max_pixels: int) -> tf.Tensor:
+    shape = tf.io.extract_jpeg_shape(encoded)
+    with tf.control_dependencies([check_size(shape, max_pixels)]):
+        return tf.io.decode_jpeg(encoded, channels=3)
 
 
 def _png(encoded, head, max_pixels, *, channels) -> tf.Tensor:
@@ -238,6 +168,12 @@ def composite(image, background) -> tf.Tensor:
     shift = tf.bitwise.right_shift
     divided = shift(shift(scaled, 8) + scaled, 8)
     return tf.cast(shift(divided, 7), tf.uint8)
+
+
+def check_size(shape, max_pixels: int):
+    """An operation that raises where shape int32[3] has too many pixels."""
+    height, width, _ = tf.unstack(shape)
+    return _small_enough(height, width, max_pixels)
 
 
 def _small_enough(height, width, max_pixels: int):

@@ -1,0 +1,64 @@
+"""The `decode` of a source whose images are encoded, or files."""
+
+import dataclasses
+
+import tensorflow as tf
+
+from simclr_tf.data.decoding import reduced
+from simclr_tf.data.decoding.pixels import KINDS, MAX_PIXELS, WHITE, rgb_of
+from simclr_tf.picture import Crops, Picture
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoder:
+    """The `decode` of `Examples` whose payload is encoded, or paths.
+
+    Attributes:
+        paths: whether an element is a path, or what a file was converted to
+            (`conversion.payload`); else an encoded image.
+        background: on which alpha is composited, (r, g, b) in 0..255.
+        max_pixels: of an image; a larger one raises before it is decoded.
+        kinds: which of KINDS there may be; fewer make a smaller graph.
+    """
+
+    paths: bool = False
+    background: tuple[int, int, int] = WHITE
+    max_pixels: int = MAX_PIXELS
+    kinds: frozenset[str] = KINDS
+
+    def __call__(self, element) -> tf.Tensor:
+        """uint8[h, w, 3], upright, of an element of the payload.
+
+        Raises:
+            In the graph: no, or a damaged, or too large an image, or one of
+            a sort that TensorFlow decodes wrongly.
+        """
+        return rgb_of(
+            self.encoded(element),
+            background=self.background,
+            max_pixels=self.max_pixels,
+            kinds=self.kinds,
+        )
+
+    def picture(self, element, crops: Crops) -> Picture:
+        """The same at the least scale that crops allow; see `reduced`."""
+        return reduced.picture_of(
+            self.encoded(element),
+            crops,
+            background=self.background,
+            max_pixels=self.max_pixels,
+            kinds=self.kinds,
+        )
+
+    def encoded(self, element) -> tf.Tensor:
+        """string[], the encoded image of an element of the payload."""
+        return _content_of(element) if self.paths else element
+
+
+def _content_of(element) -> tf.Tensor:
+    """string[], the bytes of an element of `conversion.payload`."""
+    start = tf.strings.substr(element, 0, 4)
+    here = (start == b"\x89PNG") | (
+        tf.strings.substr(start, 0, 3) == b"\xff\xd8\xff"
+    )
+    return tf.cond(here, lambda: element, lambda: tf.io.read_file(element))
