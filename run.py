@@ -141,8 +141,9 @@ def _say_options(resolved) -> None:
         departures := resolved.departures()
     ):
         print(
-            "The paper's value, where the official code has another "
-            "(--defaults=official): " + ", ".join(departures),
+            "The paper and the official code differ in these defaults; the "
+            "paper's are used (--defaults=official takes the others): "
+            + ", ".join(departures),
             flush=True,
         )
 

@@ -171,8 +171,8 @@ def help_text() -> str:
         "set's recipe),",
         "      or the official code's.",
         "  --flagfile=PATH",
-        "      Read flags from a file; what stands after it on the command "
-        "line wins.",
+        "      Read flags from a file; what is typed wins over it, wherever it "
+        "stands.",
     ]
     return "\n".join(lines)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tf_keras as keras
 
-from simclr_tf import schedules
+from simclr_tf import losses, schedules
 from simclr_tf.config import Config
 from simclr_tf.models.simclr import SimClr
 from simclr_tf.optim import selection
@@ -45,6 +45,15 @@ def decayed_in_loss(config: Config, model: SimClr) -> list[tf.Variable]:
     )
 
 
+def _contrast(config: Config) -> Callable:
+    """The loss of two views' projections."""
+    return functools.partial(
+        losses.nt_xent,
+        temperature=config.optim.temperature,
+        hidden_norm=config.optim.hidden_norm,
+    )
+
+
 def build_trainer(
     config: Config,
     *,
@@ -71,8 +80,7 @@ def build_trainer(
     if config.job.train_mode == "pretrain":
         make = functools.partial(
             PretrainTrainer,
-            temperature=optim.temperature,
-            hidden_norm=optim.hidden_norm,
+            contrast=_contrast(config),
         )
     if optim.micro_batch_size:
         make = functools.partial(

@@ -46,9 +46,7 @@ def _check_selector(model) -> None:
 
 def _check_checkpoint(config, job: Job) -> None:
     checkpoint = config.job.checkpoint
-    builds_upon = (
-        job in Job.EVALUATE | Job.EMBED or config.job.train_mode == "finetune"
-    )
+    builds_upon = job in Job.ON_ENCODER or config.job.train_mode == "finetune"
     if checkpoint and not builds_upon:
         raise UserError(
             f"--checkpoint={checkpoint} is for --train_mode=finetune, "

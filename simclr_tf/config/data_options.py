@@ -25,9 +25,9 @@ class DataConfig:
     )
     train_split: str = option(
         "train",
-        "TFDS split to train on.",
+        "Split to train on, to evaluate with, or to embed.",
         role=Role.DATA,
-        jobs=Job.TRAINING | Job.LOGISTIC | Job.KNN | Job.EMBED,
+        jobs=Job.TRAINING | Job.LOGISTIC | Job.KNN | Job.OF_A_SPLIT,
     )
     eval_split: str | None = option(
         None,
@@ -226,7 +226,7 @@ class AugmentConfig:
         jobs=Job.TRAINING
         | Job.LOGISTIC
         | Job.KNN
-        | Job.EMBED
+        | Job.OF_A_SPLIT
         | Job.TRANSFER_FINETUNE,
         above=0,
         at_most=1,

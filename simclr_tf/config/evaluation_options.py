@@ -1,5 +1,6 @@
 """Options: how weights are scored."""
 
+from simclr_tf.config import job_kinds
 from simclr_tf.config.job_kinds import Job
 from simclr_tf.config.option import Role, option, section
 from simclr_tf.config.training_options import MOST_IN_A_BATCH
@@ -13,7 +14,7 @@ class EvalConfig:
         256,
         "Examples per evaluation step.",
         role=Role.MACHINE,
-        jobs=Job.TRAINING | Job.EVALUATE | Job.EMBED,
+        jobs=Job.TRAINING | Job.ON_ENCODER,
         at_least=1,
         at_most=MOST_IN_A_BATCH,
     )
@@ -53,20 +54,14 @@ class EvalConfig:
         "transfer_linear and transfer_finetune (the paper's 12 data sets).",
         role=Role.JOB,
         jobs=Job.EVALUATE,
-        choices=(
-            "probe",
-            "logistic",
-            "knn",
-            "transfer_linear",
-            "transfer_finetune",
-        ),
+        choices=tuple(job_kinds.PROTOCOLS),
     )
     encoder: str = option(
         "checkpoint",
         "What --mode=evaluate scores: the checkpoint's encoder, the random "
         "one of the same shape that --seed gives, or the raw pixels.",
         role=Role.FEATURES | Role.EVALUATION,
-        jobs=Job.EVALUATE | Job.EMBED,
+        jobs=Job.ON_ENCODER,
         choices=("checkpoint", "random", "pixels"),
     )
     holdout_fraction: float = option(

@@ -26,9 +26,13 @@ class Job(enum.Flag):
     TRAINING = PRETRAIN | FINETUNE | SUPERVISED | PROBE
     # Those of --mode=evaluate.
     EVALUATE = PROBE | LOGISTIC | KNN | TRANSFER_LINEAR | TRANSFER_FINETUNE
+    # Those that look at what an encoder makes of --train_split.
+    OF_A_SPLIT = EMBED
+    # Those that look at an encoder, which --checkpoint or --encoder names.
+    ON_ENCODER = EVALUATE | OF_A_SPLIT
     # Those that extract features, once, of whole splits.
-    ON_FEATURES = LOGISTIC | KNN | TRANSFER_LINEAR | EMBED
-    EVERY = TRAINING | EVALUATE | FOLLOW | EMBED | PREFLIGHT | BENCHMARK_INPUT
+    ON_FEATURES = LOGISTIC | KNN | TRANSFER_LINEAR | OF_A_SPLIT
+    EVERY = TRAINING | ON_ENCODER | FOLLOW | PREFLIGHT | BENCHMARK_INPUT
 
     @property
     def words(self) -> str:

@@ -1,5 +1,6 @@
 """Options: which job, where it runs, and what it leaves."""
 
+from simclr_tf.config import job_kinds
 from simclr_tf.config.job_kinds import Job
 from simclr_tf.config.option import Role, option, section
 
@@ -17,15 +18,7 @@ class JobConfig:
         "the stages that images go through on the host (benchmark_input).",
         role=Role.JOB,
         jobs=Job.EVERY,
-        choices=(
-            "train",
-            "eval",
-            "train_then_eval",
-            "evaluate",
-            "embed",
-            "preflight",
-            "benchmark_input",
-        ),
+        choices=tuple(job_kinds.MODES),
     )
     train_mode: str = option(
         "pretrain",
@@ -34,7 +27,7 @@ class JobConfig:
         "scratch.",
         role=Role.OBJECTIVE,
         jobs=Job.PRETRAIN | Job.FINETUNE | Job.SUPERVISED,
-        choices=("pretrain", "finetune", "supervised"),
+        choices=tuple(job_kinds.TRAIN_MODES),
     )
     model_dir: str | None = option(
         None,
@@ -56,7 +49,7 @@ class JobConfig:
         "The encoder to finetune, evaluate or embed with: a model_dir, one of "
         "its checkpoints (RUN/ckpt-100), or a SavedModel of ours.",
         role=Role.OBJECTIVE | Role.LOCATION,
-        jobs=Job.FINETUNE | Job.EVALUATE | Job.EMBED,
+        jobs=Job.FINETUNE | Job.ON_ENCODER,
     )
 
 

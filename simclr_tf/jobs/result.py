@@ -37,12 +37,12 @@ def score(run: TrainingRun) -> dict[str, Any]:
     old = run.folder.result(run.step)
     facts = _facts(run)
     if old is not None and _same_question(run, old, facts):
-        print("It was evaluated, too; this is what was written then.")
+        print(f"Step {run.step} was scored before; this is that result.")
         return old
     scores = _scores(run)
     result = {"global_step": run.step, **scores, **facts}
     if old is not None and scoring.is_poorer(result, old):
-        print("Less could be scored now; what was written before stays.")
+        print(f"Step {run.step} was scored better before; that result stays.")
         return old
     if run.hosts.is_chief:
         run.folder.write_result(run.step, result)

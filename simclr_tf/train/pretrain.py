@@ -28,7 +28,7 @@ class PretrainTrainer(StepTrainer):
         loss = nt_xent(z_a, z_b) + cross_entropy(logits) + l2
 
     Args:
-        temperature, hidden_norm: of `losses.nt_xent`.
+        contrast: (z_a float[N, d], z_b float[N, d]) -> `losses.NtXent`.
         weight_decay: of the L2 terms in the loss.
         decayed: the variables of those terms.
         color_view: (images uint8[N, S, S, 3], parameters float32[N, P]) ->
@@ -40,16 +40,14 @@ class PretrainTrainer(StepTrainer):
     def __init__(
         self,
         *,
-        temperature: float,
-        hidden_norm: bool,
+        contrast: Callable,
         weight_decay: float,
         decayed: Sequence[tf.Variable],
         color_view: Callable | None = None,
         **step,
     ):
         super().__init__(metrics=METRICS, **step)
-        self._temperature = temperature
-        self._hidden_norm = hidden_norm
+        self._contrast = contrast
         self._weight_decay = weight_decay
         self._decayed = list(decayed)
         self._color_view = color_view
@@ -73,12 +71,7 @@ class PretrainTrainer(StepTrainer):
                 several labels an image.
         """
         z_a, z_b = tf.split(projections, 2, axis=0)
-        contrast = losses.nt_xent(
-            z_a,
-            z_b,
-            temperature=self._temperature,
-            hidden_norm=self._hidden_norm,
-        )
+        contrast = self._contrast(z_a, z_b)
         replicas = distributed.num_replicas()
         decay = selection.l2_loss(self._decayed, self._weight_decay)
         total = contrast.loss + decay / replicas

@@ -9,6 +9,7 @@ so that every image goes through the encoder once. `at once` holds the batch.
 """
 
 import argparse
+import functools
 import json
 import pathlib
 import sys
@@ -95,6 +96,7 @@ def _trainers(arguments):
     """Name -> a function of a batch that makes its gradients."""
     import tensorflow as tf
 
+    from simclr_tf import losses
     from simclr_tf.models import build_simclr, resnet
     from simclr_tf.train.micro_batches import MicroBatchTrainer
     from simclr_tf.train.pretrain import PretrainTrainer
@@ -113,8 +115,7 @@ def _trainers(arguments):
         "model": model,
         "optimizer": optimizer,
         "dataset": tf.data.Dataset.range(1),
-        "temperature": 0.1,
-        "hidden_norm": True,
+        "contrast": functools.partial(losses.nt_xent, temperature=0.1),
         "weight_decay": 0.0,
         "decayed": [],
         "color_view": lambda images, _: tf.cast(images, tf.float32) / 255,

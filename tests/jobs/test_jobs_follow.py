@@ -154,7 +154,7 @@ def test_a_result_is_not_replaced_by_a_poorer_one(train, follow, tmp_path):
     saved["config"]["data"]["eval_split"] = "gone"
     config.write_text(json.dumps(saved))
     assert follow() == 0, follow.err
-    assert "what was written before stays" in follow.out
+    assert "was scored better before" in follow.out
     assert path.read_text() == before
 
 

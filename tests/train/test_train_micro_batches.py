@@ -1,5 +1,6 @@
 """Micro-batches against one graph that holds them all."""
 
+import functools
 import pathlib
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from simclr_tf import losses
 from simclr_tf.models import SimClrOutput, build_simclr, resnet
 from simclr_tf.optim import selection
 from simclr_tf.train import micro_batches
@@ -45,8 +47,7 @@ def make_trainer(kind, model, **options):
         model=model,
         optimizer=optimizer,
         dataset=tf.data.Dataset.range(1),
-        temperature=0.2,
-        hidden_norm=True,
+        contrast=functools.partial(losses.nt_xent, temperature=0.2),
         weight_decay=0.01,
         decayed=model.probe_variables[:1],
         color_view=lambda images, parameters: (

@@ -42,7 +42,7 @@ def of(folder: Folder, names: Sequence[str], lies_in: str):
     beside = int((labels < 0).sum())
     notes = []
     if classes and beside and lies_in in folder.class_splits:
-        notes.append(f"{beside} beside the class folders have no label")
+        notes.append(f"without a label (beside the class folders): {beside}")
     return labels, classes if (labels >= 0).any() else [], notes
 
 
