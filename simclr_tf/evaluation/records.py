@@ -288,7 +288,7 @@ def compare(first: str, second: str, *, seed: int = 0) -> Comparison:
         )
     sides = []
     for path in (first, second):
-        arrays = _read_predictions(_without_suffix(path) + ".npz")
+        arrays = read_predictions(path)
         order = np.argsort(arrays["ids"], kind="stable")
         sides.append({name: array[order] for name, array in arrays.items()})
     for name in ("ids", "labels"):
@@ -306,7 +306,19 @@ def compare(first: str, second: str, *, seed: int = 0) -> Comparison:
     )
 
 
-def _read_predictions(path: str) -> dict[str, np.ndarray]:
+def read_predictions(path: str) -> dict[str, np.ndarray]:
+    """What `write` was given beside the record.
+
+    Args:
+        path: of the record.
+
+    Returns:
+        ids int64[M], labels and predictions of equal shape [M] or [M, K].
+
+    Raises:
+        UserError: they are damaged, or not there; the message names the file.
+    """
+    path = _without_suffix(path) + ".npz"
     if not files.gfile.exists(path):
         raise UserError(f"{path}, the predictions of a record, does not exist.")
     arrays = files.read_npz(path)
@@ -315,6 +327,11 @@ def _read_predictions(path: str) -> dict[str, np.ndarray]:
             f"{path} holds no predictions of a record: it lacks "
             f"{', '.join(sorted(lacking))}."
         )
+    labels = arrays["labels"]
+    if labels.shape != arrays["predictions"].shape or (
+        arrays["ids"].shape != labels.shape[:1]
+    ):
+        raise files.damaged(path, "its columns differ in length")
     return arrays
 
 

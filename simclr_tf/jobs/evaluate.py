@@ -31,6 +31,7 @@ from simclr_tf.evaluation import (
 from simclr_tf.evaluation.features import Features
 from simclr_tf.jobs import recording, transfer_sets
 from simclr_tf.jobs.requests import Accepts, Request
+from simclr_tf.reports import words
 from simclr_tf.run_files.folder import require_writable
 from simclr_tf.train import precision
 
@@ -102,11 +103,7 @@ class Evaluation:
             f"Data: {account.of(train)}",
             f"Tested on {account.of(test)}",
         ]
-        if self._overlap:
-            lines.append(
-                f"NOTE: {self._overlap} of the {test.num_examples} test images "
-                "are trained on, too."
-            )
+        lines += words.of_overlap(self._overlap, test.num_examples)
         return "\n".join(lines)
 
     def run(self) -> int:

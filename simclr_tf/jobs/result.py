@@ -16,7 +16,7 @@ from simclr_tf import hashing
 from simclr_tf.config import resolve, roles
 from simclr_tf.config.job_kinds import Job
 from simclr_tf.errors import UserError
-from simclr_tf.evaluation import features, few_labels, scoring
+from simclr_tf.evaluation import features, few_labels, records, scoring
 from simclr_tf.evaluation.features import Features
 from simclr_tf.jobs import recording
 from simclr_tf.jobs.training_run import TrainingRun
@@ -36,7 +36,8 @@ def score(run: TrainingRun) -> dict[str, Any]:
     """
     old = run.folder.result(run.step)
     facts = _facts(run)
-    if old is not None and _same_question(run, old, facts):
+    holds = old is not None and _same_question(run, old, facts)
+    if holds and _record_is_whole(run):
         print(f"Step {run.step} was scored before; this is that result.")
         return old
     scores = _scores(run)
@@ -123,11 +124,29 @@ def _head_scores(run: TrainingRun) -> dict[str, Any]:
     }
 
 
-def _record(run: TrainingRun, logits: Features):
+def _record_path(run: TrainingRun) -> str:
     """Of a classifier: in the run's folder; of an evaluation, beside it."""
     path = run.folder.path
     if roles.job(run.config) not in Job.EVALUATE:
         path = os.path.join(path, "record")
+    return path
+
+
+def _record_is_whole(run: TrainingRun) -> bool:
+    """Whether what a classifier's result comes with is there, too."""
+    if run.pretrains or run.eval_source is None:
+        return True
+    try:
+        records.read(_record_path(run))
+        records.read_predictions(_record_path(run))
+    except UserError as error:
+        print(f"{error} It is scored anew.", flush=True)
+        return False
+    return True
+
+
+def _record(run: TrainingRun, logits: Features):
+    path = _record_path(run)
     with tempfile.TemporaryDirectory() as nowhere:
         # Every host computes it, one keeps it.
         return recording.write_of_run(

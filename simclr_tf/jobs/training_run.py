@@ -26,6 +26,7 @@ from simclr_tf.evaluation import few_labels, knn, knn_watch, label_subsets
 from simclr_tf.evaluation.knn_watch import KnnWatch
 from simclr_tf.jobs.requests import Accepts, Placement, labels_of
 from simclr_tf.models.simclr import SimClr
+from simclr_tf.reports import words
 from simclr_tf.run_files import checkpoints, room
 from simclr_tf.run_files.folder import RunFolder
 from simclr_tf.train import micro_batches, precision
@@ -156,16 +157,10 @@ class TrainingRun:
         lines = [
             self.plan.describe(),
             f"Data: {account.of(source)}",
-            f"Evaluation: {self._describe_evaluation()}",
+            *self._describe_evaluation(),
             f"Precision: {self.dtype_policy}; colour and blur {where}",
             f"Run folder: {self.folder.path}",
         ]
-        if self.overlap:
-            lines.insert(
-                3,
-                f"NOTE: {self.overlap} of the {self.eval_source.num_examples} "
-                "images of the evaluation are trained on, too.",
-            )
         return "\n".join(lines)
 
     @property
@@ -289,13 +284,13 @@ class TrainingRun:
                 kept.append(budget)
         return tuple(kept)
 
-    def _describe_evaluation(self) -> str:
-        source = self.eval_source
-        return (
-            "on nothing (no labelled split)"
-            if source is None
-            else (f"on {account.of(source)}")
-        )
+    def _describe_evaluation(self) -> list[str]:
+        if self.eval_source is None:
+            return ["Evaluation: on nothing (no labelled split)"]
+        return [
+            f"Evaluation: on {account.of(self.eval_source)}",
+            *words.of_overlap(self.overlap, self.eval_source.num_examples),
+        ]
 
     def _choose_dtype_policy(self) -> str:
         """The Keras policy; auto is what it was when the run was started."""

@@ -139,8 +139,7 @@ class Sweep:
         folder = os.path.join(self._folder, name)
         path = os.path.join(folder, "record.json")
         config = self._config_of(point, folder, train, test)
-        if files.gfile.exists(path):
-            record = records.read(path)
+        if record := _finished(folder, path):
             _require_same(record, config, path)
             print(f"  finished before: {path}")
             return record
@@ -225,6 +224,19 @@ class Sweep:
             os.path.join(self._folder, _best_name(best), "record"),
             self._folder,
         )
+
+
+def _finished(folder: str, path: str) -> Record | None:
+    """The record of a run that left nothing to do; what is damaged is said."""
+    # The result is written after the record.
+    result = os.path.join(folder, "result.json")
+    if not files.gfile.exists(path) or not files.gfile.exists(result):
+        return None
+    try:
+        return records.read(path)
+    except UserError as error:
+        print(f"{error} The run is scored anew.", flush=True)
+        return None
 
 
 def _best_name(point) -> str:

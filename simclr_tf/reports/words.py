@@ -36,6 +36,21 @@ def of_result(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def of_overlap(overlap: int | None, num_examples: int) -> list[str]:
+    """A line where images that are scored on are trained on, too; else none.
+
+    Args:
+        overlap: so many of them; None where nobody can tell.
+        num_examples: that are scored on.
+    """
+    if not overlap:
+        return []
+    return [
+        f"NOTE: {overlap} of the {num_examples} images of the evaluation are "
+        "trained on, too."
+    ]
+
+
 def _scores(result) -> list[str]:
     """The metrics that are shown, in the order they were written."""
     pointless = None
