@@ -81,7 +81,7 @@ def made_only(monkeypatch):
     monkeypatch.setattr(table, "make", make_small)
     monkeypatch.setattr(run, "_compile_step", NoCompiler)
     monkeypatch.setattr(
-        run, "_place", lambda _: strategy.Placement(device, "CPU", "a test")
+        run, "_place", lambda *_: strategy.Placement(device, "CPU", "a test")
     )
     return made
 

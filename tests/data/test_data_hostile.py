@@ -121,5 +121,12 @@ def test_descriptions_of_something_else_are_named(prepared, file, content):
     assert len(str(raised.value)) < 600
 
 
+@pytest.mark.parametrize("place", ["ram://x", "://", "foo://x"])
+@pytest.mark.parametrize("dataset", ["digits", "cifar10"])
+def test_places_that_tfds_does_not_know_are_named(place, dataset):
+    with pytest.raises(UserError, match=f"--data_dir={place} is no place"):
+        sources.open_source(dataset=dataset, split="train", data_dir=place)
+
+
 def test_honest_data_is_still_opened(prepared):
     assert open_it(prepared).num_examples == 4

@@ -48,6 +48,21 @@ def open_builder(dataset: str, data_dir: str | None):
     return builder
 
 
+def require_known_place(data_dir: str) -> None:
+    """TFDS reads from fewer kinds of places than TensorFlow.
+
+    Raises:
+        UserError: naming --data_dir.
+    """
+    try:
+        tfds.core.as_path(data_dir)
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"--data_dir={data_dir} is no place that TensorFlow Datasets knows:"
+            " a folder of this machine, or one in gs://."
+        ) from error
+
+
 @contextlib.contextmanager
 def _no_imports():
     """Meanwhile, TFDS takes only feature classes that are there already."""

@@ -92,6 +92,7 @@ def tfds_splits(dataset: str, data_dir: str | None = None) -> list[str]:
 def _builder(dataset, data_dir):
     if data_dir is not None:
         data_dir = os.path.expanduser(data_dir)
+        guard.require_known_place(data_dir)
     if _base_name(dataset) == "digits":
         data_dir = digits.prepare(data_dir)
     elif data_dir is not None and not tf.io.gfile.isdir(data_dir):
