@@ -101,12 +101,8 @@ class TrainingRun:
         )
 
     def require_agreement(self) -> None:
-        """Hosts that compute different things would wait for each other, or
-        mix their gradients.
-
-        Raises:
-            UserError: they do; on every host.
-        """
+        """Raises UserError on every host where they differ in what they
+        compute: they would wait for each other, or mix their gradients."""
         options = {
             f"--{name}": roles.show(value)
             for name, value in roles.fixed(self.config).items()
@@ -154,14 +150,15 @@ class TrainingRun:
         source, where = self.train_source, "in the training step"
         if self.color_on_host:
             where = "in the tf.data graph"
-        lines = [
-            self.plan.describe(),
-            f"Data: {account.of(source)}",
-            *self._describe_evaluation(),
-            f"Precision: {self.dtype_policy}; colour and blur {where}",
-            f"Run folder: {self.folder.path}",
-        ]
-        return "\n".join(lines)
+        return "\n".join(
+            [
+                self.plan.describe(),
+                f"Data: {account.of(source)}",
+                *self._describe_evaluation(),
+                f"Precision: {self.dtype_policy}; colour and blur {where}",
+                f"Run folder: {self.folder.path}",
+            ]
+        )
 
     @property
     def facts(self) -> dict[str, Any]:
