@@ -153,10 +153,11 @@ class TrainingRun:
         source, where = self.train_source, "in the training step"
         if self.color_on_host:
             where = "in the tf.data graph"
+        tested = self.eval_source and account.of(self.eval_source)
         lines = [
             self.plan.describe(),
             f"Data: {account.of(source)}",
-            f"Evaluation: {self._describe_evaluation()}",
+            f"Evaluation: on {tested or 'nothing (no labelled split)'}",
             f"Precision: {self.dtype_policy}; colour and blur {where}",
             f"Run folder: {self.folder.path}",
         ]
@@ -288,14 +289,6 @@ class TrainingRun:
             else:
                 kept.append(budget)
         return tuple(kept)
-
-    def _describe_evaluation(self) -> str:
-        source = self.eval_source
-        return (
-            "on nothing (no labelled split)"
-            if source is None
-            else (f"on {account.of(source)}")
-        )
 
     def _choose_dtype_policy(self) -> str:
         """The Keras policy; auto is what it was when the run was started."""
