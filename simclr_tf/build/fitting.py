@@ -64,7 +64,8 @@ def folder_options(resolved: Resolved) -> Mapping[str, Any]:
         free_bytes=free_bytes(),
     )
     values = folder_recipe.recipe(survey)
-    print(folder_recipe.reason(survey, values), flush=True)
+    shown = {name: resolved.given.get(name, values[name]) for name in values}
+    print(folder_recipe.reason(survey, shown), flush=True)
     return values
 
 

@@ -1,8 +1,8 @@
 """--mode=embed: features of a data set as a file, and who is near whom.
 
 Reads    images, --checkpoint
-Writes   features.npz and neighbours.png in --model_dir, or in a folder of
-         RUN/embeddings
+Writes   features.npz, neighbours.png, map.png and near_duplicates.tsv in
+         --model_dir, or in a folder of RUN/embeddings
 Ends     with 0
 """
 
@@ -11,7 +11,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf import files
+from simclr_tf import files, terminal
 from simclr_tf.build import account, batches, encoder, splits
 from simclr_tf.data import subset
 from simclr_tf.data.corrupt import CorruptLog
@@ -20,7 +20,7 @@ from simclr_tf.evaluation import features, knn
 from simclr_tf.evaluation.features import Features
 from simclr_tf.jobs import recording
 from simclr_tf.jobs.requests import Accepts, Request
-from simclr_tf.reports import neighbours
+from simclr_tf.reports import embedding_map, near_duplicates, neighbours
 from simclr_tf.run_files import loading
 from simclr_tf.run_files.folder import require_writable
 from simclr_tf.train import precision
@@ -72,7 +72,7 @@ class Embedding:
         )
 
     def run(self) -> int:
-        """Writes features.npz and neighbours.png."""
+        """Writes features.npz, the pictures and the list."""
         self._stop.outcome = (
             "before all was written. The same command starts again."
         )
@@ -87,9 +87,11 @@ class Embedding:
         self._write_features(found)
         if self._source.random_access:
             self._picture_neighbours(found)
+            self._draw_map(found)
+            self._list_near_duplicates(found)
         else:
             print(
-                "No picture of neighbours: the images are read as a stream. "
+                "No pictures: the images are read as a stream. "
                 "Raise --in_memory_limit_mb to hold them."
             )
         if self._corrupt.count():
@@ -134,7 +136,8 @@ class Embedding:
         examples = self._source.examples
         places = self._places(ids)
         names = examples.name_of(tf.constant(places, tf.int64)).numpy()
-        return np.array([name.decode() for name in names], np.str_)
+        decoded = [name.decode(errors="backslashreplace") for name in names]
+        return np.array(decoded, np.str_)
 
     def _picture_neighbours(self, found: Features) -> None:
         count = min(self._config.eval.embed_queries, len(found.ids))
@@ -160,6 +163,45 @@ class Embedding:
         print(
             f"Nearest neighbours: {path}; the image on the left, then the {k} "
             "nearest other images, by cosine similarity of their features."
+        )
+
+    def _draw_map(self, found: Features) -> None:
+        if len(found.ids) < 2:
+            return
+        rng = np.random.default_rng(self._config.job.seed)
+        count = min(embedding_map.MOST_IMAGES, len(found.ids))
+        rows = np.sort(rng.choice(len(found.ids), count, replace=False))
+        where, method = embedding_map.places(
+            found.values[rows], seed=self._config.job.seed
+        )
+        picture = embedding_map.picture(where, self._images(found.ids[rows]))
+        path = os.path.join(self._folder, "map.png")
+        files.write_bytes(path, tf.io.encode_png(picture).numpy())
+        print(
+            f"Map: {path}; {count} images by {method} of their features, "
+            "similar ones side by side."
+        )
+
+    def _list_near_duplicates(self, found: Features) -> None:
+        pairs = near_duplicates.pairs(
+            found.values, lambda rows: self._images(found.ids[rows])
+        )
+        path = os.path.join(self._folder, "near_duplicates.tsv")
+        lines = ["levels\tfirst\tsecond"]
+        if pairs:
+            names = [self._names(found.ids[[i, j]]) for _, i, j in pairs]
+            lines += [
+                f"{levels:.1f}\t{terminal.printable(first)}"
+                f"\t{terminal.printable(second)}"
+                for (levels, _, _), (first, second) in zip(
+                    pairs, names, strict=True
+                )
+            ]
+        files.write_bytes(path, ("\n".join(lines) + "\n").encode())
+        print(
+            f"Near-duplicates: {len(pairs)} pairs in {path}; levels: mean "
+            "difference of their pixels. A sum of splits, "
+            "--train_split=train+test, shows those between splits, too."
         )
 
     def _images(self, ids: np.ndarray) -> np.ndarray:

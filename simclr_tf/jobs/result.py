@@ -21,11 +21,31 @@ from simclr_tf.evaluation.features import Features
 from simclr_tf.jobs import recording
 from simclr_tf.jobs.training_run import TrainingRun
 from simclr_tf.optim import selection
+from simclr_tf.reports import next_steps, words
 from simclr_tf.run_files import start_weights
 from simclr_tf.run_files.metrics_log import write_scalars
 
 # What of the data an old result must have been scored on to hold.
 _DATA_KEYS = ("eval_split", "fingerprint", "eval_fingerprint")
+
+
+def report(run: TrainingRun) -> None:
+    """Scores the weights in hand and says what came of it, and what can be
+    done with them."""
+    print(words.of_result(score(run)), flush=True)
+    if not (run.pretrains and run.hosts.is_chief):
+        return
+    views = run.folder.file("views.png")
+    print(
+        next_steps.after_pretraining(
+            run.folder.path,
+            views=views if tf.io.gfile.exists(views) else None,
+            scored=run.eval_source is not None,
+            has_labels=run.train_source.has_labels,
+            sliceable="[" not in run.train_source.split,
+        ),
+        flush=True,
+    )
 
 
 def score(run: TrainingRun) -> dict[str, Any]:
@@ -84,7 +104,7 @@ def _same_question(run: TrainingRun, old, facts) -> bool:
 
 def _scores(run: TrainingRun) -> dict[str, Any]:
     if run.eval_source is None:
-        print("Nothing to evaluate on: no labelled evaluation split.")
+        print("Not scored: there is no split with labels to evaluate on.")
         return {}
     scores = {}
     if run.model.probe_variables:

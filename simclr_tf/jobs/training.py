@@ -20,7 +20,7 @@ from simclr_tf.jobs import export, result
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.jobs.training_run import TrainingRun
 from simclr_tf.models.flops import training_flops_of_view
-from simclr_tf.reports import pictures, words
+from simclr_tf.reports import pictures
 from simclr_tf.run_files import start_weights
 from simclr_tf.run_files.metrics_log import MetricsLog
 from simclr_tf.train import loop, self_check
@@ -31,6 +31,7 @@ from simclr_tf.train.step import StepTrainer
 from simclr_tf.train.unreadable import UnreadableWatch
 
 _PICTURED_IMAGES = 8
+_VIEW_CAPTIONS = ("image", "view 1", "view 2")
 _UNCOUNTED = (
     "The TPU's machines read the images: unreadable ones are replaced as "
     "ever, but beyond those found before training, neither counted nor "
@@ -121,7 +122,7 @@ class Training:
                 export.export(run)
                 self._heed_signals()
                 if run.config.job.mode != "train":
-                    print(words.of_result(result.score(run)), flush=True)
+                    result.report(run)
                 run.hosts.barrier()  # what the chief writes is written
                 run.hosts.part()
         except BaseException as error:
@@ -267,7 +268,10 @@ class Training:
     def _picture_views(self):
         run = self._run
         return pictures.grid(
-            batches.sample_views(run.config, run.train_source, _PICTURED_IMAGES)
+            batches.sample_views(
+                run.config, run.train_source, _PICTURED_IMAGES
+            ),
+            _VIEW_CAPTIONS,
         )
 
     def _trainer(self) -> StepTrainer:

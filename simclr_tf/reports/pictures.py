@@ -1,17 +1,21 @@
 """views.png: what the encoder is asked to tell apart, to look at."""
 
+from collections.abc import Sequence
+
 import numpy as np
-import tensorflow as tf
+from PIL import Image, ImageDraw, ImageFont
 
 _LEAST_SIDE = 96
 _GAP = 4
+_PAPER, _INK = (255, 255, 255), (0, 0, 0)
 
 
-def grid(images: tf.Tensor) -> np.ndarray:
+def grid(images, captions: Sequence[str] = ()) -> np.ndarray:
     """Rows of images as one picture; small ones enlarged without smoothing.
 
     Args:
         images: uint8[rows, columns, S, S, 3].
+        captions: what stands above the columns, one each; none leaves no room.
 
     Returns:
         uint8[H, W, 3].
@@ -25,6 +29,21 @@ def grid(images: tf.Tensor) -> np.ndarray:
         constant_values=255,
     )
     rows, columns, height, width, channels = framed.shape
-    return framed.transpose(0, 2, 1, 3, 4).reshape(
+    picture = framed.transpose(0, 2, 1, 3, 4).reshape(
         rows * height, columns * width, channels
     )
+    if not captions:
+        return picture
+    return np.concatenate([_head(captions, width), picture])
+
+
+def _head(captions: Sequence[str], width: int) -> np.ndarray:
+    """uint8[h, len(captions) * width, 3], the captions side by side."""
+    font = ImageFont.load_default(size=max(12, min(16, width // 8)))
+    height = sum(font.getmetrics()) + 2 * _GAP
+    head = Image.new("RGB", (len(captions) * width, height), _PAPER)
+    draw = ImageDraw.Draw(head)
+    for column, caption in enumerate(captions):
+        middle = column * width + (width - _GAP) // 2
+        draw.text((middle, _GAP), caption, _INK, font, anchor="ma")
+    return np.asarray(head)

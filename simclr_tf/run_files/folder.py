@@ -184,17 +184,12 @@ class RunFolder:
                 f"{'; '.join(changes)}. Choose another --model_dir, or the "
                 "flags that the run was started with."
             )
-        differing = [
-            f"{name.replace('_', ' ')} {facts.get(name)}, was "
-            f"{saved.data.get(name)}"
-            for name in sorted({*facts, *saved.data})
-            if facts.get(name) != saved.data.get(name)
-        ]
-        if differing:
+        if dict(facts) != dict(saved.data):
             raise UserError(
                 f"--model_dir={self.path} was trained on other data: "
-                f"{'; '.join(differing)}. Choose another --model_dir, or the "
-                "--data_dir of the run."
+                f"{_differences(saved.data, facts)}. To train on what is there "
+                "now, choose another --model_dir; to go on with this run, give "
+                "it the images and labels that it began with."
             )
 
     def _require_nobodys(self) -> None:
@@ -211,6 +206,30 @@ class RunFolder:
                 f"{error} No checkpoint needs it, so it is written anew.",
                 flush=True,
             )
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """How the data of a run has changed, in words."""
+    said = []
+    old, new = before.get("num_examples"), now.get("num_examples")
+    if old != new:
+        said.append(f"{new} images, then {old}")
+    classes = [tuple(facts.get("class_names") or ()) for facts in (before, now)]
+    if classes[0] != classes[1]:
+        gone, come = (
+            ", ".join(sorted(set(a) - set(b)))
+            for a, b in (classes, classes[::-1])
+        )
+        said.append(
+            f"{len(classes[1])} classes, then {len(classes[0])}"
+            + f" (new: {come})" * bool(come)
+            + f" (gone: {gone})" * bool(gone)
+        )
+    if before.get("num_hosts") != now.get("num_hosts"):
+        said.append(
+            f"{now.get('num_hosts')} hosts, then {before.get('num_hosts')}"
+        )
+    return "; ".join(said) or "as many images, of other contents or labels"
 
 
 def _saved_run(path: str, saved: Mapping[str, Any]) -> SavedRun:

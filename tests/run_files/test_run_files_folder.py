@@ -1,6 +1,7 @@
 """Which run a folder holds, and who may go on with it."""
 
 import json
+import re
 
 import pytest
 
@@ -126,3 +127,20 @@ def test_a_follower_that_contradicts_the_run_is_refused(tmp_path):
 def test_following_nothing_names_the_flag(tmp_path):
     with pytest.raises(UserError, match="--model_dir"):
         follow(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ({"num_examples": 8}, "^8 images, then 7$"),
+        ({"class_names": ["cat", "eel"]}, r"2 classes, then 1 \(new: eel\)"),
+        ({"fingerprint": "b"}, "as many images, of other contents or labels"),
+    ],
+)
+def test_other_data_is_said_in_words(now, said):
+    before = {"num_examples": 7, "class_names": ["cat"], "fingerprint": "a"}
+    from simclr_tf.run_files.folder import _differences
+
+    found = _differences(before, {**before, **now})
+    assert re.search(said, found)
+    assert "{" not in found

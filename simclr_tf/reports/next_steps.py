@@ -1,0 +1,46 @@
+"""What can be done with an encoder, as commands that can be copied."""
+
+import shlex
+
+
+def after_pretraining(
+    model_dir: str,
+    *,
+    views: str | None,
+    scored: bool,
+    has_labels: bool,
+    sliceable: bool,
+) -> str:
+    """Lines for the end of a pretraining.
+
+    Args:
+        model_dir: of the run.
+        views: where views.png lies; None where there is none.
+        scored: whether it could be evaluated.
+        has_labels: whether the images have labels.
+        sliceable: whether a part of the training split could be held out.
+    """
+    run = f"--checkpoint={shlex.quote(model_dir)}"
+    lines = ["What can be done now:"]
+    if views:
+        lines.append(f"  look at the views that it learned from: {views}")
+    lines += [
+        "  see who is near whom, a map, and near-duplicates:",
+        f"    python run.py --mode=embed {run}",
+    ]
+    if has_labels and not scored and sliceable:
+        lines += [
+            "  score it on a part that is held out:",
+            f"    python run.py --mode=evaluate --protocol=knn {run} "
+            "'--train_split=train[:80%]' '--eval_split=train[80%:]'",
+        ]
+    if has_labels:
+        lines += [
+            "  train a classifier on it:",
+            f"    python run.py --mode=train --train_mode=finetune {run}",
+        ]
+    else:
+        lines.append(
+            "  score it: it takes labels, as class folders or --labels=FILE.csv"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,84 @@
+"""Pictures: captions, maps and near-duplicates, checked by their pixels."""
+
+import numpy as np
+import pytest
+
+from simclr_tf.reports import (
+    embedding_map,
+    near_duplicates,
+    next_steps,
+    pictures,
+)
+
+
+def test_captions_stand_above_the_images():
+    images = np.zeros((2, 3, 100, 100, 3), np.uint8)
+    plain = pictures.grid(images)
+    captioned = pictures.grid(images, ("image", "view 1", "view 2"))
+    head = len(captioned) - len(plain)
+    assert head > 10
+    np.testing.assert_array_equal(captioned[head:], plain)
+    for column in range(3):
+        part = captioned[:head, column * 104 : (column + 1) * 104]
+        assert (part < 128).any(), "something is written"
+        assert (part > 200).mean() > 0.5, "on white"
+
+
+@pytest.mark.parametrize(("count", "method"), [(2, "PCA"), (60, "t-SNE")])
+def test_a_map_puts_what_is_alike_side_by_side(count, method):
+    rng = np.random.default_rng(0)
+    group = np.arange(count) % 2
+    features = np.eye(2, 16)[group] + 0.05 * rng.normal(size=(count, 16))
+    where, named = embedding_map.places(features.astype(np.float32), seed=0)
+    assert named == method
+    assert where.shape == (count, 2)
+    assert where.min() >= 0 and where.max() <= 1
+    middles = [where[group == one].mean(axis=0) for one in (0, 1)]
+    spread = max(where[group == one].std() for one in (0, 1))
+    assert np.linalg.norm(middles[0] - middles[1]) > spread
+
+
+def test_a_map_shows_the_images_at_their_places():
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    images[0, ..., 0] = images[1, ..., 1] = 255
+    drawn = embedding_map.picture(np.array([[0.0, 0.0], [1.0, 1.0]]), images)
+    assert tuple(drawn[5, 5]) == (255, 0, 0)
+    assert tuple(drawn[-5, -5]) == (0, 255, 0)
+    assert tuple(drawn[len(drawn) // 2, 5]) == (255, 255, 255)
+    with pytest.raises(ValueError, match="a place for each image"):
+        embedding_map.picture(np.zeros((3, 2)), images)
+
+
+def test_near_duplicates_are_alike_to_the_encoder_and_to_the_eye():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(6, 32)).astype(np.float32)
+    images = rng.integers(0, 256, (6, 8, 8, 3)).astype(np.uint8)
+    features[4], images[4] = features[1] + 0.01, images[1]
+    images[4, 0, 0] ^= 3
+    features[5] = features[2]  # alike to the encoder only
+    found = near_duplicates.pairs(features, lambda rows: images[rows])
+    assert [(i, j) for _, i, j in found] == [(1, 4)]
+    assert 0 < found[0][0] < 1
+    assert not near_duplicates.pairs(features[:1], lambda rows: images[rows])
+
+
+@pytest.mark.parametrize("has_labels", [True, False])
+def test_next_steps_are_commands_that_parse(has_labels):
+    import shlex
+
+    from flags import definitions
+
+    text = next_steps.after_pretraining(
+        "runs/my photos",
+        views="runs/my photos/views.png",
+        scored=False,
+        has_labels=has_labels,
+        sliceable=True,
+    )
+    commands = [
+        line.strip() for line in text.splitlines() if "python run.py" in line
+    ]
+    assert len(commands) == (3 if has_labels else 1)
+    for command in commands:
+        given = definitions.parse(shlex.split(command)[1:]).given
+        assert given["checkpoint"] == "runs/my photos"
