@@ -9,7 +9,7 @@ from sklearn.manifold import TSNE
 MOST_IMAGES = 5_000
 _LEAST_FOR_TSNE = 50
 _SIDE = 1600
-_THUMBNAIL = 48
+_THUMBNAIL = 128
 _LEAST_THUMBNAIL = 16
 # Of the map's area, what all thumbnails together may cover.
 _COVERED = 0.6

@@ -7,7 +7,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 _LEAST_SIDE = 96
 _GAP = 4
-_PAPER, _INK = (255, 255, 255), (0, 0, 0)
+# Grey, so that a view that came out white is seen to be there.
+_PAPER, _INK = (208, 208, 208), (0, 0, 0)
 
 
 def grid(images, captions: Sequence[str] = ()) -> np.ndarray:
@@ -26,7 +27,7 @@ def grid(images, captions: Sequence[str] = ()) -> np.ndarray:
     framed = np.pad(
         images,
         ((0, 0), (0, 0), (0, _GAP), (0, _GAP), (0, 0)),
-        constant_values=255,
+        constant_values=_PAPER[0],
     )
     rows, columns, height, width, channels = framed.shape
     picture = framed.transpose(0, 2, 1, 3, 4).reshape(
