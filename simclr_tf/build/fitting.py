@@ -69,7 +69,9 @@ def folder_options(resolved: Resolved) -> Mapping[str, Any]:
     return values
 
 
-def require_memory(config: Config, *, device_type: str) -> None:
+def require_memory(
+    config: Config, device_type: str, num_hosts: int = 1
+) -> None:
     """Checks that the host has the memory for a step, where the host trains.
 
     Raises:
@@ -83,7 +85,8 @@ def require_memory(config: Config, *, device_type: str) -> None:
         "width": config.model.width_multiplier,
         "image_size": config.data.image_size,
     }
-    batch = config.optim.micro_batch_size or config.optim.train_batch_size
+    on_host = config.optim.train_batch_size // num_hosts
+    batch = config.optim.micro_batch_size or on_host
     needed = step_memory.step_bytes(**model, batch_size=batch)
     if needed <= _TOLERANCE * free:
         return

@@ -79,7 +79,7 @@ class TrainingRun:
         )
         self.dtype_policy = self._choose_dtype_policy()
         self.color_on_host = views.color_on_host(config, self.device_type)
-        fitting.require_memory(config, device_type=self.device_type)
+        fitting.require_memory(config, self.device_type, self.hosts.count)
         if config.optim.micro_batch_size:
             micro_batches.check_place(self.strategy, self.device_type)
 
