@@ -1,7 +1,7 @@
 """From a configuration to the splits that a job reads."""
 
 from simclr_tf.config import Config
-from simclr_tf.data import sources, subset
+from simclr_tf.data import decoding, sources, subset
 from simclr_tf.data.sources import Source
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import label_subsets
@@ -26,6 +26,10 @@ def open_split(config: Config, split: str) -> Source:
         labels=data.labels,
         class_folders=data.class_folders,
         split_folders=data.split_folders,
+        decoder=decoding.Decoder(
+            background=decoding.background_of(data.alpha_background),
+            max_pixels=data.max_image_pixels,
+        ),
     )
 
 

@@ -1,6 +1,7 @@
 """Opening a data set by name: the one door to TFDS, folders and digits."""
 
 from simclr_tf.data import split_spec
+from simclr_tf.data.decoding import Decoder
 from simclr_tf.data.examples import Source
 from simclr_tf.data.folder import (
     Reading,
@@ -26,6 +27,7 @@ def open_source(
     labels: str | None = None,
     class_folders: bool = True,
     split_folders: str = "auto",
+    decoder: Decoder | None = None,
 ) -> Source:
     """Opens a split of a data set.
 
@@ -53,6 +55,7 @@ def open_source(
             -1, not counted.
         labels, class_folders, split_folders: of a folder; see
             `folder.Reading`.
+        decoder: what becomes of alpha and of large images; None: the default.
 
     Returns:
         Source.
@@ -76,6 +79,7 @@ def open_source(
             split=split,
             cache=cache,
             in_memory_limit_mb=in_memory_limit_mb,
+            decoder=decoder or Decoder(),
         )
     for name, value, unset in (
         ("labels", labels, None),
@@ -99,6 +103,7 @@ def open_source(
         cache=cache,
         in_memory_limit_mb=in_memory_limit_mb,
         several_labels=several_labels,
+        decoder=decoder or Decoder(),
     )
 
 

@@ -21,6 +21,7 @@ How a source of files uses it:
 
 from simclr_tf.data.decoding.conversion import (
     converted,
+    of_images,
     payload,
     reason,
     reason_of_file,
@@ -35,7 +36,14 @@ from simclr_tf.data.decoding.kinds import (
     needs_pillow,
     sniff,
 )
-from simclr_tf.data.decoding.pixels import KINDS, MAX_PIXELS, WHITE, rgb_of
+from simclr_tf.data.decoding.pixels import (
+    KINDS,
+    MAX_PIXELS,
+    WHITE,
+    background_of,
+    composite,
+    rgb_of,
+)
 
 __all__ = [
     "HEAD_BYTES",
@@ -45,10 +53,13 @@ __all__ = [
     "SUFFIXES_OF_EXTRAS",
     "WHITE",
     "Decoder",
+    "background_of",
+    "composite",
     "converted",
     "install",
     "kinds_of",
     "needs_pillow",
+    "of_images",
     "payload",
     "reason",
     "reason_of_file",

@@ -5,6 +5,7 @@ already packed with losses, which is a tenth of the size and can be read at a
 reduced scale. What is converted stays in memory, encoded.
 """
 
+import contextlib
 import io
 import re
 import warnings
@@ -93,6 +94,15 @@ def payload(
                 )
             if progress is not None:
                 progress(number, len(suspects))
+    return rows
+
+
+def of_images(encoded: np.ndarray, *, max_pixels: int) -> np.ndarray:
+    """Encoded images object[n], those converted that have to be."""
+    rows = encoded.copy()
+    for i, content in enumerate(encoded):
+        with contextlib.suppress(Unreadable):
+            rows[i] = converted(content, max_pixels=max_pixels) or content
     return rows
 
 

@@ -1,16 +1,37 @@
 """In the graph: an encoded image becomes the pixels that a person sees."""
 
+import re
+
 import tensorflow as tf
 
 from simclr_tf.data.decoding import headers
+from simclr_tf.errors import UserError
 from simclr_tf.picture import upright
 
 # As of Pillow's warning of bombs. Decoded, such an image takes 268 MB, and as
 # many of them are decoded side by side as there are cores.
 MAX_PIXELS = 89_478_485
 WHITE = (255, 255, 255)
+_NAMED = {"white": WHITE, "black": (0, 0, 0)}
 # What `rgb_of` is made for, if not told otherwise.
 KINDS = frozenset({"JPEG", "PNG", "WebP", "GIF", "BMP"})
+
+
+def background_of(text: str) -> tuple[int, int, int]:
+    """(r, g, b) of "white", "black" or six hexadecimal digits.
+
+    Raises:
+        UserError: it is none of these.
+    """
+    if text in _NAMED:
+        return _NAMED[text]
+    if not re.fullmatch("[0-9a-fA-F]{6}", text):
+        raise UserError(
+            "--alpha_background must be white, black, or a colour of six"
+            f" hexadecimal digits. Received: {text!r}."
+        )
+    red, green, blue = bytes.fromhex(text)
+    return red, green, blue
 
 
 def rgb_of(
@@ -34,30 +55,20 @@ def rgb_of(
     if kinds == {"JPEG"}:
         image = _jpeg(encoded, max_pixels)
     else:
-        image = _of_any_kind(encoded, background, max_pixels)
+        image = _of_any_kind(encoded, background, max_pixels, kinds)
     if kinds & {"JPEG", "PNG", "WebP"}:
         image = upright(image, headers.orientation(encoded))
     image.set_shape([None, None, 3])
     return image
 
 
-def _of_any_kind(encoded, background, max_pixels) -> tf.Tensor:
+def _of_any_kind(encoded, background, max_pixels, kinds) -> tf.Tensor:
     """uint8[h, w, 3], not upright."""
     start = tf.strings.substr(encoded, 0, 4)
     head = headers.head_of(encoded)
-    is_png = start == b"\x89PNG"
-    chunks = tf.strings.substr(
-        encoded, 0, tf.where(is_png, tf.strings.length(encoded), 0)
-    )
-    # A match by accident costs time and changes nothing: alpha is 255 then.
-    png_alpha = (head[25] >= 4) | headers.says(chunks, "tRNS")
-    # One switch with few branches: every function in the graph costs a moment
-    # at the start of a job, several times over.
-    which = tf.where(start == b"GIF8", 5, 6)
-    webp = tf.where(_webp_has_alpha(head), 4, 3)
-    which = tf.where(start == b"RIFF", webp, which)
-    which = tf.where(is_png, tf.where(png_alpha, 2, 1), which)
-    which = tf.where(is_jpeg(encoded), 0, which)
+    # One switch, and branches for these kinds only: every function in the
+    # graph costs a moment at the start of a job, several times over.
+    branches, which = [lambda: _bmp(encoded, head, max_pixels)], 0
 
     def on_background(decode):
         return lambda: composite(
@@ -67,18 +78,21 @@ def _of_any_kind(encoded, background, max_pixels) -> tf.Tensor:
     def opaque(decode):
         return lambda: decode(encoded, head, max_pixels, channels=3)
 
-    return tf.switch_case(
-        which,
-        [
-            lambda: _jpeg(encoded, max_pixels),
-            opaque(_png),
-            on_background(_png),
-            opaque(_webp),
-            on_background(_webp),
-            opaque(_gif),
-            opaque(_bmp),
-        ],
-    )
+    if "GIF" in kinds:
+        branches += [opaque(_gif)]
+        which = tf.where(start == b"GIF8", len(branches) - 1, which)
+    for kind, begin, decode, has_alpha in (
+        ("WebP", b"RIFF", _webp, _webp_has_alpha),
+        ("PNG", b"\x89PNG", _png, _png_has_alpha),
+    ):
+        if kind in kinds:
+            branches += [opaque(decode), on_background(decode)]
+            alpha = tf.cast(has_alpha(encoded, head), tf.int32)
+            last = len(branches) - 2 + alpha
+            which = tf.where(start == begin, last, which)
+    branches += [lambda: _jpeg(encoded, max_pixels)]
+    which = tf.where(is_jpeg(encoded), len(branches) - 1, which)
+    return tf.switch_case(which, branches)
 
 
 def is_jpeg(encoded) -> tf.Tensor:
@@ -98,7 +112,16 @@ def _png(encoded, head, max_pixels, *, channels) -> tf.Tensor:
         return tf.io.decode_png(encoded, channels=channels)
 
 
-def _webp_has_alpha(head) -> tf.Tensor:
+def _png_has_alpha(encoded, head) -> tf.Tensor:
+    """May be true by accident: it costs time then and changes nothing."""
+    is_png = head[0] == 0x89
+    size = tf.where(is_png, tf.strings.length(encoded), 0)
+    chunks = tf.strings.substr(encoded, 0, size)
+    return (head[25] >= 4) | headers.says(chunks, "tRNS")
+
+
+def _webp_has_alpha(encoded, head) -> tf.Tensor:
+    del encoded
     kind, extended, lossless = headers.numbers(head, (15, 1), (20, 1), (24, 1))
     flags = tf.where(kind == ord("X"), extended, lossless)
     return (kind != ord(" ")) & (flags & 0x10 != 0)
@@ -128,8 +151,8 @@ def _webp(encoded, head, max_pixels, *, channels) -> tf.Tensor:
     return frames[0]
 
 
-def _bmp(encoded, head, max_pixels, *, channels) -> tf.Tensor:
-    """Of a plain BMP, in the sense of `kinds.plain_bmp`."""
+def _bmp(encoded, head, max_pixels) -> tf.Tensor:
+    """Of a plain BMP, in the sense of `kinds.plain_bmp`; the rest raises."""
     letters, header_size, width, height, bits, packing = headers.numbers(
         head, (0, 2), (14, 4), (18, 4), (22, 4), (28, 2), (30, 4)
     )
@@ -140,7 +163,7 @@ def _bmp(encoded, head, max_pixels, *, channels) -> tf.Tensor:
         _small_enough(tf.abs(height), width, max_pixels),
     ]
     with tf.control_dependencies(checks):
-        return tf.io.decode_bmp(encoded, channels=channels)
+        return tf.io.decode_bmp(encoded, channels=3)
 
 
 def _gif(encoded, head, max_pixels, *, channels) -> tf.Tensor:

@@ -13,6 +13,7 @@ what counts as an image, `places` what --data_dir may be, and `label_file` how
 labels come from a table instead of from folders.
 """
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ def open_folder(
     split: str,
     cache: bool = False,
     in_memory_limit_mb: int = 2048,
+    decoder: decoding.Decoder | None = None,
 ) -> Source:
     """Opens a folder of images.
 
@@ -45,7 +47,8 @@ def open_folder(
         split: "train", or the name of a split folder, with or without slice,
             or a sum of these.
         cache: decode every image once and keep it in memory.
-        in_memory_limit_mb: how much cache may take.
+        in_memory_limit_mb: how much cache, and converted images, may take.
+        decoder: what becomes of alpha and of large images.
 
     Returns:
         Source with random access.
@@ -56,8 +59,13 @@ def open_folder(
     """
     limit_bytes = in_memory_limit_mb << 20
     folder = Folder(reading)
+    decoder = dataclasses.replace(
+        decoder or decoding.Decoder(),
+        paths=True,
+        kinds=frozenset({"JPEG", "PNG", *folder.listing.kinds.values()}),
+    )
     parts = {
-        part: _part(folder, part, limit_bytes, cache=cache)
+        part: _part(folder, part, limit_bytes, decoder, cache=cache)
         for part in split.split("+")
     }
     if "+" not in split:
@@ -121,7 +129,12 @@ def has_folder_split(reading: Reading, name: str) -> bool:
 
 
 def _part(
-    folder: Folder, split: str, limit_bytes: int, *, cache: bool
+    folder: Folder,
+    split: str,
+    limit_bytes: int,
+    decoder: decoding.Decoder,
+    *,
+    cache: bool,
 ) -> Source:
     """A split without a sum."""
     names, lies_in = folder.names_of(split)
@@ -133,9 +146,12 @@ def _part(
     paths = [folder.path(name) for name in names]
     images, contents = fingerprint.of_files(paths, ids)
     payload = decoding.payload(
-        paths, [folder.kind(name) for name in names], limit_bytes=limit_bytes
+        paths,
+        [folder.kind(name) for name in names],
+        limit_bytes=limit_bytes,
+        max_pixels=decoder.max_pixels,
     )
-    examples = _examples(paths, payload, ids, labels, contents)
+    examples = _examples(paths, payload, ids, labels, contents, decoder)
     if cache:
         examples = decoded(examples, limit_bytes=limit_bytes)
     return Source(
@@ -161,7 +177,7 @@ def path_ids(names: Sequence[str]) -> np.ndarray:
     return ids.astype(np.int64)
 
 
-def _examples(paths, payload, ids, labels, contents) -> Examples:
+def _examples(paths, payload, ids, labels, contents, decoder) -> Examples:
     with tf.device("CPU:0"):
         # A file system knows names as bytes, which need not be UTF-8.
         names = rows = tf.constant([os.fsencode(path) for path in paths])
@@ -176,7 +192,7 @@ def _examples(paths, payload, ids, labels, contents) -> Examples:
             payload=rows,
             labels=tf.constant(labels),
             ids=tf.constant(ids),
-            decode=decoding.Decoder(paths=True),
+            decode=decoder,
             name_of=lambda index: tf.gather(names, index),
             storage="files",
             can_fail=True,

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from simclr_tf.data import digits, fingerprint, split_spec
+from simclr_tf.data import decoding, digits, fingerprint, split_spec
 from simclr_tf.data.examples import Source
 from simclr_tf.data.prepared import features as tfds_features
 from simclr_tf.data.prepared import guard
@@ -33,6 +33,7 @@ def open_tfds(
     cache: bool = False,
     in_memory_limit_mb: int = 2048,
     several_labels: bool = False,
+    decoder: decoding.Decoder | None = None,
 ) -> Source:
     """Opens a split of a prepared TFDS data set, as `sources.open_source`.
 
@@ -61,6 +62,7 @@ def open_tfds(
         ),
         shape=features[image_key].shape,
         limit_bytes=limit_bytes,
+        decoder=decoder or decoding.Decoder(),
     )
     numbers = _numbering(stored) if of_values else None
     names = tfds_features.class_names(features, label_key, numbers)

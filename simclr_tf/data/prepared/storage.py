@@ -36,6 +36,7 @@ class Stored:
         limit_bytes: what may be kept in memory.
         label_shape: () for one label an image, (K,) for several.
         numbers: of labels that are values, see `features.numbering`.
+        decoder: of the images.
     """
 
     name: str
@@ -48,6 +49,9 @@ class Stored:
     limit_bytes: int
     label_shape: tuple[int, ...] = ()
     numbers: Mapping[bytes | int, int] | None = None
+    decoder: decoding.Decoder = dataclasses.field(
+        default_factory=decoding.Decoder
+    )
 
     def examples(self, cache: bool) -> Examples | Shards:
         """Decoded in memory, else encoded in memory, else streamed."""
@@ -71,7 +75,10 @@ class Stored:
             image = tf.io.decode_image(
                 encoded, channels=self.shape[-1], expand_animations=False
             )
-            return tf.ensure_shape(image, self.shape), label
+            image = tf.ensure_shape(image, self.shape)
+            if self.shape[-1] == 4:
+                image = decoding.composite(image, self.decoder.background)
+            return image, label
 
         try:
             images, labels = self._read_all(decode)
@@ -84,10 +91,15 @@ class Stored:
 
     def _images(self) -> Examples:
         images, labels = self._read_all(self.parse)
+        rows = decoding.of_images(
+            images.numpy(), max_pixels=self.decoder.max_pixels
+        )
+        with tf.device("CPU:0"):
+            images = tf.constant(rows)
         return self._in_memory(
             images,
             labels,
-            decode=decoding.Decoder(),
+            decode=self.decoder,
             storage="images",
             can_fail=True,
         )
@@ -183,4 +195,5 @@ class Stored:
             window=max(16, window),
             label_shape=self.label_shape,
             has_labels=self._shows_labels(),
+            decode=self.decoder,
         )
