@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf.data import fingerprint, split_spec
+from simclr_tf.data import decoding, fingerprint, split_spec
 from simclr_tf.data.examples import Examples, Source
 from simclr_tf.errors import UserError
 
@@ -102,6 +102,7 @@ def joined(parts: Sequence[Source], *, split: str, where: str) -> Source:
     examples = dataclasses.replace(
         each[0],
         payload=payload,
+        decode=decoding.joined([examples.decode for examples in each]),
         labels=labels,
         ids=ids,
         name_of=lambda index: tf.gather(names, index),

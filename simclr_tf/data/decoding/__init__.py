@@ -5,6 +5,7 @@ headers      in the graph: orientation and size, from the bytes
 pixels       in the graph: bytes to upright RGB, alpha on a background
 reduced      in the graph: large JPEGs at a reduced scale, for given crops
 decoder      all of it, as a source's `decode`
+traits       what of it a small source needs
 conversion   once, by Pillow: what TensorFlow decodes wrongly or not at all
 
 What decodes is equal to Pillow's picture, EXIF-transposed, with its alpha on
@@ -16,7 +17,8 @@ How a source of files uses it:
 
     kinds = decoding.kinds_of(paths)              # None: not an image
     payload = decoding.payload(paths, kinds, limit_bytes=...)
-    Examples(payload=tf.constant(payload), decode=decoding.Decoder(...), ...)
+    decode = decoding.Decoder(paths=True, **decoding.of_payload(payload))
+    Examples(payload=tf.constant(payload), decode=decode, ...)
 """
 
 from simclr_tf.data.decoding.conversion import (
@@ -26,7 +28,7 @@ from simclr_tf.data.decoding.conversion import (
     reason,
     reason_of_file,
 )
-from simclr_tf.data.decoding.decoder import Decoder
+from simclr_tf.data.decoding.decoder import Decoder, joined
 from simclr_tf.data.decoding.kinds import (
     HEAD_BYTES,
     SUFFIXES,
@@ -44,6 +46,7 @@ from simclr_tf.data.decoding.pixels import (
     composite,
     rgb_of,
 )
+from simclr_tf.data.decoding.traits import of_contents, of_payload
 
 __all__ = [
     "HEAD_BYTES",
@@ -57,9 +60,12 @@ __all__ = [
     "composite",
     "converted",
     "install",
+    "joined",
     "kinds_of",
     "needs_pillow",
+    "of_contents",
     "of_images",
+    "of_payload",
     "payload",
     "reason",
     "reason_of_file",

@@ -1,6 +1,8 @@
 """The `decode` of a source whose images are encoded, or files."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -19,12 +21,16 @@ class Decoder:
         background: on which alpha is composited, (r, g, b) in 0..255.
         max_pixels: of an image; a larger one raises before it is decoded.
         kinds: which of KINDS there may be; fewer make a smaller graph.
+        oriented: whether an orientation may be said.
+        transparent: whether anything may be transparent.
     """
 
     paths: bool = False
     background: tuple[int, int, int] = WHITE
     max_pixels: int = MAX_PIXELS
     kinds: frozenset[str] = KINDS
+    oriented: bool = True
+    transparent: bool = True
 
     def __call__(self, element) -> tf.Tensor:
         """uint8[h, w, 3], upright, of an element of the payload.
@@ -33,22 +39,16 @@ class Decoder:
             In the graph: no, or a damaged, or too large an image, or one of
             a sort that TensorFlow decodes wrongly.
         """
-        return rgb_of(
-            self.encoded(element),
-            background=self.background,
-            max_pixels=self.max_pixels,
-            kinds=self.kinds,
-        )
+        return rgb_of(self.encoded(element), **self._how())
 
     def picture(self, element, crops: Crops) -> Picture:
         """The same at the least scale that crops allow; see `reduced`."""
-        return reduced.picture_of(
-            self.encoded(element),
-            crops,
-            background=self.background,
-            max_pixels=self.max_pixels,
-            kinds=self.kinds,
-        )
+        return reduced.picture_of(self.encoded(element), crops, **self._how())
+
+    def _how(self) -> dict[str, Any]:
+        """Options of `rgb_of`."""
+        values = vars(self).items()
+        return {name: value for name, value in values if name != "paths"}
 
     def encoded(self, element) -> tf.Tensor:
         """string[], the encoded image of an element of the payload."""
@@ -62,3 +62,17 @@ def _content_of(element) -> tf.Tensor:
         tf.strings.substr(start, 0, 3) == b"\xff\xd8\xff"
     )
     return tf.cond(here, lambda: element, lambda: tf.io.read_file(element))
+
+
+def joined(decoders: Sequence[Any]) -> Any:
+    """One that decodes what any of them does, which differ in no more than
+    what occurs in their sources; another `decode` is returned as it is."""
+    first = decoders[0]
+    if not all(isinstance(one, Decoder) for one in decoders):
+        return first
+    return dataclasses.replace(
+        first,
+        kinds=frozenset().union(*(one.kinds for one in decoders)),
+        oriented=any(one.oriented for one in decoders),
+        transparent=any(one.transparent for one in decoders),
+    )

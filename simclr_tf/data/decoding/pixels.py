@@ -40,6 +40,8 @@ def rgb_of(
     background=WHITE,
     max_pixels: int = MAX_PIXELS,
     kinds: frozenset[str] = KINDS,
+    oriented: bool = True,
+    transparent: bool = True,
 ) -> tf.Tensor:
     """uint8[h, w, 3], upright, from JPEG, PNG, WebP, GIF or BMP bytes.
 
@@ -51,19 +53,26 @@ def rgb_of(
         background: on which alpha is composited, (r, g, b) in 0..255.
         max_pixels: of an image; a larger one raises before it is decoded.
         kinds: which of KINDS there may be. Others may raise.
+        oriented: whether an orientation may be said.
+        transparent: whether anything may be transparent.
     """
     if kinds == {"JPEG"}:
         image = _jpeg(encoded, max_pixels)
+    elif kinds == {"PNG"} and not transparent:
+        head = headers.head_of(encoded)
+        image = _png(encoded, head, max_pixels, channels=3)
     else:
-        image = _of_any_kind(encoded, background, max_pixels, kinds)
-    if kinds & {"JPEG", "PNG", "WebP"}:
+        on = background if transparent else None
+        image = _of_any_kind(encoded, on, max_pixels, kinds)
+    if oriented and kinds & {"JPEG", "PNG", "WebP"}:
         image = upright(image, headers.orientation(encoded))
     image.set_shape([None, None, 3])
     return image
 
 
 def _of_any_kind(encoded, background, max_pixels, kinds) -> tf.Tensor:
-    """uint8[h, w, 3], not upright."""
+    """uint8[h, w, 3], not upright; background None: nothing is
+    transparent."""
     start = tf.strings.substr(encoded, 0, 4)
     head = headers.head_of(encoded)
     # One switch, and branches for these kinds only: every function in the
@@ -86,9 +95,11 @@ def _of_any_kind(encoded, background, max_pixels, kinds) -> tf.Tensor:
         ("PNG", b"\x89PNG", _png, _png_has_alpha),
     ):
         if kind in kinds:
-            branches += [opaque(decode), on_background(decode)]
-            alpha = tf.cast(has_alpha(encoded, head), tf.int32)
-            last = len(branches) - 2 + alpha
+            branches += [opaque(decode)]
+            last = tf.constant(len(branches) - 1)
+            if background is not None:
+                branches += [on_background(decode)]
+                last += tf.cast(has_alpha(encoded, head), tf.int32)
             which = tf.where(start == begin, last, which)
     branches += [lambda: _jpeg(encoded, max_pixels)]
     which = tf.where(is_jpeg(encoded), len(branches) - 1, which)

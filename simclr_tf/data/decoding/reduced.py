@@ -23,11 +23,18 @@ def picture_of(encoded, crops: Crops, **how) -> Picture:
         **how: of `rgb_of`.
     """
 
+    if "JPEG" not in how["kinds"]:
+        return picture.whole(rgb_of(encoded, **how))
+
     def of_jpeg():
         shape = tf.io.extract_jpeg_shape(encoded)
         # Below, no box can be reduced, and it would cost time to see it.
         large = tf.reduce_min(shape[:2]) >= 2 * crops.size
-        return tf.cond(large, lambda: _plan(encoded, shape, crops), _no_plan)
+        return tf.cond(
+            large,
+            lambda: _plan(encoded, shape, crops, oriented=how["oriented"]),
+            _no_plan,
+        )
 
     ratio, orientation, shape, window = tf.cond(
         is_jpeg(encoded), of_jpeg, _no_plan
@@ -63,10 +70,10 @@ def _no_plan():
     return one, one, tf.zeros([3], tf.int32), tf.zeros([4], tf.int32)
 
 
-def _plan(encoded, stored_shape, crops):
+def _plan(encoded, stored_shape, crops, *, oriented):
     """Ratio, orientation, upright shape, and the window int32[4] of reduced
     pixels in which all boxes lie."""
-    orientation = headers.orientation(encoded)
+    orientation = headers.orientation(encoded) if oriented else tf.constant(1)
     shape = picture.upright_shape(stored_shape, orientation)
     boxes = crops.boxes(shape)
     ratio = picture.largest_ratio(boxes, crops.size)

@@ -151,6 +151,7 @@ def _part(
         limit_bytes=limit_bytes,
         max_pixels=decoder.max_pixels,
     )
+    decoder = dataclasses.replace(decoder, **decoding.of_payload(payload))
     examples = _examples(paths, payload, ids, labels, contents, decoder)
     if cache:
         examples = decoded(examples, limit_bytes=limit_bytes)

@@ -99,7 +99,9 @@ class Stored:
         return self._in_memory(
             images,
             labels,
-            decode=self.decoder,
+            decode=dataclasses.replace(
+                self.decoder, **decoding.of_contents(rows)
+            ),
             storage="images",
             can_fail=True,
         )

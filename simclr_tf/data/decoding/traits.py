@@ -1,0 +1,58 @@
+"""What occurs in a small source, so that its graph need not be made for more.
+
+A large graph takes a second at the start of each pipeline: nothing beside a
+large source, and much beside a few hundred images.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from simclr_tf.data.decoding import kinds
+
+# What is read of files for it.
+LIMIT_BYTES = 64 << 20
+_ORIENTED = (b"Exif\0\0", b"eXIf", b"EXIF")
+
+
+def of_contents(contents: Iterable[bytes]) -> dict[str, Any]:
+    """Fields of `decoder.Decoder` that are right for these images, encoded:
+    which kinds there are, whether any may be turned, or transparent."""
+    found, oriented, transparent = set(), False, False
+    for content in contents:
+        kind = kinds.sniff(content[: kinds.HEAD_BYTES])
+        found.add(kind)
+        oriented = oriented or any(name in content for name in _ORIENTED)
+        transparent = transparent or _may_be_transparent(kind, content)
+    # What is no image is left to fail in any branch.
+    there = frozenset(found - {None}) or frozenset({"JPEG"})
+    return {"kinds": there, "oriented": oriented, "transparent": transparent}
+
+
+def of_payload(rows: Sequence[str | bytes]) -> dict[str, Any]:
+    """The same of `conversion.payload`; nothing where that would take long."""
+    paths = [row for row in rows if not isinstance(row, bytes)]
+    try:
+        if any("://" in path for path in paths):
+            return {}
+        if sum(map(os.path.getsize, paths)) > LIMIT_BYTES:
+            return {}
+    except OSError:
+        return {}
+    return of_contents(_content(row) for row in rows)
+
+
+def _may_be_transparent(kind: str | None, content: bytes) -> bool:
+    if kind == "PNG":
+        return content[25:26] >= b"\4" or b"tRNS" in content
+    return kind == "WebP" and content[12:16] != b"VP8 "
+
+
+def _content(row: str | bytes) -> bytes:
+    if isinstance(row, bytes):
+        return row
+    try:
+        with open(row, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
