@@ -61,6 +61,7 @@ class Embedding:
         self._sha256 = self._encoder.sha256()
         self._folder = self._choose_folder()
         require_writable(self._folder)
+        files.sweep_asides(self._folder)
 
     def describe(self) -> str:
         """What will be embedded, by what, to where."""

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from simclr_tf import files
 from simclr_tf.build import account, batches, encoder, splits
 from simclr_tf.config import roles
 from simclr_tf.data import subset
@@ -92,6 +93,7 @@ class Evaluation:
             config, encoder_sha256=self._sha256, splits=self._splits
         )
         require_writable(self._folder)
+        files.sweep_asides(self._folder)
 
     def describe(self) -> str:
         """What will be done."""

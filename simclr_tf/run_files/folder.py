@@ -265,15 +265,12 @@ def _config_of(path: str, saved: Mapping[str, Any]) -> Config:
 def require_writable(folder: str) -> None:
     """Creates the folder, and fails if nothing can be written in it.
 
-    Removes what commands that were killed have left aside there.
-
     Raises:
         UserError: naming --model_dir.
     """
     probe = files.aside_of(os.path.join(folder, ".writable"))
     try:
         files.make_folders(folder)
-        files.sweep_asides(folder)
         with gfile.GFile(probe, "w") as file:
             file.write("x")
         gfile.remove(probe)

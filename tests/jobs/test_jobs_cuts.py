@@ -72,7 +72,8 @@ JOBS = {
     "sweep": (
         "--mode=evaluate",
         "--protocol=transfer_finetune",
-        *("--train_batch_size=48", "--train_steps=2", "--checkpoint_steps=1"),
+        *("--train_batch_size=48", "--train_steps=2"),
+        *("--checkpoint_steps=1", "--log_steps=1"),
         "--eval_batch_size=48",
         "--sweep_points=0,1",
         "--checkpoint={pretrained}",
