@@ -228,7 +228,7 @@ def test_descriptors_and_memory_are_flat_over_many_log_points(tmp_path):
     """1,000 of them, through the files that a run has."""
     trainer = CountingTrainer()
     folder = RunFolder(str(tmp_path))
-    log = MetricsLog(folder, StandInOptimizer(), from_step=0)
+    log = MetricsLog(folder, StandInOptimizer(), from_step=0, log_steps=1)
     counts, memory = [], []
 
     def write(step, scalars):
