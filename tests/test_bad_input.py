@@ -89,14 +89,14 @@ def somewhere(tmp_path, monkeypatch):
 
 
 def refused(words, flag, capsys):
-    started = time.monotonic()
+    started = time.process_time()
     status = run.main(["run.py", *words])
     said = capsys.readouterr().err.splitlines()
     assert status == 2, said
     assert len(said) == 1 and said[0].startswith("error: "), said
     assert f"--{flag}" in said[0] and said[0].isprintable()
     assert len(said[0]) < 1000
-    assert time.monotonic() - started < 60
+    assert time.process_time() - started < 30
 
 
 @pytest.mark.parametrize(
