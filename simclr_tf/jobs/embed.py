@@ -9,23 +9,19 @@ Ends     with 0
 import os
 
 import numpy as np
-import tensorflow as tf
 
-from simclr_tf import files, terminal
+from simclr_tf import files
 from simclr_tf.build import account, batches, encoder, splits
-from simclr_tf.data import subset
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.data.sources import Source
-from simclr_tf.evaluation import features, knn
+from simclr_tf.evaluation import features
 from simclr_tf.evaluation.features import Features
 from simclr_tf.jobs import recording
+from simclr_tf.jobs.embedding_pictures import EmbeddingPictures
 from simclr_tf.jobs.requests import Accepts, Request
-from simclr_tf.reports import embedding_map, near_duplicates, neighbours
 from simclr_tf.run_files import loading
 from simclr_tf.run_files.folder import require_writable
 from simclr_tf.train import precision
-
-_NEIGHBOURS = 7
 
 
 def make(request: Request, accepts: Accepts) -> "Embedding":
@@ -87,9 +83,7 @@ class Embedding:
         )
         self._write_features(found)
         if self._source.random_access:
-            self._picture_neighbours(found)
-            self._draw_map(found)
-            self._list_near_duplicates(found)
+            self._pictures(found).draw()
         else:
             print(
                 "No pictures: the images are read as a stream. "
@@ -126,103 +120,21 @@ class Embedding:
             "encoder_sha256": np.array(self._sha256),
         }
         if self._source.random_access:
-            arrays["names"] = self._names(found.ids)
+            arrays["names"] = self._pictures(found).names(found.ids)
         files.write_npz(path, arrays)
         print(
             f"Features: {path}, float32 {list(found.values.shape)}; with ids, "
             "labels (-1: none) and names."
         )
 
-    def _names(self, ids: np.ndarray) -> np.ndarray:
-        examples = self._source.examples
-        places = self._places(ids)
-        names = examples.name_of(tf.constant(places, tf.int64)).numpy()
-        decoded = [name.decode(errors="backslashreplace") for name in names]
-        return np.array(decoded, np.str_)
-
-    def _picture_neighbours(self, found: Features) -> None:
-        count = min(self._config.eval.embed_queries, len(found.ids))
-        k = min(_NEIGHBOURS, len(found.ids) - 1)
-        if k < 1:
-            print("No picture of neighbours: it takes two images.")
-            return
-        rng = np.random.default_rng(self._config.job.seed)
-        queries = np.sort(rng.choice(len(found.ids), count, replace=False))
-        similarity, index = knn.nearest(
-            found.values[queries], found.values, k=k, exclude=queries
+    def _pictures(self, found: Features) -> EmbeddingPictures:
+        return EmbeddingPictures(
+            self._folder,
+            config=self._config,
+            source=self._source,
+            found=found,
+            strategy=self._strategy,
         )
-        rows = np.concatenate([queries[:, np.newaxis], index], axis=1)
-        ids = found.ids[rows.ravel()]
-        images = self._images(ids)
-        picture = neighbours.picture(
-            images.reshape(*rows.shape, *images.shape[1:]),
-            similarity,
-            self._names(ids).reshape(rows.shape).tolist(),
-        )
-        path = os.path.join(self._folder, "neighbours.png")
-        files.write_bytes(path, tf.io.encode_png(picture).numpy())
-        print(
-            f"Nearest neighbours: {path}; the image on the left, then the {k} "
-            "nearest other images, by cosine similarity of their features."
-        )
-
-    def _draw_map(self, found: Features) -> None:
-        if len(found.ids) < 2:
-            return
-        rng = np.random.default_rng(self._config.job.seed)
-        count = min(embedding_map.MOST_IMAGES, len(found.ids))
-        rows = np.sort(rng.choice(len(found.ids), count, replace=False))
-        where, method = embedding_map.places(
-            found.values[rows], seed=self._config.job.seed
-        )
-        picture = embedding_map.picture(where, self._images(found.ids[rows]))
-        path = os.path.join(self._folder, "map.png")
-        files.write_bytes(path, tf.io.encode_png(picture).numpy())
-        print(
-            f"Map: {path}; {count} images by {method} of their features, "
-            "similar ones side by side."
-        )
-
-    def _list_near_duplicates(self, found: Features) -> None:
-        pairs = near_duplicates.pairs(
-            found.values, lambda rows: self._images(found.ids[rows])
-        )
-        path = os.path.join(self._folder, "near_duplicates.tsv")
-        lines = ["levels\tfirst\tsecond"]
-        if pairs:
-            names = [self._names(found.ids[[i, j]]) for _, i, j in pairs]
-            lines += [
-                f"{levels:.1f}\t{terminal.printable(first)}"
-                f"\t{terminal.printable(second)}"
-                for (levels, _, _), (first, second) in zip(
-                    pairs, names, strict=True
-                )
-            ]
-        files.write_bytes(path, ("\n".join(lines) + "\n").encode())
-        print(
-            f"Near-duplicates: {len(pairs)} pairs in {path}; levels: mean "
-            "difference of their pixels. A sum of splits, "
-            "--train_split=train+test, shows those between splits, too."
-        )
-
-    def _images(self, ids: np.ndarray) -> np.ndarray:
-        """uint8[n, S, S, 3] as the encoder sees them."""
-        wanted = np.unique(ids)
-        part = subset.take(self._source, self._places(wanted), name="shown")
-        shown = features.extract(
-            features.raw_pixels, self._dataset(part), strategy=self._strategy
-        )
-        size = self._config.data.image_size
-        pixels = np.rint(shown.values * 255).astype(np.uint8)
-        order = np.argsort(shown.ids)
-        places = order[np.searchsorted(shown.ids, ids, sorter=order)]
-        return pixels[places].reshape(-1, size, size, 3)
-
-    def _places(self, ids: np.ndarray) -> np.ndarray:
-        """Where examples of these ids are in the source."""
-        own = subset.ids_of(self._source)
-        order = np.argsort(own)
-        return order[np.searchsorted(own, ids, sorter=order)]
 
     def _dataset(self, source: Source):
         return batches.evaluation_dataset(

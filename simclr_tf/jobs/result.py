@@ -19,9 +19,10 @@ from simclr_tf.errors import UserError
 from simclr_tf.evaluation import features, few_labels, records, scoring
 from simclr_tf.evaluation.features import Features
 from simclr_tf.jobs import recording
+from simclr_tf.jobs.embedding_pictures import EmbeddingPictures
 from simclr_tf.jobs.training_run import TrainingRun
 from simclr_tf.optim import selection
-from simclr_tf.reports import next_steps, words
+from simclr_tf.reports import embedding_map, next_steps, words
 from simclr_tf.run_files import start_weights
 from simclr_tf.run_files.metrics_log import write_scalars
 
@@ -35,6 +36,8 @@ def report(run: TrainingRun) -> None:
     print(words.of_result(score(run)), flush=True)
     if not (run.pretrains and run.hosts.is_chief):
         return
+    if run.config.data.dataset == "folder" and run.hosts.count == 1:
+        _draw(run)
     views = run.folder.file("views.png")
     print(
         next_steps.after_pretraining(
@@ -46,6 +49,22 @@ def report(run: TrainingRun) -> None:
         ),
         flush=True,
     )
+
+
+def _draw(run: TrainingRun) -> None:
+    """One's own pictures, as the encoder sees them: part of a large folder."""
+    found = features.extract(
+        lambda images: run.model(images, training=False).features,
+        run.examples("train", embedding_map.MOST_IMAGES),
+        strategy=run.strategy,
+    )
+    EmbeddingPictures(
+        run.folder.path,
+        config=run.config,
+        source=run.train_source,
+        found=found,
+        strategy=run.strategy,
+    ).draw()
 
 
 def score(run: TrainingRun) -> dict[str, Any]:

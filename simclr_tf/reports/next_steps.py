@@ -25,7 +25,7 @@ def after_pretraining(
     if views:
         lines.append(f"  look at the views that it learned from: {views}")
     lines += [
-        "  see who is near whom, a map, and near-duplicates:",
+        "  write its features, see who is near whom, a map, near-duplicates:",
         f"    python run.py --mode=embed {run}",
     ]
     if has_labels and not scored and sliceable:
