@@ -32,7 +32,13 @@ _NUMBERS = (
 _LISTS = ("", "1", "0", "-1", "1,2", "2,1", "5,5", "a", "1,,2", "1.5", ",")
 _BOOLS = ("true", "false", "maybe", "", "1", "2", "TRUE")
 _PLACES = (
-    *("/nowhere/at/all", "/dev/null", "/proc/version", "/proc/x", "~nobody/x"),
+    *(
+        "/proc/nowhere/at/all",
+        "/dev/null",
+        "/proc/version",
+        "/proc/x",
+        "~nobody/x",
+    ),
     *("/dev/null/x", "/" + "x" * 300, "ram://x", "run.py", "://", "/dev/full"),
     *("foo://x", "http://a.b/c", "gs://", "file://", "."),
 )

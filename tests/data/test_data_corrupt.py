@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 import shutil
 
 import numpy as np
@@ -210,9 +211,12 @@ def test_every_way_to_break_a_file_is_found(tmp_path, capfd, kind, how):
     assert pipeline.scan(opened(), corrupt=log) == NUM_EXAMPLES
     assert log.names() == [str(path)]
     logged = capfd.readouterr().err
-    if kind == "JPEG":  # libjpeg has its own say, in half a line
-        logged = logged.replace(
-            "Improper call to JPEG library in state 201", ""
+    if kind == "JPEG":  # libjpeg has its own say
+        logged = re.sub(
+            "Improper call to JPEG library in state 201|"
+            "Not a JPEG file: starts with 0x.. 0x..",
+            "",
+            logged,
         )
     assert logged.strip() == "", "TensorFlow logs each, unasked"
 

@@ -60,8 +60,8 @@ LAYOUTS = {
         {"": 2, "cat": 3, "dog": 1},
         "train",
         {},
-        "6 images, 2 classes: cat 3, dog 1; 2 beside the class folders have no"
-        " label",
+        "6 images, 2 classes: cat 3, dog 1; without a label (beside the class"
+        " folders): 2",
     ),
     "empty_classes": (
         {"cat": 3, "dog": 2, "bird": 0},
