@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from simclr_tf import files
-from simclr_tf.build import account, batches, encoder, splits
+from simclr_tf.build import account, batches, encoder, splits, transfer_sets
 from simclr_tf.config import roles
 from simclr_tf.data import subset
 from simclr_tf.data.corrupt import CorruptLog
@@ -30,7 +30,7 @@ from simclr_tf.evaluation import (
     transfer,
 )
 from simclr_tf.evaluation.features import Features
-from simclr_tf.jobs import recording, transfer_sets
+from simclr_tf.jobs import recording
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.reports import words
 from simclr_tf.run_files.folder import require_writable

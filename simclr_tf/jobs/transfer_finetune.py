@@ -18,12 +18,12 @@ import os
 import tf_keras as keras
 
 from simclr_tf import errors, files
-from simclr_tf.build import splits
+from simclr_tf.build import splits, transfer_sets
 from simclr_tf.config import Config, resolve, roles
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import fine_tuning_grid, records, scoring
 from simclr_tf.evaluation.records import Record
-from simclr_tf.jobs import recording, transfer_sets
+from simclr_tf.jobs import recording
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.jobs.training import Training
 from simclr_tf.run_files import loading
