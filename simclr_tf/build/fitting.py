@@ -15,16 +15,20 @@ from simclr_tf.data import folder
 from simclr_tf.errors import UserError
 from simclr_tf.run_files.folder import RunFolder
 
-_CGROUP = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+# Limit, use, and what of the use are files, which make room when asked.
+_CGROUPS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "file"),
     (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_cache",
     ),
 )
 _MODES = ("train", "train_then_eval", "benchmark_input")
-# The estimate is no more exact than this.
-_TOLERANCE = 1.15
+# Refused is what surely does not fit: estimates are too high rather than too
+# low (`step_memory`).
+_TOLERANCE = 1.4
 
 
 def folder_options(resolved: Resolved) -> Mapping[str, Any]:
@@ -120,9 +124,14 @@ def free_bytes() -> float:
                 free = 1024.0 * int(line.split()[1])
     except OSError:
         pass
-    for limit, used in _CGROUP:
+    for folder_of, limit, used, files in _CGROUPS:
+        place = Path(folder_of)
         try:
-            left = int(Path(limit).read_text()) - int(Path(used).read_text())
+            left = int((place / limit).read_text())
+            left -= int((place / used).read_text())
+            for line in (place / "memory.stat").read_text().splitlines():
+                name, number = line.split()
+                left += int(number) if name == files else 0
             free = min(free, float(max(left, 0)))
         except (OSError, ValueError):
             continue  # "max": no limit
