@@ -288,7 +288,7 @@ def _training_rates(model_dir: str) -> dict[str, float] | None:
     if len(rows) < _RATED_ROWS:
         rows = rows[1:] or rows
     rates = [[row.get(name) for name in _RATES] for row in rows]
-    rates = [r for r in rates if all(isinstance(x, float) for x in r)]
+    rates = [r for r in rates if all(isinstance(x, int | float) for x in r)]
     if not rates:
         return None
     return {
