@@ -4,6 +4,7 @@ import numpy as np
 
 from simclr_tf.data import subset
 from simclr_tf.data.examples import Source
+from simclr_tf.terminal import printable
 
 _MOST_CLASSES = 12
 
@@ -17,7 +18,7 @@ def of(source: Source) -> str:
             stream.
     """
     said = f"{source.name} {source.split}: {source.num_examples} images, "
-    return "; ".join([said + _classes(source), *source.notes])
+    return printable("; ".join([said + _classes(source), *source.notes]))
 
 
 def _classes(source: Source) -> str:
