@@ -213,4 +213,6 @@ def _bad_text(value: str, rule) -> str | None:
 
 def _shortened(value: Any) -> str:
     text = ascii(value) if isinstance(value, str) else repr(value)
+    if isinstance(value, tuple):  # as it is typed
+        text = ",".join(map(repr, value))
     return text if len(text) <= 80 else f"{text[:77]}..."

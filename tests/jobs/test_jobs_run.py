@@ -100,7 +100,9 @@ def test_train_then_eval_writes_everything(go, tmp_path):
     assert saved["config"]["optim"]["train_steps"] == 4
     assert json.loads((folder / "flags.json").read_text())["train_steps"] == 4
     picture = tf.io.decode_png((folder / "views.png").read_bytes())
-    assert picture.shape == (8 * 100, 3 * 100, 3)
+    height, *rest = picture.shape
+    assert height > 8 * 100  # a line of captions above
+    assert rest == [3 * 100, 3]
     assert list(folder.glob("events.out.tfevents.*"))
     assert list((folder / "eval").glob("events.out.tfevents.*"))
     assert [p.name for p in (folder / "saved_model").iterdir()] == ["4"]
