@@ -91,7 +91,7 @@ def start(model_dir):
     model = network.build_model(
         resolve.from_dict(saved["config"]),
         num_classes=saved["data"]["num_classes"],
-        dtype=saved["policy"],
+        dtype=saved["dtype_policy"],
     )
     return {
         f"state/{key}/.ATTRIBUTES/VARIABLE_VALUE": variable.numpy()
