@@ -206,7 +206,7 @@ def kills(recording):
             yield moment, content
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("name", JOBS)
 def test_after_power_cuts_it_goes_on(job, name):
     recording = job(name)
@@ -215,7 +215,7 @@ def test_after_power_cuts_it_goes_on(job, name):
         recording.goes_on(content)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ["pretrain", "sweep"])
 def test_without_a_whole_first_checkpoint_it_starts_anew(job, name):
     recording, disk = job(name), recorded.Disk()
@@ -231,7 +231,7 @@ def test_without_a_whole_first_checkpoint_it_starts_anew(job, name):
     assert "Starting from step 0" in said
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("name", JOBS)
 def test_killed_at_some_writes_it_ends_bit_for_bit(job, name):
     recording = job(name)

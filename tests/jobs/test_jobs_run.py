@@ -307,7 +307,7 @@ def test_exploding_loss_halts_and_keeps_the_last_checkpoint(go, tmp_path):
         "--train_steps=40",
         "--checkpoint_steps=1",
         "--optimizer=momentum",
-        "--learning_rate=1e18",
+        "--learning_rate=1e6",
         "--nohidden_norm",
     )
     assert status == 3

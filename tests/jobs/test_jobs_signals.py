@@ -12,7 +12,7 @@ import pytest
 
 from tests import processes, signalled, tiny_transfer
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.soak
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Where the C++ of TensorFlow is waited for, and the step is saved.
