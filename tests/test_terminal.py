@@ -60,6 +60,7 @@ def pictures(tmp_path):
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "status"),
     [(("--max_corrupt_fraction=1",), 0), (("--max_corrupt_fraction=0",), 2)],

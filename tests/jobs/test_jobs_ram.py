@@ -49,6 +49,7 @@ def go(photos, *more):
     )
 
 
+@pytest.mark.slow
 def test_a_run_and_its_pictures_need_no_local_file(
     photos, capsys, monkeypatch, tmp_path
 ):
