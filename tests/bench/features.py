@@ -99,7 +99,7 @@ def _source(images):
     from simclr_tf import data
 
     return data.from_arrays(
-        images, [i % 10 for i in range(len(images))], "noise"
+        images, [i % 10 for i in range(len(images))], name="noise"
     )
 
 

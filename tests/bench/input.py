@@ -101,7 +101,8 @@ def _ours(arguments):
             color_on_host=True,
         )
 
-    cached = stages(cache_dataset=True, train_split=f"train[:{_NUM_CACHED}]")
+    kept = min(_NUM_CACHED, arguments.images)
+    cached = stages(cache_dataset=True, train_split=f"train[:{kept}]")
     return {**stages(), "cached": cached["crop, resize, flip"]}
 
 
