@@ -98,6 +98,7 @@ def require_all_done(folder, *, runs):
         assert statuses == [0, 0], (number, outputs)
 
 
+@pytest.mark.soak
 def test_a_worker_that_halts_alone_tells_the_other_why(folder):
     """The chief's disk is full: the other one says so, too."""
     place = folder / "full"
