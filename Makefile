@@ -1,6 +1,6 @@
 # make quickstart   pretrain on the embedded digits, a few minutes on 2 cores
-# make test         lint and the fast tests, under 10 minutes
-# make test-slow    processes, kills, minutes of training, under 40 minutes
+# make test         lint and the fast tests
+# make test-slow    processes, kills, minutes of training
 # make soak         what takes longer still
 # make install      only set up .venv
 # make preflight    add the TPU compiler to .venv (Python 3.11; 300 MB)

@@ -2,10 +2,7 @@
 
     python tests/bench/step_memory.py DEPTH IMAGE_SIZE BATCH
 
-On 2 CPU cores, mixed_bfloat16, 130 JPEGs of 256 px, 3 steps:
-
-    python tests/bench/step_memory.py 18 96 16     1.3 GB, estimate 1.6
-    python tests/bench/step_memory.py 50 224 16    3.4 GB, estimate 3.6
+Such as `python tests/bench/step_memory.py 50 224 16`.
 """
 
 import pathlib
