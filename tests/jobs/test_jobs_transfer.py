@@ -72,7 +72,8 @@ def go(pretrained, data_dir, tmp_path, capsys):
 @pytest.mark.parametrize("name", transfer.TRANSFER_SETS)
 def test_linear_transfer_to_each_of_the_twelve(go, tmp_path, name):
     assert go(name, "transfer_linear") == 0, go.err
-    record = records.read(str(tmp_path / f"transfer_linear_{name}"))
+    (path,) = tmp_path.glob(f"transfer_linear_{name}_*.json")
+    record = records.read(str(path))
     chosen = transfer.TRANSFER_SETS[name]
     assert record.metric == chosen.metric
     assert len(record.choices["path"]) == 45
@@ -85,8 +86,8 @@ def test_linear_transfer_to_each_of_the_twelve(go, tmp_path, name):
 def test_a_sweep_of_two_settings_goes_on_where_it_stopped(go, tmp_path, name):
     short = ("--train_steps=2", "--train_batch_size=8", "--sweep_points=8,55")
     assert go(name, "transfer_finetune", *short) == 0, go.err
-    folder = tmp_path / f"transfer_finetune_{name}"
-    record = records.read(str(folder))
+    (path,) = tmp_path.glob(f"transfer_finetune_{name}_*.json")
+    folder, record = path.with_suffix(""), records.read(str(path))
     chosen = transfer.TRANSFER_SETS[name]
     assert record.metric == chosen.metric and not record.choices["whole_grid"]
     tried = record.choices["validation"]
@@ -101,8 +102,21 @@ def test_a_sweep_of_two_settings_goes_on_where_it_stopped(go, tmp_path, name):
     assert go(name, "transfer_finetune", *short) == 0, go.err
     assert go.out.count("finished before") == 2
     assert (folder / "point_08" / "record.json").stat().st_mtime_ns == before
-    again = json.loads((tmp_path / f"{folder.name}.json").read_text())
+    again = json.loads(path.read_text())
     assert again["choices"]["validation"] == tried
-    # Results of other settings do not stand for these.
-    assert go(name, "transfer_finetune", *short, "--train_steps=1") == 3
-    assert "--train_steps=1, was 2" in go.err and "another sweep" in go.err
+    # A run of other settings does not stand for one of these.
+    of_a_point = folder / "point_08" / "record.json"
+    content = json.loads(of_a_point.read_text())
+    content["config"]["optim"]["train_steps"] = 1
+    of_a_point.write_text(json.dumps(content))
+    assert go(name, "transfer_finetune", *short) == 3
+    assert "--train_steps=2, was 1" in go.err and "another sweep" in go.err
+
+
+def test_a_sweep_of_other_settings_has_a_folder_of_its_own(go, tmp_path):
+    one = ("--train_batch_size=8", "--sweep_points=8")
+    for steps in (1, 2):
+        steps = f"--train_steps={steps}"
+        assert go("dtd", "transfer_finetune", *one, steps) == 0, go.err
+    assert "finished before" not in go.out
+    assert len(list(tmp_path.glob("transfer_finetune_dtd_*.json"))) == 2
