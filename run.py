@@ -152,6 +152,7 @@ def _place(stop: StopRequest, config):
     """The devices that a configuration asks for."""
     import tensorflow as tf
 
+    from simclr_tf.config import roles
     from simclr_tf.errors import UserError
     from tpu.strategy import make_placement
 
@@ -174,10 +175,10 @@ def _place(stop: StopRequest, config):
     stop.listen()
     if device.deterministic:
         tf.config.experimental.enable_op_determinism()
-    print(
-        placement.describe(global_batch_size=config.optim.train_batch_size),
-        flush=True,
-    )
+    batch_size = None
+    if roles.is_taken("train_batch_size", config):
+        batch_size = config.optim.train_batch_size
+    print(placement.describe(global_batch_size=batch_size), flush=True)
     return placement
 
 

@@ -54,7 +54,11 @@ class Resolved:
         changed = [
             name
             for name in options()
-            if values[name] != defaults[name] or self.origins[name] == "flag"
+            if self.origins[name] == "flag"
+            or (
+                values[name] != defaults[name]
+                and roles.is_taken(name, self.config)
+            )
         ]
         changed.sort(key=lambda name: self.origins[name] != "flag")
         lines = [
@@ -75,14 +79,14 @@ class Resolved:
 
     def departures(self) -> list[str]:
         """Defaults in use in which the paper and the official code differ."""
-        values, taken = flat(self.config), roles.takes(self.config)
+        values = flat(self.config)
         return [
             f"--{name}={show(values[name])} "
             f"(official: {show(field.metadata['official'])})"
             for name, (_, field) in options().items()
             if self.origins[name] == "default"
             and roles.is_fixed(name)
-            and field.metadata["jobs"] & taken
+            and roles.is_taken(name, self.config)
             and name != "dataset"
             and field.metadata["official"] != values[name]
         ]

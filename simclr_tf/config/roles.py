@@ -159,6 +159,11 @@ def takes(config: Config) -> Job:
     )
 
 
+def is_taken(name: str, config: Config) -> bool:
+    """Whether the job of a configuration takes the option."""
+    return bool(options()[name][1].metadata["jobs"] & takes(config))
+
+
 def job(config: Config) -> Job:
     """The job of a configuration."""
     return job_kinds.job_of(

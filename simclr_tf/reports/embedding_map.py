@@ -2,8 +2,6 @@
 
 import numpy as np
 from PIL import Image
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 
 # t-SNE of more takes minutes, and their pictures cover each other.
 MOST_IMAGES = 5_000
@@ -28,6 +26,10 @@ def places(features: np.ndarray, *, seed: int) -> tuple[np.ndarray, str]:
     Returns:
         float64[n, 2] in [0, 1], and the method's name.
     """
+    # Not at the top: a second of the start of every job.
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     rows = features / np.maximum(norms, 1e-12)
     method = "PCA" if len(rows) < _LEAST_FOR_TSNE else "t-SNE"

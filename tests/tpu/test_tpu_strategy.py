@@ -190,3 +190,4 @@ def test_what_was_chosen_is_said():
     )
     placement = strategy.Placement(one, "CPU", "so", num_hosts=3, host=2)
     assert "3 hosts, this is 2" in placement.describe(global_batch_size=32)
+    assert "images" not in placement.describe()  # nothing is trained
