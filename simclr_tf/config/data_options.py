@@ -10,8 +10,8 @@ class DataConfig:
 
     dataset: str = option(
         "digits",
-        "digits (embedded), folder (with --data_dir), or the name of any TFDS "
-        "data set, with /config if it has one.",
+        "digits, color_digits (both embedded), folder (with --data_dir), or "
+        "the name of any TFDS data set, with /config if it has one.",
         role=Role.DATASET | Role.DATA,
         jobs=Job.EVERY,
         official="imagenet2012",
