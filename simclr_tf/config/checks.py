@@ -1,5 +1,7 @@
 """Rules that involve more than one option."""
 
+from collections.abc import Collection
+
 from simclr_tf.config import job_kinds
 from simclr_tf.config.job_kinds import Job
 from simclr_tf.errors import UserError
@@ -23,6 +25,7 @@ def require_consistent(config) -> None:
     _check_checkpoint(config, job)
     _check_labels(config.data)
     _check_batches(config)
+    _check_loss(config.optim)
     _check_length(config.optim)
     _check_profile(config.output.profile_steps)
     _check_names(config)
@@ -30,6 +33,24 @@ def require_consistent(config) -> None:
         raise UserError(
             "--dataset=folder needs --data_dir, the folder of images. "
             "Received: no --data_dir."
+        )
+
+
+def require_used(config, typed: Collection[str]) -> None:
+    """Refuses what was typed and has no effect beside other options.
+
+    Args:
+        config: `sections.Config`.
+        typed: names of options. What a flagfile or a recipe says beside is
+            left aside, since it was not meant for this command alone.
+
+    Raises:
+        UserError: an option of another loss.
+    """
+    if "temperature" in typed and config.optim.loss == "margin_triplet":
+        raise UserError(
+            f"--temperature={config.optim.temperature:g} is not for "
+            "--loss=margin_triplet, which has a --margin instead. Leave it out."
         )
 
 
@@ -83,6 +104,27 @@ def _check_batches(config) -> None:
             "--global_bn=false: every micro-batch is normalised by its own "
             "statistics, as on as many replicas with local BN. Received: "
             "--global_bn=true, its default."
+        )
+
+
+def _check_loss(optim) -> None:
+    if optim.semi_hard and optim.loss == "nt_xent":
+        raise UserError(
+            "--semi_hard is for --loss=nt_logistic and margin_triplet: NT-Xent "
+            "weighs its negatives by how hard they are. Received: "
+            "--loss=nt_xent. Leave it out."
+        )
+    has_margin = optim.semi_hard or optim.loss == "margin_triplet"
+    if optim.margin is not None and not has_margin:
+        raise UserError(
+            f"--margin={optim.margin:g} is for --loss=margin_triplet and "
+            f"--semi_hard. Received: --loss={optim.loss}, without --semi_hard. "
+            "Leave it out."
+        )
+    if optim.semi_hard and optim.margin == 0:
+        raise UserError(
+            "--semi_hard needs a --margin above 0: no negative is within 0 of "
+            "the positive. Received: --margin=0."
         )
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from simclr_tf import config
 from simclr_tf.config import recipes, resolve, roles
+from simclr_tf.losses import named, rows
 
 OFFICIAL = {  # name: default of google-research/simclr tf2/run.py
     "learning_rate": 0.3,
@@ -173,12 +174,33 @@ def test_config_is_frozen():
         ({"checkpoint": "somewhere"}, "--checkpoint"),
         ({"learning_rate": float("inf")}, "--learning_rate"),
         ({"train_epochs": float("nan")}, "--train_epochs"),
+        ({"semi_hard": True}, "--semi_hard.*--loss=nt_xent"),
+        ({"margin": 0.4}, "--margin=0.4.*--loss=nt_xent"),
+        ({"loss": "nt_logistic", "margin": 0.4}, "--margin.*nt_logistic"),
+        (
+            {"loss": "margin_triplet", "semi_hard": True, "margin": 0.0},
+            "--semi_hard.*--margin=0",
+        ),
+        ({"loss": "margin_triplet", "temperature": 0.3}, "--temperature"),
     ],
     ids=str,
 )
 def test_bad_values_are_named(given, names):
     with pytest.raises(ValueError, match=names):
         resolve.resolve(given)
+
+
+def test_a_loss_leaves_aside_what_flagfile_and_recipe_say_to_others():
+    given = {"dataset": "cifar10", "loss": "margin_triplet"}
+    assert resolve.resolve(given).config.optim.temperature == 0.5
+    resolve.resolve({**given, "temperature": 0.3}, from_files=["temperature"])
+
+
+def test_losses_are_those_there_are():
+    choices = config.options()["loss"][1].metadata["choices"]
+    assert set(choices) == set(named.WORDS)
+    choices = config.options()["negative_views"][1].metadata["choices"]
+    assert choices == rows.NEGATIVE_VIEWS
 
 
 def test_what_a_resumed_run_may_change():

@@ -228,6 +228,8 @@ KINDS = [
         "--proj_head_mode=none",
         "--color_jitter_impl=simclrv2",
         "--color_jitter_order=fixed",
+        "--loss=nt_logistic",
+        "--semi_hard",
         "--strategy=one_device",
     ),
     (
@@ -238,7 +240,11 @@ KINDS = [
         "--ft_proj_selector=1",
         "--se_ratio=0.25",
         "--noglobal_bn",
+        "--micro_batch_size=8",
         "--cache_dataset",
+        "--loss=margin_triplet",
+        "--margin=0.4",
+        "--negative_views=other",
     ),
     (
         "--num_proj_layers=3",
