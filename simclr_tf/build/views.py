@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from simclr_tf.augment import draw, geometry
 from simclr_tf.augment.policy import Policy
-from simclr_tf.config import Config
+from simclr_tf.config import Config, operator_list
 from simclr_tf.picture import Crops
 
 # Of which a batch of supervised training has the first only.
@@ -40,6 +40,10 @@ def augmentation(config: Config) -> Policy:
         use_blur=augment.use_blur,
         blur_sigma_per=augment.blur_sigma_per,
         antialias=augment.antialias,
+        operators=operator_list.parsed("operators", augment.operators),
+        second_operators=operator_list.parsed(
+            "second_operators", augment.second_operators
+        ),
     )
 
 
@@ -76,7 +80,8 @@ def draw_of(policy: Policy, seed: int) -> Callable:
     """The `draw` of `pipeline.training_batches`."""
 
     def draw_views(epoch, sample_id, number):
-        return policy.draw(draw.sample_seed(seed, epoch, sample_id, number))
+        of_view = draw.sample_seed(seed, epoch, sample_id, number)
+        return policy.draw(of_view, number)
 
     return draw_views
 

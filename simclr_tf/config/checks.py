@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from simclr_tf.config import job_kinds
+from simclr_tf.config import job_kinds, operator_list
 from simclr_tf.config.job_kinds import Job
 from simclr_tf.errors import UserError
 
@@ -24,6 +24,7 @@ def require_consistent(config) -> None:
     _check_selector(config.model)
     _check_checkpoint(config, job)
     _check_labels(config.data)
+    _check_operators(config.augment)
     _check_batches(config)
     _check_loss(config.optim)
     _check_length(config.optim)
@@ -45,12 +46,53 @@ def require_used(config, typed: Collection[str]) -> None:
             left aside, since it was not meant for this command alone.
 
     Raises:
-        UserError: an option of another loss.
+        UserError: an option of another loss, or of no operator of a list.
     """
     if "temperature" in typed and config.optim.loss == "margin_triplet":
         raise UserError(
             f"--temperature={config.optim.temperature:g} is not for "
             "--loss=margin_triplet, which has a --margin instead. Leave it out."
+        )
+
+    lists = _operators(config.augment)
+    if lists[0] is None:
+        return
+    used = {name for operators in lists for name, _ in operators or ()}
+    for option in typed:
+        users = operator_list.USERS.get(option)
+        if users is not None and not used & set(users):
+            takes = f"is for {', '.join(users)}" if users else "is for others"
+            raise UserError(
+                f"--{option} {takes}, and --operators says what is done to "
+                f"views. Received: --operators={config.augment.operators}. "
+                "Leave it out."
+            )
+
+
+def _operators(augment) -> list:
+    return [
+        operator_list.parsed(flag, getattr(augment, flag))
+        for flag in ("operators", "second_operators")
+    ]
+
+
+def _check_operators(augment) -> None:
+    first, second = _operators(augment)
+    if second is None:
+        return
+    if first is None:
+        raise UserError(
+            f"--second_operators={augment.second_operators} needs --operators, "
+            "the first view's. Received: no --operators."
+        )
+    crops = [
+        operators[:1] == (("crop", None),) for operators in (first, second)
+    ]
+    if crops[0] != crops[1]:
+        raise UserError(
+            "--operators and --second_operators must both begin with crop, or "
+            f"neither. Received: {augment.operators} and "
+            f"{augment.second_operators}."
         )
 
 

@@ -262,6 +262,11 @@ KINDS = [
         "--temperature=10",
         "--color_jitter_strength=0",
     ),
+    (
+        "--operators=crop,crop,flip,color_jitter,color_drop,blur,rotate,cutout",
+        "--second_operators=crop,noise,sobel,equalize,solarize,motion_blur:0.5",
+        "--augment_on=device",
+    ),
 ]
 
 
