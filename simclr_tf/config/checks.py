@@ -85,9 +85,8 @@ def _check_operators(augment) -> None:
             f"--second_operators={augment.second_operators} needs --operators, "
             "the first view's. Received: no --operators."
         )
-    crops = [
-        operators[:1] == (("crop", None),) for operators in (first, second)
-    ]
+    always = ((("crop", None),), (("crop", 1.0),))
+    crops = [operators[:1] in always for operators in (first, second)]
     if crops[0] != crops[1]:
         raise UserError(
             "--operators and --second_operators must both begin with crop, or "
