@@ -125,6 +125,7 @@ class OperatorLists:
         crops: whether views are cropped at random first.
         flips: whether any view may be mirrored right after that.
         width: P, columns of a row of parameters.
+        compiles: whether XLA can compile them.
 
     Raises:
         ValueError: an unknown operator, a probability outside of [0, 1], or
@@ -146,6 +147,7 @@ class OperatorLists:
             self._steps = lists[0].steps((0, 1))
         else:
             self._steps = lists[0].steps((0,)) + lists[1].steps((1,))
+        self.compiles = all(OPERATORS[s.name].compiles for s in self._steps)
         self._widths = [step.width for step in self._steps]
         self.width = sum(self._widths)
 

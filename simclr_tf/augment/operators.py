@@ -11,6 +11,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from simclr_tf.augment import (
+    auto_augment,
     blur,
     color,
     corruption,
@@ -46,6 +47,7 @@ class Operator:
             policy) -> float32[N, S, S, 3] in [0, 1].
         draw: (seed int64[...], policy) -> values, float32[..., c].
         width: c.
+        compiles: whether XLA can compile it.
     """
 
     coin: enum.IntEnum
@@ -53,6 +55,7 @@ class Operator:
     apply: Callable
     draw: Callable = _nothing
     width: int = 0
+    compiles: bool = True
 
 
 def _draw_color(seed, how) -> tf.Tensor:
@@ -179,5 +182,13 @@ OPERATORS = {
         ),
         _drawn(motion_blur.draw_direction),
         width=1,
+    ),
+    "autoaugment": Operator(
+        auto_augment.Purpose.AUTO_COIN,
+        1.0,
+        _with_values(auto_augment.auto_augment),
+        _drawn(auto_augment.draw_operators),
+        width=5,
+        compiles=False,
     ),
 }

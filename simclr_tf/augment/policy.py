@@ -122,6 +122,11 @@ class Policy:
         return None
 
     @property
+    def compiles(self) -> bool:
+        """Whether XLA can compile ``color_view``."""
+        return self._lists is None or self._lists.compiles
+
+    @property
     def num_parameters(self) -> int:
         """P, the length of a view's row of "parameters"."""
         return self._lists.width if self._lists else draw.NUM_PARAMETERS

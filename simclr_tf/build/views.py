@@ -62,6 +62,8 @@ def color_on_host(config: Config, device_type: str) -> bool:
     where = config.augment.augment_on
     if where != "auto":
         return where == "host"
+    if not augmentation(config).compiles:
+        return True
     # A batch that needs micro-batches is large: it waits in uint8, a quarter
     # of the bytes, for its turn.
     return device_type == "CPU" and not config.optim.micro_batch_size
@@ -133,7 +135,7 @@ def _of_eval(config, crop_proportion):
 
 
 def _compiled_color(policy: Policy) -> Callable:
-    if policy.image_size < _JIT_COLOR_FROM_PIXELS:
+    if policy.image_size < _JIT_COLOR_FROM_PIXELS or not policy.compiles:
         return policy.color_view
     return tf.function(policy.color_view_in_turn, jit_compile=True)
 

@@ -78,6 +78,14 @@ def _operators(augment) -> list:
 
 def _check_operators(augment) -> None:
     first, second = _operators(augment)
+    named = {name for name, _ in (*(first or ()), *(second or ()))}
+    if augment.augment_on == "device":
+        for name in named.intersection(operator_list.ON_HOST):
+            raise UserError(
+                f"--augment_on=device is not for {name}, which runs in the "
+                f"tf.data graph only. Received: --operators={augment.operators}. "
+                "Leave --augment_on out."
+            )
     if second is None:
         return
     if first is None:

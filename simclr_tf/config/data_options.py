@@ -176,7 +176,7 @@ class AugmentConfig:
         "Instead of the paper's crop,flip,color,blur: what is done to a view, "
         "in order, each with :probability if it has one. Of crop, flip, "
         "color, color_jitter, color_drop, blur, rotate, cutout, noise, sobel, "
-        "equalize, solarize, motion_blur; or none.",
+        "equalize, solarize, motion_blur, autoaugment; or none.",
         role=Role.OBJECTIVE,
         jobs=Job.PRETRAIN | Job.SUPERVISED,
     )

@@ -16,7 +16,10 @@ NAMES = (
     "equalize",
     "solarize",
     "motion_blur",
+    "autoaugment",
 )
+# These run in the tf.data graph only: XLA cannot compile them.
+ON_HOST = ("autoaugment",)
 NOTHING = "none"
 
 # Option -> the operators that it is for.

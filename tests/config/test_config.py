@@ -193,6 +193,10 @@ def test_config_is_frozen():
             {"operators": "crop,blur", "second_operators": "blur"},
             "both begin with crop.*crop,blur and blur",
         ),
+        (
+            {"operators": "crop,autoaugment", "augment_on": "device"},
+            "--augment_on=device is not for autoaugment",
+        ),
         ({"operators": "crop", "use_blur": False}, "--use_blur.*--operators"),
         (
             {"operators": "crop", "color_jitter_strength": 0.5},
