@@ -182,7 +182,7 @@ def views(
     policy = Policy(image_size, **augmentation)
     ids = source.examples.ids[:count]
     drawn = [
-        policy.draw(draw.sample_seed(seed, epoch, ids, view))
+        policy.draw(draw.sample_seed(seed, epoch, ids, view), view)
         for view in range(_NUM_VIEWS)
     ]
     cropped = [[] for _ in drawn]

@@ -80,6 +80,7 @@ def test_every_option_has_a_flag_of_its_type(name):
         "linear_eval_labels": ("10,20", (10, 20)),
         "sweep_points": ("3,4", (3, 4)),
         "profile_steps": ("3,4", (3, 4)),
+        "margin": ("0.4", 0.4),
     }.get(name)
     if sample is None:
         default = field.default

@@ -69,6 +69,12 @@ def distort(images, parameters, *, jitter_impl: str) -> tf.Tensor:
     return _to_images(tf.where(drop, _luma(planes), planes))
 
 
+def gray(images) -> tf.Tensor:
+    """Colour drop: float32[N, H, W, 3], the luma in all three channels."""
+    luma = _luma(_to_planes(images))
+    return tf.repeat(luma[..., None], 3, axis=-1)
+
+
 def _slots(operator: Column) -> list[int]:
     """For each order, how many affine operators precede the operator."""
     return [

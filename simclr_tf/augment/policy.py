@@ -1,5 +1,7 @@
 """The augmentation policy: which operators, in which order, on host or device.
 
+The paper's pipeline, or a list of operators of one's own (`operators`).
+
 ``Policy.draw`` draws everything random of many views from the samples' seeds.
 A view is then made in two halves. ``host_view`` does the geometry, image by
 image, in uint8. ``color_view`` applies to a whole batch the colours that were
@@ -9,10 +11,12 @@ Appendix A.
 """
 
 import dataclasses
+import functools
 
 import tensorflow as tf
 
 from simclr_tf.augment import blur, color, draw, geometry
+from simclr_tf.augment.operator_lists import OperatorLists
 from simclr_tf.picture import Crops
 
 # Above, the least factors of contrast and saturation would be negative.
@@ -50,6 +54,13 @@ class Policy:
             or 'batch': all views of a replica's batch have one, as in the
             official code.
         antialias: of `geometry.crop_resize`; off in the paper's code.
+        operators: what is done instead of the pipeline, in order: names, or
+            (name, probability), of `operators.OPERATORS`. "crop", and "flip"
+            behind it, at the beginning are those of the pipeline; without,
+            a view is the largest central square. crop, flip, color and
+            use_blur then say nothing. None: the pipeline.
+        second_operators: as operators, of all views but the first. Both begin
+            with "crop", or neither. None: the same.
 
     Raises:
         ValueError: an attribute has a value that would make wrong views
@@ -68,6 +79,8 @@ class Policy:
     use_blur: bool = True
     blur_sigma_per: str = "image"
     antialias: bool = False
+    operators: tuple | None = None
+    second_operators: tuple | None = None
 
     def __post_init__(self):
         # Only what would make wrong views without an error.
@@ -83,6 +96,7 @@ class Policy:
                     f"{name} must be one of {', '.join(choices)}, "
                     f"got {getattr(self, name)!r}"
                 )
+        self._lists  # noqa: B018  names what is wrong with them
 
     @classmethod
     def supervised(cls, image_size: int, **changes) -> "Policy":
@@ -99,22 +113,42 @@ class Policy:
         """Whether any view is blurred."""
         return self.use_blur and blur.kernel_size(self.image_size) > 1
 
+    @functools.cached_property
+    def _lists(self) -> OperatorLists | None:
+        if self.operators is not None:
+            return OperatorLists(self.operators, self.second_operators)
+        if self.second_operators is not None:
+            raise ValueError("second_operators needs operators")
+        return None
+
+    @property
+    def compiles(self) -> bool:
+        """Whether XLA can compile ``color_view``."""
+        return self._lists is None or self._lists.compiles
+
     @property
     def num_parameters(self) -> int:
         """P, the length of a view's row of "parameters"."""
-        return draw.NUM_PARAMETERS
+        return self._lists.width if self._lists else draw.NUM_PARAMETERS
 
-    def draw(self, seed) -> dict[str, tf.Tensor]:
+    def draw(self, seed, view: int = 0) -> dict[str, tf.Tensor]:
         """Draws everything random of views, many at once.
 
         Args:
             seed: int64[...], from ``draw.sample_seed``.
+            view: which of the samples' views, as there.
 
         Returns:
             "crop" int32[..., 2]: the seed of the crop's box, which is drawn
             when the image's size is known; "flip" bool[...]; and "parameters"
             float32[..., P], for ``color_view``.
         """
+        if self._lists:
+            return {
+                "crop": draw.crop_seed(seed),
+                "flip": self._lists.flip_coin(seed, view),
+                "parameters": self._lists.draw(seed, view, self),
+            }
         return {
             "crop": draw.crop_seed(seed),
             "flip": draw.flip_coin(seed),
@@ -134,7 +168,7 @@ class Policy:
             shape: int32[3], of the image.
             drawn: what ``draw`` gave for this view.
         """
-        if not self.crop:
+        if not (self._lists.crops if self._lists else self.crop):
             return geometry.central_box(shape, proportion=1.0)
         return draw.crop_box(
             shape,
@@ -169,7 +203,8 @@ class Policy:
         view = geometry.crop_resize(
             image, box, size=self.image_size, antialias=self.antialias
         )
-        return geometry.flip(view, drawn["flip"]) if self.flip else view
+        flip = self._lists.flips if self._lists else self.flip
+        return geometry.flip(view, drawn["flip"]) if flip else view
 
     def color_view(self, images, parameters) -> tf.Tensor:
         """Applies to a batch of views the colours and blur drawn for them.
@@ -181,6 +216,8 @@ class Policy:
         Returns:
             float32[N, S, S, 3] in [0, 1].
         """
+        if self._lists:
+            return self._operated(images, self._per(parameters))
         images = self._distorted(images, parameters)
         if self.blurs:
             images = blur.gaussian_blur(
@@ -199,6 +236,13 @@ class Policy:
         image without blur skips it. That is less than half of the work. The
         result equals that of ``color_view`` up to rounding.
         """
+
+        if self._lists:
+            return tf.map_fn(
+                lambda view: self._operated(view[0][None], view[1][None])[0],
+                (images, self._per(parameters)),
+                fn_output_signature=tf.TensorSpec(images.shape[1:], tf.float32),
+            )
 
         def one(view):
             image, parameters, sigma = view
@@ -219,6 +263,15 @@ class Policy:
             (images, parameters, sigma),
             fn_output_signature=tf.TensorSpec(images.shape[1:], tf.float32),
         )
+
+    def _operated(self, images, parameters) -> tf.Tensor:
+        images = tf.image.convert_image_dtype(images, tf.float32)
+        return self._lists.apply(images, parameters, self)
+
+    def _per(self, parameters) -> tf.Tensor:
+        if self.blur_sigma_per == "batch":
+            return self._lists.one_sigma(parameters)
+        return parameters
 
     def _distorted(self, images, parameters) -> tf.Tensor:
         images = tf.image.convert_image_dtype(images, tf.float32)

@@ -53,7 +53,7 @@ class CoreStep:
             num_replicas=num_replicas,
             origins=origins,
         )
-        self._color_on_host = config.augment.augment_on == "host"
+        self._color_on_host = views.color_on_host(config, "TPU")
         dtype = precision.dtype_policy(config.model.mixed_precision, "TPU")
         if config.job.train_mode != "pretrain":
             self.views_per_example = 1

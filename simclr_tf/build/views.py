@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from simclr_tf.augment import draw, geometry
 from simclr_tf.augment.policy import Policy
-from simclr_tf.config import Config
+from simclr_tf.config import Config, operator_list
 from simclr_tf.picture import Crops
 
 # Of which a batch of supervised training has the first only.
@@ -40,6 +40,10 @@ def augmentation(config: Config) -> Policy:
         use_blur=augment.use_blur,
         blur_sigma_per=augment.blur_sigma_per,
         antialias=augment.antialias,
+        operators=operator_list.parsed("operators", augment.operators),
+        second_operators=operator_list.parsed(
+            "second_operators", augment.second_operators
+        ),
     )
 
 
@@ -58,6 +62,8 @@ def color_on_host(config: Config, device_type: str) -> bool:
     where = config.augment.augment_on
     if where != "auto":
         return where == "host"
+    if not augmentation(config).compiles:
+        return True
     # A batch that needs micro-batches is large: it waits in uint8, a quarter
     # of the bytes, for its turn.
     return device_type == "CPU" and not config.optim.micro_batch_size
@@ -76,7 +82,8 @@ def draw_of(policy: Policy, seed: int) -> Callable:
     """The `draw` of `pipeline.training_batches`."""
 
     def draw_views(epoch, sample_id, number):
-        return policy.draw(draw.sample_seed(seed, epoch, sample_id, number))
+        of_view = draw.sample_seed(seed, epoch, sample_id, number)
+        return policy.draw(of_view, number)
 
     return draw_views
 
@@ -128,7 +135,7 @@ def _of_eval(config, crop_proportion):
 
 
 def _compiled_color(policy: Policy) -> Callable:
-    if policy.image_size < _JIT_COLOR_FROM_PIXELS:
+    if policy.image_size < _JIT_COLOR_FROM_PIXELS or not policy.compiles:
         return policy.color_view
     return tf.function(policy.color_view_in_turn, jit_compile=True)
 

@@ -1,6 +1,8 @@
 """Rules that involve more than one option."""
 
-from simclr_tf.config import job_kinds
+from collections.abc import Collection
+
+from simclr_tf.config import job_kinds, operator_list
 from simclr_tf.config.job_kinds import Job
 from simclr_tf.errors import UserError
 
@@ -22,7 +24,9 @@ def require_consistent(config) -> None:
     _check_selector(config.model)
     _check_checkpoint(config, job)
     _check_labels(config.data)
+    _check_operators(config.augment)
     _check_batches(config)
+    _check_loss(config.optim)
     _check_length(config.optim)
     _check_profile(config.output.profile_steps)
     _check_names(config)
@@ -30,6 +34,72 @@ def require_consistent(config) -> None:
         raise UserError(
             "--dataset=folder needs --data_dir, the folder of images. "
             "Received: no --data_dir."
+        )
+
+
+def require_used(config, typed: Collection[str]) -> None:
+    """Refuses what was typed and has no effect beside other options.
+
+    Args:
+        config: `sections.Config`.
+        typed: names of options. What a flagfile or a recipe says beside is
+            left aside, since it was not meant for this command alone.
+
+    Raises:
+        UserError: an option of another loss, or of no operator of a list.
+    """
+    if "temperature" in typed and config.optim.loss == "margin_triplet":
+        raise UserError(
+            f"--temperature={config.optim.temperature:g} is not for "
+            "--loss=margin_triplet, which has a --margin instead. Leave it out."
+        )
+
+    lists = _operators(config.augment)
+    if lists[0] is None:
+        return
+    used = {name for operators in lists for name, _ in operators or ()}
+    for option in typed:
+        users = operator_list.USERS.get(option)
+        if users is not None and not used & set(users):
+            takes = f"is for {', '.join(users)}" if users else "is for others"
+            raise UserError(
+                f"--{option} {takes}, and --operators says what is done to "
+                f"views. Received: --operators={config.augment.operators}. "
+                "Leave it out."
+            )
+
+
+def _operators(augment) -> list:
+    return [
+        operator_list.parsed(flag, getattr(augment, flag))
+        for flag in ("operators", "second_operators")
+    ]
+
+
+def _check_operators(augment) -> None:
+    first, second = _operators(augment)
+    named = {name for name, _ in (*(first or ()), *(second or ()))}
+    if augment.augment_on == "device":
+        for name in named.intersection(operator_list.ON_HOST):
+            raise UserError(
+                f"--augment_on=device is not for {name}, which runs in the "
+                f"tf.data graph only. Received: --operators={augment.operators}. "
+                "Leave --augment_on out."
+            )
+    if second is None:
+        return
+    if first is None:
+        raise UserError(
+            f"--second_operators={augment.second_operators} needs --operators, "
+            "the first view's. Received: no --operators."
+        )
+    always = ((("crop", None),), (("crop", 1.0),))
+    crops = [operators[:1] in always for operators in (first, second)]
+    if crops[0] != crops[1]:
+        raise UserError(
+            "--operators and --second_operators must both begin with crop, or "
+            f"neither. Received: {augment.operators} and "
+            f"{augment.second_operators}."
         )
 
 
@@ -83,6 +153,27 @@ def _check_batches(config) -> None:
             "--global_bn=false: every micro-batch is normalised by its own "
             "statistics, as on as many replicas with local BN. Received: "
             "--global_bn=true, its default."
+        )
+
+
+def _check_loss(optim) -> None:
+    if optim.semi_hard and optim.loss == "nt_xent":
+        raise UserError(
+            "--semi_hard is for --loss=nt_logistic and margin_triplet: NT-Xent "
+            "weighs its negatives by how hard they are. Received: "
+            "--loss=nt_xent. Leave it out."
+        )
+    has_margin = optim.semi_hard or optim.loss == "margin_triplet"
+    if optim.margin is not None and not has_margin:
+        raise UserError(
+            f"--margin={optim.margin:g} is for --loss=margin_triplet and "
+            f"--semi_hard. Received: --loss={optim.loss}, without --semi_hard. "
+            "Leave it out."
+        )
+    if optim.semi_hard and optim.margin == 0:
+        raise UserError(
+            "--semi_hard needs a --margin above 0: no negative is within 0 of "
+            "the positive. Received: --margin=0."
         )
 
 

@@ -10,8 +10,8 @@ class DataConfig:
 
     dataset: str = option(
         "digits",
-        "digits (embedded), folder (with --data_dir), or the name of any TFDS "
-        "data set, with /config if it has one.",
+        "digits, color_digits (both embedded), folder (with --data_dir), or "
+        "the name of any TFDS data set, with /config if it has one.",
         role=Role.DATASET | Role.DATA,
         jobs=Job.EVERY,
         official="imagenet2012",
@@ -171,6 +171,21 @@ class DataConfig:
 class AugmentConfig:
     """The two views of an image (paper, appendix A)."""
 
+    operators: str | None = option(
+        None,
+        "Instead of the paper's crop,flip,color,blur: what is done to a view, "
+        "in order, each with :probability if it has one. Of crop, flip, "
+        "color, color_jitter, color_drop, blur, rotate, cutout, noise, sobel, "
+        "equalize, solarize, motion_blur, autoaugment; or none.",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN | Job.SUPERVISED,
+    )
+    second_operators: str | None = option(
+        None,
+        "As --operators, of an image's second view. Unset: the same.",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN,
+    )
     min_crop_area: float = option(
         0.08,
         "Least share of the image that a crop covers.",

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from simclr_tf.config import recipes, roles
+from simclr_tf.config import checks, recipes, roles
 from simclr_tf.config.roles import flat, show
 from simclr_tf.config.sections import Config, options, sections
 from simclr_tf.errors import UserError
@@ -151,7 +151,9 @@ def resolve(
         values[name], origins[name] = value, "flag"
     for name, value in _of_protocol(given).items():
         values[name], origins[name] = value, "protocol"
-    return Resolved(_build(values), origins, taken.passed_over, taken.tolerated)
+    config = _build(values)
+    checks.require_used(config, set(given) - set(from_files))
+    return Resolved(config, origins, taken.passed_over, taken.tolerated)
 
 
 def _of_protocol(given: Mapping[str, Any]) -> dict[str, Any]:

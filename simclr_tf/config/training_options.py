@@ -12,9 +12,42 @@ _MOST_EPOCHS = 1e6
 class OptimConfig:
     """Objective, optimiser and length of training."""
 
+    loss: str = option(
+        "nt_xent",
+        "What pretraining makes small: nt_xent, or one of those that the paper "
+        "compares it with (Table 2).",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN,
+        choices=("nt_xent", "nt_logistic", "margin_triplet"),
+    )
+    semi_hard: bool = option(
+        False,
+        "nt_logistic, margin_triplet: of an anchor's negatives, only the most "
+        "similar counts that is less so than the positive, by less than the "
+        "margin.",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN,
+    )
+    margin: float | None = option(
+        None,
+        "m of margin_triplet and of semi-hard negatives. Unset: 0.8 where "
+        "there is one.",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN,
+        at_least=0,
+        at_most=1e6,
+    )
+    negative_views: str = option(
+        "both",
+        "Whether an anchor's negatives are rows of both views, or only of the "
+        "other one, which its positive is of.",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN,
+        choices=("both", "other"),
+    )
     temperature: float = option(
         0.1,
-        "tau of NT-Xent.",
+        "tau of NT-Xent and NT-Logistic.",
         role=Role.OBJECTIVE,
         jobs=Job.PRETRAIN,
         # Cosines are known to 6e-8 in float32, and exp(cosine / tau) to the

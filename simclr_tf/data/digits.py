@@ -1,6 +1,7 @@
-"""The embedded default: scikit-learn's 1,797 handwritten digits, for TFDS.
+"""The embedded data: scikit-learn's 1,797 handwritten digits, for TFDS.
 
-A data set that needs no download, in the form that all others have. Source:
+Data sets that need no download, in the form that all others have: the digits
+in grey, which is the default, and in colour. Source:
 E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits (UCI
 Machine Learning Repository, 1998), the test part, as scikit-learn ships it.
 """
@@ -14,15 +15,25 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from simclr_tf import counter_hash
 from simclr_tf.errors import UserError
 
 _DARKEST = 16  # of scikit-learn's pixels, which are counts of 0..16
+
+# Says to the hash that the number is a colour's: see `counter_hash`.
+_COLOR = 2000
+_COLOR_SEED = 0
+# Least distance of ink and background, edges of the cube of colours being 1.
+LEAST_COLOR_DISTANCE = 0.5
+# More than a quarter of all pairs of colours are nearer to each other.
+_MOST_PAIRS = 64
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):
     """8x8 grey digits 0..9, with fixed, class-stratified splits."""
 
     VERSION = tfds.core.Version("1.0.0")
+    CHANNELS = 1
 
     def _info(self):
         return tfds.core.DatasetInfo(
@@ -31,7 +42,7 @@ class Digits(tfds.core.GeneratorBasedBuilder):
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(
-                        shape=(8, 8, 1), encoding_format="png"
+                        shape=(8, 8, self.CHANNELS), encoding_format="png"
                     ),
                     "label": tfds.features.ClassLabel(num_classes=10),
                 }
@@ -55,25 +66,63 @@ class Digits(tfds.core.GeneratorBasedBuilder):
         }
 
     def _generate_examples(self, digits, which):
+        images = self._painted(digits.images / _DARKEST)
         for i in which:
-            image = np.round(digits.images[i] * 255 / _DARKEST)
             yield (
                 int(i),
                 {
-                    "image": image.astype(np.uint8)[..., np.newaxis],
+                    "image": np.round(images[i] * 255).astype(np.uint8),
                     "label": int(digits.target[i]),
                 },
             )
 
+    def _painted(self, ink):
+        """float[n, 8, 8, C] in [0, 1] of the share of ink, float[n, 8, 8]."""
+        return ink[..., np.newaxis]
 
-def prepare(data_dir: str | None = None) -> str:
-    """Writes the data set where it is not there yet; takes a second or two.
+
+class ColorDigits(Digits):
+    """The digits, each with a background and an ink of its own.
+
+    Two crops of one digit have its colours, and hardly two digits have the
+    same: colour tells images apart without their shape (paper, section 3.1).
+    """
+
+    CHANNELS = 3
+
+    def _painted(self, ink):
+        background, color = colors(len(ink))
+        background, color = (c[:, None, None] for c in (background, color))
+        return background + (color - background) * ink[..., np.newaxis]
+
+
+BUILDERS = {"digits": Digits, "color_digits": ColorDigits}
+
+
+def colors(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Backgrounds and inks of the first digits, float64[count, 3] in [0, 1).
+
+    Of independent pairs, uniform in the cube of colours, each digit has its
+    first whose distance is at least LEAST_COLOR_DISTANCE.
+    """
+    digit, pair, channel = np.ogrid[:count, :_MOST_PAIRS, :6]
+    words = [tf.constant(w, tf.int64) for w in (digit, pair, channel)]
+    drawn = counter_hash.uniform(_COLOR, _COLOR_SEED, *words).numpy()
+    pairs = drawn.astype(np.float64).reshape(count, _MOST_PAIRS, 2, 3)
+    distances = np.linalg.norm(pairs[:, :, 0] - pairs[:, :, 1], axis=-1)
+    first = np.argmax(distances >= LEAST_COLOR_DISTANCE, axis=1)
+    return tuple(pairs[np.arange(count), first].swapaxes(0, 1))
+
+
+def prepare(data_dir: str | None = None, name: str = "digits") -> str:
+    """Writes a data set where it is not there yet; takes a second or two.
 
     Several processes may do so at once: each writes aside, and the first to
     finish puts its copy in place.
 
     Args:
         data_dir: a TFDS data_dir, by default TFDS's own.
+        name: of the data set, in BUILDERS.
 
     Returns:
         The data_dir.
@@ -82,13 +131,13 @@ def prepare(data_dir: str | None = None) -> str:
         UserError: it cannot be written.
     """
     root = os.path.expanduser(data_dir or tfds.core.constants.DATA_DIR)
-    place = os.path.join(root, "digits", str(Digits.VERSION))
+    place = os.path.join(root, name, str(BUILDERS[name].VERSION))
     if _is_prepared(place):
         return root
-    aside = os.path.join(root, f".digits-{uuid.uuid4().hex}")
+    aside = os.path.join(root, f".{name}-{uuid.uuid4().hex}")
     try:
         tf.io.gfile.makedirs(os.path.dirname(place))
-        written = _write(aside)
+        written = _write(aside, name)
         try:
             tf.io.gfile.rename(written, place)
         except tf.errors.OpError:
@@ -96,7 +145,7 @@ def prepare(data_dir: str | None = None) -> str:
                 raise
     except (OSError, tf.errors.OpError) as error:
         raise UserError(
-            f"--dataset=digits cannot be written into --data_dir={root}"
+            f"--dataset={name} cannot be written into --data_dir={root}"
             f" ({error}). Give a --data_dir that can be written."
         ) from error
     finally:
@@ -109,9 +158,9 @@ def _is_prepared(place: str) -> bool:
     return tf.io.gfile.exists(os.path.join(place, "dataset_info.json"))
 
 
-def _write(data_dir: str) -> str:
-    """Prepares the data set under data_dir; returns the folder of its files."""
-    builder = Digits(data_dir=data_dir)
+def _write(data_dir: str, name: str) -> str:
+    """Prepares a data set under data_dir; returns the folder of its files."""
+    builder = BUILDERS[name](data_dir=data_dir)
     # TFDS reports every stage of its second of work on both streams.
     with (
         contextlib.redirect_stdout(io.StringIO()),

@@ -37,8 +37,8 @@ def open_source(
     streamed.
 
     Args:
-        dataset: "digits", "folder", or a name of TensorFlow Datasets, with
-            its configuration and version where they matter:
+        dataset: "digits", "color_digits", "folder", or a name of TensorFlow
+            Datasets, with its configuration and version where they matter:
             "imagenet2012_subset/1pct", "cifar10:3.0.2".
         split: "train", "test", ... or a part, "train[:10%]", or a sum of
             these without overlap, "train+test[:50]".

@@ -12,6 +12,7 @@ from simclr_tf import files
 from simclr_tf.build import splits
 from simclr_tf.build.core_step import CoreStep
 from simclr_tf.config import Config
+from simclr_tf.data import digits
 from simclr_tf.errors import UserError
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.run_files import places
@@ -148,7 +149,7 @@ def findings(
     else:
         found = [("ok", f"data: {config.data.dataset}, {size}")]
     paths = {"data_dir": config.data.data_dir, "model_dir": config.model_dir}
-    if config.data.dataset == "digits":
+    if config.data.dataset in digits.BUILDERS:
         del paths["data_dir"]
     for flag, path in paths.items():
         level, note = _path_finding(flag, path, num_hosts)

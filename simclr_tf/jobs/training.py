@@ -23,7 +23,7 @@ from simclr_tf.models.flops import training_flops_of_view
 from simclr_tf.reports import pictures
 from simclr_tf.run_files import start_weights
 from simclr_tf.run_files.metrics_log import MetricsLog
-from simclr_tf.train import loop, self_check
+from simclr_tf.train import loop
 from simclr_tf.train.profiling import Profiler
 from simclr_tf.train.progress import Progress
 from simclr_tf.train.startup_clock import StartupClock
@@ -199,9 +199,7 @@ class Training:
             print(f"Training is finished: step {run.step}.")
             log.close()
             return
-        self_check.check(
-            run.strategy, device_type=run.device_type, hosts=run.hosts
-        )
+        training.check_loss(config, run.strategy, run.device_type, run.hosts)
         log.picture_views(self._picture_views)
         progress = Progress(
             total_steps=run.plan.train_steps,

@@ -11,15 +11,11 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from simclr_tf import distributed
-from simclr_tf.losses import tiles
+from simclr_tf.losses import rows, tiles
 
 # Subtracted from an anchor's similarity to itself. Finite, so that
 # p * log(p) is 0 there and not NaN.
 _MASKED = 1e9
-
-# The most logits of one view on one replica that are kept at once: 64 MB a
-# copy, of which the tape keeps several. With more, tiles are faster, too.
-_MAX_LOGITS = 2**24
 
 
 class NtXent(NamedTuple):
@@ -29,9 +25,10 @@ class NtXent(NamedTuple):
         loss: this replica's share of the loss; the sum over replicas is the
             loss of the global batch, so summed gradients are its gradient.
         accuracy: share of this replica's 2N anchors, in [0, 1], whose positive
-            is the most similar of the 2*R*N - 1 candidates.
+            is the most similar of the candidates: 2*R*N - 1, or R*N with
+            negatives from the other view only.
         entropy: mean entropy in nats of the anchors' distributions over those
-            candidates, in [0, log(2*R*N - 1)].
+            candidates, in [0, log(their number)].
     """
 
     loss: tf.Tensor
@@ -45,7 +42,8 @@ def nt_xent(
     *,
     temperature: float,
     hidden_norm: bool = True,
-    max_logits: int = _MAX_LOGITS,
+    negative_views: str = "both",
+    max_logits: int = rows.MAX_LOGITS,
 ) -> NtXent:
     """Normalised temperature-scaled cross entropy (Chen et al. 2020, Eq. 1).
 
@@ -64,6 +62,8 @@ def nt_xent(
         z_b: float[N, d], projections of the second views, in the same order.
         temperature: tau > 0.
         hidden_norm: l2-normalise the rows first; without, s is a dot product.
+        negative_views: "both"; or "other", with k over the rows of j's view
+            only, as in the paper's comparison with other losses (B.10).
         max_logits: where a view has more than so many logits (N * 2*R*N),
             they are computed in tiles of rows, once forward and again for
             the gradient, in O((N + R*N) * d + max_logits) memory. The
@@ -75,34 +75,32 @@ def nt_xent(
         `NtXent`.
 
     Raises:
-        ValueError: the temperature or max_logits is not positive, or the
-            shapes differ.
+        ValueError: the temperature or max_logits is not positive, an unknown
+            negative_views, or shapes that differ.
     """
-    z_a, z_b = (tf.cast(z, tf.float32) for z in (z_a, z_b))
-    _check(z_a, z_b, temperature, max_logits)
-    if hidden_norm:
-        z_a, z_b = (tf.math.l2_normalize(z, axis=1) for z in (z_a, z_b))
-
-    rows = tf.shape(z_a)[0]
-    # Both views go through one collective: each has a cost of its own.
-    everyone = distributed.all_gather_rows(tf.concat([z_a, z_b], axis=1))
-    all_a, all_b = tf.split(everyone, 2, axis=1)  # [R*N, d] each
-    own = distributed.replica_index() * rows + tf.range(rows)  # [N]
-
-    tile_rows = _tile_rows(z_a.shape[0], max_logits)
+    rows.require_positive("temperature", temperature)
+    z_a, z_b = rows.checked(
+        z_a,
+        z_b,
+        hidden_norm=hidden_norm,
+        max_logits=max_logits,
+        negative_views=negative_views,
+    )
+    everyone = rows.gathered(z_a, z_b)
+    tile_rows = rows.tile_rows(z_a.shape[0], max_logits)
     if tile_rows is None:
-        from_a = _anchors(z_a, all_b, all_a, own, temperature)
-        from_b = _anchors(z_b, all_a, all_b, own, temperature)
+        all_a, all_b, own = everyone
+        how = (own, temperature, negative_views)
+        from_a = _anchors(z_a, all_b, all_a, *how)
+        from_b = _anchors(z_b, all_a, all_b, *how)
     else:
-        at_b = own + tf.shape(all_a)[0]
         each = tiles.anchors(
             tf.concat([z_a, z_b], axis=0) / temperature,
             tf.concat([z_b, z_a], axis=0),
-            tf.concat([all_a, all_b], axis=0),
-            tf.concat(
-                [tf.stack([own, at_b], 1), tf.stack([at_b, own], 1)], axis=0
-            ),
+            everyone.columns,
+            everyone.places,
             tile_rows=tile_rows,
+            negative_views=negative_views,
         )
         from_a, from_b = zip(*(tf.split(x, 2) for x in each), strict=True)
     loss = tf.reduce_mean(from_a[0] + from_b[0]) / distributed.num_replicas()
@@ -113,39 +111,14 @@ def nt_xent(
     return NtXent(loss, accuracy, entropy)
 
 
-def _check(z_a, z_b, temperature, max_logits):
-    if temperature <= 0:
-        raise ValueError(
-            f"temperature must be greater than 0. Received: {temperature}."
-        )
-    if max_logits < 1:
-        raise ValueError(
-            f"max_logits must be at least 1. Received: {max_logits}."
-        )
-    if z_a.shape.rank != 2 or not z_a.shape.is_compatible_with(z_b.shape):
-        raise ValueError(
-            "z_a and z_b must both be [N, d]. Received: "
-            f"{z_a.shape} and {z_b.shape}."
-        )
-
-
-def _tile_rows(rows, max_logits):
-    """Rows of a tile, or None where all logits may exist at once."""
-    if rows is None:
-        return None
-    columns = 2 * rows * distributed.num_replicas()
-    if rows * columns <= max_logits:
-        return None
-    return max(1, max_logits // columns)
-
-
-def _anchors(anchors, other_view, same_view, own, temperature):
+def _anchors(anchors, other_view, same_view, own, temperature, negative_views):
     """float32[N] each: l; 1 if the positive is on top, else 0; entropy."""
     columns = tf.shape(other_view)[0]
-    same = tf.matmul(anchors, same_view, transpose_b=True) / temperature
-    same -= _MASKED * tf.one_hot(own, columns)
-    other = tf.matmul(anchors, other_view, transpose_b=True) / temperature
-    logits = tf.concat([other, same], axis=1)  # [N, 2*R*N]
+    logits = tf.matmul(anchors, other_view, transpose_b=True) / temperature
+    if negative_views == "both":
+        same = tf.matmul(anchors, same_view, transpose_b=True) / temperature
+        same -= _MASKED * tf.one_hot(own, columns)
+        logits = tf.concat([logits, same], axis=1)  # [N, 2*R*N]
 
     loss = tf.nn.sparse_softmax_cross_entropy_with_logits(own, logits)
     won = tf.argmax(logits, axis=1, output_type=tf.int32) == own

@@ -1,4 +1,4 @@
-"""NT-Xent in tiles of rows, for batches whose logits do not fit in memory.
+"""Losses in tiles of rows, for batches whose logits do not fit in memory.
 
 The logits of N anchors against 2*R*N candidates are computed for a few anchors
 (a tile of rows) at a time. The forward pass keeps each row's log-sum-exp only;
@@ -6,17 +6,30 @@ the backward pass computes the logits of each tile again. Memory is
 O((N + R*N) * d + tile). Both views go through one loop, because TensorFlow
 would run two loops at the same time, each with a tile in memory. Nothing here
 crosses replicas: under MirroredStrategy on a CPU, a collective in a loop fails.
+`anchors` is NT-Xent, with its gradient written out; `in_turn` is any loss.
 
 Legend: n = 2*N anchors, C = 2*R*N candidates, t rows of a tile, T tiles.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
+
+from simclr_tf.losses import rows as which
 
 # Replaces an anchor's similarity to itself, as in `contrastive`.
 _MASKED = -1e9
 
 
-def anchors(rows, positives, columns, places, *, tile_rows: int):
+def anchors(
+    rows,
+    positives,
+    columns,
+    places,
+    *,
+    tile_rows: int,
+    negative_views: str = "both",
+):
     """Loss, hit and entropy of each anchor, for `contrastive.nt_xent`.
 
     Has first derivatives with respect to rows, positives and columns.
@@ -29,6 +42,7 @@ def anchors(rows, positives, columns, places, *, tile_rows: int):
             and its positive's.
         tile_rows: t, rows of a tile at most; t * C logits exist at once, in
             a handful of copies.
+        negative_views: of `rows.excluded`.
 
     Returns:
         float32[n] each: the loss l; 1 where the positive is the most similar
@@ -38,10 +52,14 @@ def anchors(rows, positives, columns, places, *, tile_rows: int):
 
     @tf.custom_gradient
     def over_candidates(rows, columns):
-        lse, won, entropy = _forward(rows, columns, places, tiles)
+        lse, won, entropy = _forward(
+            rows, columns, places, tiles, negative_views
+        )
 
         def gradient(upstream, *_):
-            return _backward(rows, columns, places, lse, upstream, tiles)
+            return _backward(
+                rows, columns, places, lse, upstream, tiles, negative_views
+            )
 
         return (lse, won, entropy), gradient
 
@@ -49,13 +67,76 @@ def anchors(rows, positives, columns, places, *, tile_rows: int):
     return lse - tf.reduce_sum(rows * positives, axis=1), won, entropy
 
 
-def _forward(rows, columns, places, tiles):
+def in_turn(
+    loss: Callable, mine, columns, places, *, tile_rows: int | None
+) -> tuple[tf.Tensor, ...]:
+    """A loss of anchors against candidates, one tile of anchors at a time.
+
+    Has first derivatives with respect to mine and columns, for which each
+    tile is computed again.
+
+    Args:
+        loss: (float32[t, d], float32[C, d], int32[t, 2]) -> float32[t] each:
+            what the anchors pay, and two measures without a gradient.
+        mine: float32[n, d], the anchors.
+        columns, places: as of `anchors`.
+        tile_rows: t, rows of a tile at most; None: all at once.
+
+    Returns:
+        float32[n] each, as `loss`.
+    """
+    if tile_rows is None:
+        return loss(mine, columns, places)
+    tiles = -(-mine.shape[0] // tile_rows)
+
+    @tf.custom_gradient
+    def over_candidates(mine, columns):
+        each = tf.map_fn(
+            lambda cut: loss(cut[0], columns, cut[1]),
+            (_cut(mine, tiles), _cut(places, tiles)),
+            fn_output_signature=(tf.float32,) * 3,
+            parallel_iterations=1,  # one tile in memory
+        )
+
+        def gradient(upstream, *_):
+            return _pulled_back(loss, mine, columns, places, upstream, tiles)
+
+        return tuple(_joined(part, mine) for part in each), gradient
+
+    return over_candidates(mine, columns)
+
+
+def _pulled_back(loss, mine, columns, places, upstream, tiles):
+    """The gradient of a loss with respect to mine and columns."""
+    cut = [_cut(part, tiles) for part in (mine, places, upstream)]
+    results = tf.TensorArray(tf.float32, tiles, element_shape=cut[0].shape[1:])
+
+    def tile(i, d_columns, d_mine):
+        mine, places, upstream = (part[i] for part in cut)
+        with tf.GradientTape() as tape:
+            inputs = mine, tf.identity(columns)
+            tape.watch(inputs)
+            paid, *_ = loss(*inputs, places)
+        own, everyones = tape.gradient(paid, inputs, output_gradients=upstream)
+        return i + 1, d_columns + everyones, d_mine.write(i, own)
+
+    _, d_columns, d_mine = tf.while_loop(
+        lambda i, *_: i < tiles,
+        tile,
+        (0, tf.zeros_like(columns), results),
+        parallel_iterations=1,
+        maximum_iterations=tiles,
+    )
+    return _joined(d_mine.stack(), mine), d_columns
+
+
+def _forward(rows, columns, places, tiles, negative_views):
     """float32[n] each: log-sum-exp, whether the positive won, the entropy."""
 
     def tile(mine):
         rows, places = mine
         logits = tf.where(
-            _itself(places, columns),
+            which.excluded(places, columns, negative_views),
             _MASKED,
             tf.matmul(rows, columns, transpose_b=True),
         )  # [t, C]
@@ -81,7 +162,7 @@ def _forward(rows, columns, places, tiles):
     return tuple(_joined(part, rows) for part in each)
 
 
-def _backward(rows, columns, places, lse, upstream, tiles):
+def _backward(rows, columns, places, lse, upstream, tiles, negative_views):
     """The gradient of the log-sum-exp with respect to rows and columns."""
     cut = [_cut(part, tiles) for part in (rows, places, lse, upstream)]
     results = tf.TensorArray(tf.float32, tiles, element_shape=cut[0].shape[1:])
@@ -90,7 +171,8 @@ def _backward(rows, columns, places, lse, upstream, tiles):
         rows, places, lse, upstream = (part[i] for part in cut)
         logits = tf.matmul(rows, columns, transpose_b=True)
         p = tf.exp(logits - lse[:, tf.newaxis])
-        p = tf.where(_itself(places, columns), 0.0, p)  # [t, C]
+        excluded = which.excluded(places, columns, negative_views)
+        p = tf.where(excluded, 0.0, p)  # [t, C]
         upstream = upstream[:, tf.newaxis]
         d_columns += tf.matmul(p, rows * upstream, transpose_a=True)
         d_rows = d_rows.write(i, tf.matmul(p, columns) * upstream)
@@ -104,11 +186,6 @@ def _backward(rows, columns, places, lse, upstream, tiles):
         maximum_iterations=tiles,
     )
     return _joined(d_rows.stack(), rows), d_columns
-
-
-def _itself(places, columns):
-    """bool[t, C], True where the column is the anchor itself."""
-    return tf.range(tf.shape(columns)[0]) == places[:, :1]
 
 
 def _cut(values, tiles):

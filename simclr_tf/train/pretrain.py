@@ -1,4 +1,4 @@
-"""The objective of SimCLR: two views, NT-Xent, and a probe beside it."""
+"""The objective of SimCLR: two views, a contrastive loss, a probe beside it."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,6 +13,7 @@ METRICS = (
     "contrast_loss",
     "contrast_acc",
     "contrast_entropy",
+    "contrast_active",
     "supervised_loss",
     "supervised_acc",
     "weight_decay",
@@ -25,10 +26,11 @@ class PretrainTrainer(StepTrainer):
 
         views = colour(images, parameters)         unless done on the host
         h, z, logits = model([views_a; views_b])
-        loss = nt_xent(z_a, z_b) + cross_entropy(logits) + l2
+        loss = contrast(z_a, z_b) + cross_entropy(logits) + l2
 
     Args:
-        contrast: (z_a float[N, d], z_b float[N, d]) -> `losses.NtXent`.
+        contrast: (z_a float[N, d], z_b float[N, d]) -> `losses.NtXent` or
+            `losses.Triplets`.
         weight_decay: of the L2 terms in the loss.
         decayed: the variables of those terms.
         color_view: (images uint8[N, S, S, 3], parameters float32[N, P]) ->
@@ -79,9 +81,11 @@ class PretrainTrainer(StepTrainer):
         scalars = {
             "contrast_loss": contrast.loss * replicas,
             "contrast_acc": contrast.accuracy,
-            "contrast_entropy": contrast.entropy,
             "weight_decay": decay,
         }
+        for name in ("entropy", "active"):
+            if hasattr(contrast, name):
+                scalars[f"contrast_{name}"] = getattr(contrast, name)
         if logits is not None:
             labels = tf.concat([labels, labels], axis=0)
             probe = losses.cross_entropy(logits, labels)

@@ -26,7 +26,7 @@ class StepTrainer(orbit.StandardTrainer):
             are the global step.
         dataset: distributed dataset of batches (see `data.pipeline`).
         metrics: names of the scalars that `losses` gives, some of which may
-            be missing.
+            be missing, always the same.
         loss_scale: multiplies the loss and divides the gradients, so that
             float16 gradients do not underflow.
         times_input: whether the wait for a batch is measured. TensorFlow's
@@ -50,6 +50,7 @@ class StepTrainer(orbit.StandardTrainer):
         self._optimizer = optimizer
         self._loss_scale = loss_scale
         self._times_input = times_input
+        self._reported: set[str] = set()
         with strategy.scope():
             self._means = {n: keras.metrics.Mean(name=n) for n in metrics}
             self._first_bad_step = tf.Variable(
@@ -111,8 +112,7 @@ class StepTrainer(orbit.StandardTrainer):
         means = {
             f"train/{name}": float(mean.result())
             for name, mean in self._means.items()
-            if self._model.linear_head is not None
-            or not name.startswith("supervised")
+            if name in self._reported
         }
         for mean in self._means.values():
             mean.reset_state()
@@ -139,6 +139,7 @@ class StepTrainer(orbit.StandardTrainer):
         variables = self._model.trainable_variables
         self._note_bad_step(total, gradients)
         apply_gradients(self._optimizer, gradients, variables)
+        self._reported.update(scalars)  # as the step is traced
         for name, value in scalars.items():
             self._means[name].update_state(value)
 

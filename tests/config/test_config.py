@@ -6,7 +6,9 @@ import json
 import pytest
 
 from simclr_tf import config
-from simclr_tf.config import recipes, resolve, roles
+from simclr_tf.augment import operators
+from simclr_tf.config import operator_list, recipes, resolve, roles
+from simclr_tf.losses import named, rows
 
 OFFICIAL = {  # name: default of google-research/simclr tf2/run.py
     "learning_rate": 0.3,
@@ -173,12 +175,61 @@ def test_config_is_frozen():
         ({"checkpoint": "somewhere"}, "--checkpoint"),
         ({"learning_rate": float("inf")}, "--learning_rate"),
         ({"train_epochs": float("nan")}, "--train_epochs"),
+        ({"semi_hard": True}, "--semi_hard.*--loss=nt_xent"),
+        ({"margin": 0.4}, "--margin=0.4.*--loss=nt_xent"),
+        ({"loss": "nt_logistic", "margin": 0.4}, "--margin.*nt_logistic"),
+        (
+            {"loss": "margin_triplet", "semi_hard": True, "margin": 0.0},
+            "--semi_hard.*--margin=0",
+        ),
+        ({"loss": "margin_triplet", "temperature": 0.3}, "--temperature"),
+        ({"operators": "crop,sharpen"}, "--operators.*none.*'sharpen'"),
+        ({"operators": "crop,,flip"}, "--operators.*''"),
+        ({"operators": "crop,sobel:2"}, "--operators.*sobel:0.5.*'sobel:2'"),
+        ({"operators": "sobel:nan"}, "--operators.*'sobel:nan'"),
+        ({"operators": "sobel:"}, "--operators.*'sobel:'"),
+        ({"second_operators": "crop"}, "--second_operators.*--operators"),
+        (
+            {"operators": "crop,blur", "second_operators": "blur"},
+            "both begin with crop.*crop,blur and blur",
+        ),
+        (
+            {"operators": "crop,autoaugment", "augment_on": "device"},
+            "--augment_on=device is not for autoaugment",
+        ),
+        ({"operators": "crop", "use_blur": False}, "--use_blur.*--operators"),
+        (
+            {"operators": "crop", "color_jitter_strength": 0.5},
+            "--color_jitter_strength is for color, color_jitter",
+        ),
     ],
     ids=str,
 )
 def test_bad_values_are_named(given, names):
     with pytest.raises(ValueError, match=names):
         resolve.resolve(given)
+
+
+def test_a_loss_leaves_aside_what_flagfile_and_recipe_say_to_others():
+    given = {"dataset": "cifar10", "loss": "margin_triplet"}
+    assert resolve.resolve(given).config.optim.temperature == 0.5
+    resolve.resolve({**given, "temperature": 0.3}, from_files=["temperature"])
+
+
+def test_operators_are_those_there_are():
+    assert set(operator_list.NAMES) == set(operators.OPERATORS)
+    assert operator_list.parsed("operators", "none") == ()
+    asked = operator_list.parsed("operators", "crop, sobel:0.25")
+    assert asked == (("crop", None), ("sobel", 0.25))
+    given = {"operators": "crop,color", "color_jitter_strength": 0.5}
+    resolve.resolve({**given, "second_operators": "crop"})
+
+
+def test_losses_are_those_there_are():
+    choices = config.options()["loss"][1].metadata["choices"]
+    assert set(choices) == set(named.WORDS)
+    choices = config.options()["negative_views"][1].metadata["choices"]
+    assert choices == rows.NEGATIVE_VIEWS
 
 
 def test_what_a_resumed_run_may_change():

@@ -343,10 +343,10 @@ def test_the_digits_need_a_place_that_can_be_written(tmp_path):
 def test_the_digits_may_be_prepared_by_two_at_once(tmp_path, monkeypatch):
     write = digits._write
 
-    def write_while_another_finishes(aside):
+    def write_while_another_finishes(aside, name):
         monkeypatch.setattr(digits, "_write", write)
         digits.prepare(str(tmp_path))
-        return write(aside)
+        return write(aside, name)
 
     monkeypatch.setattr(digits, "_write", write_while_another_finishes)
     assert digits.prepare(str(tmp_path)) == str(tmp_path)

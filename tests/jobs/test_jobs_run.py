@@ -232,6 +232,8 @@ KINDS = [
         "--proj_head_mode=none",
         "--color_jitter_impl=simclrv2",
         "--color_jitter_order=fixed",
+        "--loss=nt_logistic",
+        "--semi_hard",
         "--strategy=one_device",
     ),
     (
@@ -242,7 +244,11 @@ KINDS = [
         "--ft_proj_selector=1",
         "--se_ratio=0.25",
         "--noglobal_bn",
+        "--micro_batch_size=8",
         "--cache_dataset",
+        "--loss=margin_triplet",
+        "--margin=0.4",
+        "--negative_views=other",
     ),
     (
         "--num_proj_layers=3",
@@ -259,6 +265,11 @@ KINDS = [
         "--nohidden_norm",
         "--temperature=10",
         "--color_jitter_strength=0",
+    ),
+    (
+        "--operators=crop,crop,flip,color_jitter,color_drop,blur,rotate,cutout",
+        "--second_operators=crop,noise,sobel,equalize,solarize,motion_blur:0.5",
+        "--augment_on=device",
     ),
 ]
 

@@ -214,16 +214,22 @@ def test_numpy_arrays_and_lists_are_taken(rng, kind, dtype):
     one, several = rng.integers(-1, 4, size=6), rng.integers(-1, 2, size=(6, 4))
     arguments = {
         losses.nt_xent: [(z_a, z_b)],
+        losses.nt_logistic: [(z_a, z_b)],
+        losses.margin_triplet: [(z_a, z_b)],
         losses.softmax_cross_entropy: [(z_a, one)],
         losses.binary_cross_entropies: [(z_a, several)],
         losses.cross_entropy: [(z_a, one), (z_a, several)],
         losses.accuracy: [(z_a, one), (z_a, several)],
     }
     public = {getattr(losses, name) for name in losses.__all__}
-    assert arguments.keys() == public - {losses.NtXent}
+    assert arguments.keys() == public - {losses.NtXent, losses.Triplets}
+    options = {
+        losses.nt_xent: {"temperature": 0.1},
+        losses.nt_logistic: {"temperature": 0.1},
+        losses.margin_triplet: {"margin": 0.5},
+    }
     for function, calls in arguments.items():
-        if function is losses.nt_xent:
-            function = functools.partial(function, temperature=0.1)
+        function = functools.partial(function, **options.get(function, {}))
         for scores, other in calls:
             if other.dtype == scores.dtype:
                 exact = tf.constant(other, tf.float32)

@@ -46,6 +46,17 @@ KINDS = {
     "LARS": (LARS, None),
 }
 HELD = ("SGD", "LARS, softplus")
+# The other losses; a triplet at its margin is a kink as a ReLU's is.
+LOSSES = {
+    "NT-Xent, other view": ((*SGD, "--negative_views=other"), None),
+    "NT-Logistic": ((*SGD, "--loss=nt_logistic"), None),
+    "NT-Logistic (sh)": ((*SGD, "--loss=nt_logistic", "--semi_hard"), None),
+    "margin triplet": ((*SGD, "--loss=margin_triplet"), None),
+    "margin triplet (sh)": (
+        (*SGD, "--loss=margin_triplet", "--semi_hard"),
+        None,
+    ),
+}
 # TensorFlow's own kernels for oneDNN's: the same run, rounded otherwise.
 OTHER_ROUNDING = {"TF_ENABLE_ONEDNN_OPTS": "0"}
 FAULTS = ("scaled", "negated", "lost")
@@ -67,7 +78,7 @@ def train(
     flags, environment = on_devices(count, device_type)
     if rounded_otherwise:
         environment |= OTHER_ROUNDING
-    of_kind, planted = KINDS[kind]
+    of_kind, planted = (KINDS | LOSSES)[kind]
     fault = fault or planted
     model_dir = pathlib.Path(tempfile.mkdtemp(dir=folder))
     arguments = processes.command(
@@ -135,6 +146,17 @@ def trained(tmp_path_factory):
 @pytest.mark.parametrize("count", REPLICAS[1:])
 @pytest.mark.parametrize("kind", HELD)
 def test_replicas_train_as_one_does(trained, kind, count):
+    losses, weights, moved = compare(trained(kind, 1), trained(kind, count))
+    print(f"{kind} on {count}: {losses:.1e} {weights:.1e}, moved {moved:.2f}")
+    assert moved > 0.001
+    assert losses < TOLERANCE
+    assert weights < TOLERANCE
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("count", (2, 4))
+@pytest.mark.parametrize("kind", LOSSES)
+def test_replicas_train_as_one_does_with_every_loss(trained, kind, count):
     losses, weights, moved = compare(trained(kind, 1), trained(kind, count))
     print(f"{kind} on {count}: {losses:.1e} {weights:.1e}, moved {moved:.2f}")
     assert moved > 0.001

@@ -37,8 +37,8 @@ def open_tfds(
 ) -> Source:
     """Opens a split of a prepared TFDS data set, as `sources.open_source`.
 
-    "digits" is prepared where it is missing. The source has random access
-    where the split fits in memory.
+    What is embedded is prepared where it is missing. The source has random
+    access where the split fits in memory.
     """
     builder = _builder(dataset, data_dir)
     pieces, bytes_per_record = _pieces(builder, dataset, split)
@@ -95,8 +95,8 @@ def _builder(dataset, data_dir):
     if data_dir is not None:
         data_dir = os.path.expanduser(data_dir)
         guard.require_known_place(data_dir)
-    if _base_name(dataset) == "digits":
-        data_dir = digits.prepare(data_dir)
+    if (name := _base_name(dataset)) in digits.BUILDERS:
+        data_dir = digits.prepare(data_dir, name)
     elif data_dir is not None and not tf.io.gfile.isdir(data_dir):
         raise UserError(f"--data_dir={data_dir} is not an existing folder.")
     try:
