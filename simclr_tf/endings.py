@@ -119,7 +119,10 @@ def _lost_host(error: Exception, config: Config) -> str | None:
 def _reason(text: str) -> str:
     """What TensorFlow says of the worker it misses."""
     if said := re.search(r"simclr_tf: (.*?) :simclr_tf", text, re.S):
-        return said[1]
+        if "/task:" not in said[1]:
+            return said[1]
+        text = said[1]  # it left since it missed a worker itself
+    # The first that is named: who is named later only passes it on.
     if task := re.search(r"/job:(\w+)/(?:replica:\d+/)?task:(\d+)", text):
         which = f"{task[1]} {task[2]}"
         if "heartbeat" in text.lower():

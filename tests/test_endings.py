@@ -123,6 +123,12 @@ LOST = "Collective ops is aborted by: {}\nThe error could be from a previous"
             "Aborted: simclr_tf: worker 0 left: no space :simclr_tf [..]",
             "worker 0 left: no space",
         ),
+        (
+            "simclr_tf: worker 0 left: Graph execution error: Connection reset "
+            "by peer. Additional GRPC error information from remote target "
+            "/job:worker/replica:0/task:1 :simclr_tf /job:worker/task:0",
+            "worker 1 cannot be reached",
+        ),
         ("Graph execution error:", "a sum over all hosts did not come about"),
     ],
 )
