@@ -143,9 +143,12 @@ class Recorded:
             if self._name != "sweep":
                 leftovers.sweep(str(folder))
         # MODEL_DIR/RECORD/RUN: of a finished run the result is looked at only.
-        elif self._name == "sweep" and folder.parents[1] == self._scratch:
-            if not (folder / "result.json").exists():
-                leftovers.sweep(str(folder))
+        elif (
+            self._name == "sweep"
+            and folder.parents[1] == self._scratch
+            and not (folder / "result.json").exists()
+        ):
+            leftovers.sweep(str(folder))
 
     def goes_on(self, content, *, moved_aside=0):
         """Lays the files out and runs the command again.
