@@ -36,6 +36,8 @@ _LOST = (
     tf.errors.FailedPreconditionError,
     tf.errors.InternalError,
 )
+# See train/coordination.py, tell_others.
+_TOLD = re.compile(r"simclr_tf: (.*?) :simclr_tf")
 _SHOWN = 300  # characters of another program's message
 
 
@@ -46,10 +48,16 @@ def in_words(error: Exception, config: Config) -> str | None:
         error: that ended a job.
         config: of the job.
     """
-    for explain in (_storage, _memory, _descriptors, _lost_host):
+    # What another host tells may be of its disk, and is not of this one's.
+    for explain in (_told, _storage, _memory, _descriptors, _lost_host):
         if line := explain(error, config):
             return line
     return None
+
+
+def _told(error: Exception, config: Config) -> str | None:
+    """Of a run of several processes: another one has said why it left."""
+    return _lost_host(error, config) if _TOLD.search(_text(error)) else None
 
 
 def _storage(error: Exception, config: Config) -> str | None:
@@ -118,9 +126,9 @@ def _lost_host(error: Exception, config: Config) -> str | None:
 
 def _reason(text: str) -> str:
     """What TensorFlow says of the worker it misses."""
-    if said := re.search(r"simclr_tf: (.*?) :simclr_tf", text, re.S):
+    if said := _TOLD.search(text):
         if "/task:" not in said[1]:
-            return said[1]
+            return re.sub(r"\{\{.*?\}\} ?| ?\[Op:\w+\]", "", said[1])[:_SHOWN]
         text = said[1]  # it left since it missed a worker itself
     # The first that is named: who is named later only passes it on.
     if task := re.search(r"/job:(\w+)/(?:replica:\d+/)?task:(\d+)", text):

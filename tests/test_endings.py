@@ -139,6 +139,24 @@ def test_a_lost_host(text, reason):
     assert in_words(error) is None  # a run of one process has lost nobody
 
 
+def test_the_full_disk_of_another_host_is_not_this_ones():
+    said = in_words(
+        op_error(
+            tf.errors.AbortedError,
+            "Graph execution error:\n\nCollective ops is aborted by: "
+            "simclr_tf: worker 0 left: {{function_node __wrapped__SaveV2}} "
+            "/gone/ckpt-1.index; No space left on device [Op:SaveV2] "
+            ":simclr_tf\nThe error could be from a previous operation.",
+        ),
+        model_dir="/gone",
+        strategy="multi_worker",
+    )
+    assert said.startswith(
+        "another worker has gone, so this one stops: worker 0 left: "
+        "/gone/ckpt-1.index; No space left on device. What was saved stays"
+    )
+
+
 @pytest.mark.parametrize(
     "error",
     [
