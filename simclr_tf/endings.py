@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import re
+import tempfile
 
 import tensorflow as tf
 
@@ -70,7 +71,11 @@ def _storage(error: Exception, config: Config) -> str | None:
             return None  # a file of ours that we have not written
     if not found:
         return None
-    code = min(found)
+    code, place = min(found), f"--model_dir={folder}"
+    temporary = tempfile.gettempdir()
+    if not _is_in(folder, error) and _is_in(f"{temporary}/", error):
+        # Hosts but the chief save to there.
+        place, folder = f"The folder TMPDIR={temporary}", temporary
     advice = "When that is mended, the same command continues."
     if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         advice = (
@@ -80,7 +85,7 @@ def _storage(error: Exception, config: Config) -> str | None:
     elif code == errno.ENOENT:
         advice = "Was it deleted? The same command starts from what is left."
     return (
-        f"--model_dir={folder} can no longer be written: "
+        f"{place} can no longer be written: "
         f"{os.strerror(code).lower()}{_of_file(error, folder)}. What was saved "
         f"stays. {advice}"
     )

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 
 import pytest
 import tensorflow as tf
@@ -137,6 +138,17 @@ def test_a_lost_host(text, reason):
     said = in_words(error, strategy="multi_worker")
     assert reason in said and "Graph execution error" not in said
     assert in_words(error) is None  # a run of one process has lost nobody
+
+
+def test_the_disk_for_temporary_files_is_another():
+    place = os.path.join(tempfile.gettempdir(), "tmpx/ckpt_temp/part-0")
+    error = op_error(
+        tf.errors.ResourceExhaustedError, f"{place}; No space left on device"
+    )
+    said = in_words(error, model_dir="/gone")
+    assert said.startswith("The folder TMPDIR=") and place in said
+    inside = in_words(error, model_dir=os.path.dirname(place))
+    assert inside.startswith("--model_dir=")
 
 
 def test_the_full_disk_of_another_host_is_not_this_ones():
