@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import re
+import tempfile
 
 import tensorflow as tf
 
@@ -36,6 +37,8 @@ _LOST = (
     tf.errors.FailedPreconditionError,
     tf.errors.InternalError,
 )
+# See train/coordination.py, tell_others.
+_TOLD = re.compile(r"simclr_tf: (.*?) :simclr_tf")
 _SHOWN = 300  # characters of another program's message
 
 
@@ -46,10 +49,16 @@ def in_words(error: Exception, config: Config) -> str | None:
         error: that ended a job.
         config: of the job.
     """
-    for explain in (_storage, _memory, _descriptors, _lost_host):
+    # What another host tells may be of its disk, and is not of this one's.
+    for explain in (_told, _storage, _memory, _descriptors, _lost_host):
         if line := explain(error, config):
             return line
     return None
+
+
+def _told(error: Exception, config: Config) -> str | None:
+    """Of a run of several processes: another one has said why it left."""
+    return _lost_host(error, config) if _TOLD.search(_text(error)) else None
 
 
 def _storage(error: Exception, config: Config) -> str | None:
@@ -62,7 +71,11 @@ def _storage(error: Exception, config: Config) -> str | None:
             return None  # a file of ours that we have not written
     if not found:
         return None
-    code = min(found)
+    code, place = min(found), f"--model_dir={folder}"
+    temporary = tempfile.gettempdir()
+    if not _is_in(folder, error) and _is_in(f"{temporary}/", error):
+        # Hosts but the chief save to there.
+        place, folder = f"The folder TMPDIR={temporary}", temporary
     advice = "When that is mended, the same command continues."
     if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         advice = (
@@ -72,7 +85,7 @@ def _storage(error: Exception, config: Config) -> str | None:
     elif code == errno.ENOENT:
         advice = "Was it deleted? The same command starts from what is left."
     return (
-        f"--model_dir={folder} can no longer be written: "
+        f"{place} can no longer be written: "
         f"{os.strerror(code).lower()}{_of_file(error, folder)}. What was saved "
         f"stays. {advice}"
     )
@@ -118,8 +131,11 @@ def _lost_host(error: Exception, config: Config) -> str | None:
 
 def _reason(text: str) -> str:
     """What TensorFlow says of the worker it misses."""
-    if said := re.search(r"simclr_tf: (.*?) :simclr_tf", text, re.S):
-        return said[1]
+    if said := _TOLD.search(text):
+        if "/task:" not in said[1]:
+            return re.sub(r"\{\{.*?\}\} ?| ?\[Op:\w+\]", "", said[1])[:_SHOWN]
+        text = said[1]  # it left since it missed a worker itself
+    # The first that is named: who is named later only passes it on.
     if task := re.search(r"/job:(\w+)/(?:replica:\d+/)?task:(\d+)", text):
         which = f"{task[1]} {task[2]}"
         if "heartbeat" in text.lower():

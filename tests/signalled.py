@@ -58,7 +58,8 @@ class Server:
         self._process.communicate(timeout=60)
 
     def run(self, arguments, *, moment=None, number=0, plant=None):
-        """Returns status, output, and seconds from the signal to the end.
+        """Returns status, output, and seconds from the signal to the end: of
+        the clock and of the processor.
 
         Args:
             arguments: of run.py.
@@ -155,7 +156,7 @@ def _child(asked, path):
             asked["moment"],
             asked["number"],
             lambda: pathlib.Path(f"{path}.at").write_text(
-                str(time.monotonic())
+                f"{time.monotonic()} {time.process_time()}"
             ),
         )
     run.terminal.keep_going()
@@ -184,11 +185,14 @@ def _serve():
             child = os.fork()
             if not child:
                 _child(json.loads(line), path)
-            _, status = os.waitpid(child, 0)
-            ended, seconds = time.monotonic(), None
+            _, status, used = os.wait4(child, 0)
+            seconds = None
             if os.path.exists(f"{path}.at"):
-                at = float(pathlib.Path(f"{path}.at").read_text())
-                seconds = ended - at
+                at, worked = pathlib.Path(f"{path}.at").read_text().split()
+                seconds = (
+                    time.monotonic() - float(at),
+                    used.ru_utime + used.ru_stime - float(worked),
+                )
             told = {
                 "status": os.waitstatus_to_exitcode(status),
                 "output": pathlib.Path(path).read_text(errors="replace"),

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 
 import pytest
 import tensorflow as tf
@@ -123,6 +124,12 @@ LOST = "Collective ops is aborted by: {}\nThe error could be from a previous"
             "Aborted: simclr_tf: worker 0 left: no space :simclr_tf [..]",
             "worker 0 left: no space",
         ),
+        (
+            "simclr_tf: worker 0 left: Graph execution error: Connection reset "
+            "by peer. Additional GRPC error information from remote target "
+            "/job:worker/replica:0/task:1 :simclr_tf /job:worker/task:0",
+            "worker 1 cannot be reached",
+        ),
         ("Graph execution error:", "a sum over all hosts did not come about"),
     ],
 )
@@ -131,6 +138,35 @@ def test_a_lost_host(text, reason):
     said = in_words(error, strategy="multi_worker")
     assert reason in said and "Graph execution error" not in said
     assert in_words(error) is None  # a run of one process has lost nobody
+
+
+def test_the_disk_for_temporary_files_is_another():
+    place = os.path.join(tempfile.gettempdir(), "tmpx/ckpt_temp/part-0")
+    error = op_error(
+        tf.errors.ResourceExhaustedError, f"{place}; No space left on device"
+    )
+    said = in_words(error, model_dir="/gone")
+    assert said.startswith("The folder TMPDIR=") and place in said
+    inside = in_words(error, model_dir=os.path.dirname(place))
+    assert inside.startswith("--model_dir=")
+
+
+def test_the_full_disk_of_another_host_is_not_this_ones():
+    said = in_words(
+        op_error(
+            tf.errors.AbortedError,
+            "Graph execution error:\n\nCollective ops is aborted by: "
+            "simclr_tf: worker 0 left: {{function_node __wrapped__SaveV2}} "
+            "/gone/ckpt-1.index; No space left on device [Op:SaveV2] "
+            ":simclr_tf\nThe error could be from a previous operation.",
+        ),
+        model_dir="/gone",
+        strategy="multi_worker",
+    )
+    assert said.startswith(
+        "another worker has gone, so this one stops: worker 0 left: "
+        "/gone/ckpt-1.index; No space left on device. What was saved stays"
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
+from simclr_tf import files
 from simclr_tf.errors import UserError
 from simclr_tf.run_files import saving
 
@@ -81,11 +82,9 @@ class Checkpoints:
                 self._checkpoint.write(f"{nowhere}/ckpt")
             return path
         saving.write(self._checkpoint, path)
-        older = [p for p in checkpoint_paths(self.directory) if p != path]
-        older = [p for p in older if step_of(p) < step]
-        kept = older[max(0, len(older) - self._max_to_keep + 1) :]
+        older, kept = self._older(path)
         saving.write_state([*kept, path])
-        for each in older[: len(older) - len(kept)]:
+        for each in older:
             remove(each)
         return path
 
@@ -123,6 +122,7 @@ class Checkpoints:
                 unreadable.append(path)
             else:
                 self._set_aside(unreadable)
+                self._finish_save(path)
                 return path
         if unreadable:
             self._require_first(unreadable, first_steps)
@@ -133,6 +133,25 @@ class Checkpoints:
                 flush=True,
             )
         return None
+
+    def _older(self, path: str) -> tuple[list[str], list[str]]:
+        """Of the checkpoints before this one: those to delete, and the rest."""
+        found = checkpoint_paths(self.directory)
+        older = [p for p in found if step_of(p) < step_of(path)]
+        first = max(0, len(older) - self._max_to_keep + 1)
+        return older[:first], older[first:]
+
+    def _finish_save(self, path: str) -> None:
+        """What a run that ended amid saving the newest left undone."""
+        older, kept = self._older(path)
+        state = [*kept, path]
+        if not self._writes or (saving.is_state(state) and not older):
+            return
+        if "://" not in self.directory:
+            files.sync_folder(self.directory)  # the newest has its name
+        saving.write_state(state)
+        for each in older:
+            remove(each)
 
     def _require_first(self, paths: list[str], first_steps: int) -> None:
         """Nothing readable is left: was there ever?"""

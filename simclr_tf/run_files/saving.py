@@ -49,12 +49,26 @@ def write(checkpoint: tf.train.Checkpoint, path: str) -> None:
 
 def write_state(paths: list[str]) -> None:
     """Writes TensorFlow's list: checkpoints of a folder, oldest first."""
+    path, content = _state(paths)
+    files.write_bytes(path, content)
+
+
+def is_state(paths: list[str]) -> bool:
+    """Whether TensorFlow's list is of just these."""
+    path, content = _state(paths)
+    if not gfile.exists(path):
+        return False
+    with gfile.GFile(path, "rb") as file:
+        return file.read() == content
+
+
+def _state(paths: list[str]) -> tuple[str, bytes]:
     folder = os.path.dirname(paths[-1])
     names = [os.path.basename(path) for path in paths]
     state = tf.compat.v1.train.generate_checkpoint_state_proto(
         folder, names[-1], all_model_checkpoint_paths=names
     )
-    files.write_bytes(os.path.join(folder, STATE), str(state).encode())
+    return os.path.join(folder, STATE), str(state).encode()
 
 
 def _index_last(name: str) -> bool:

@@ -4,6 +4,8 @@ The chief serves the others names, values and barriers, over connections that
 are not those of the collectives. TensorFlow has no public names for it (2.20).
 """
 
+import contextlib
+
 import tensorflow as tf
 from tensorflow.python.eager import context
 
@@ -34,7 +36,12 @@ def wait_for_followers(host: int, count: int, seconds: float) -> None:
 
 
 def tell_others(text: str) -> None:
-    """Ends the collectives of the other hosts, with a text to show."""
-    context.context().report_error_to_cluster(
-        tf.errors.ABORTED, f"simclr_tf: {text} :simclr_tf"
-    )
+    """Ends the collectives of the other hosts, with a text to show.
+
+    Where that cannot be said any more, because a host is missing or the chief
+    has gone, each of them finds out by itself.
+    """
+    with contextlib.suppress(tf.errors.OpError):
+        context.context().report_error_to_cluster(
+            tf.errors.ABORTED, f"simclr_tf: {text} :simclr_tf"
+        )

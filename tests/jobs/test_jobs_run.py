@@ -488,3 +488,11 @@ def test_knn_eval_scores_at_every_checkpoint(go, tmp_path):
     assert [x["step"] for x in found] == [2, 4]
     # Ten classes of handwriting: even an untrained encoder knows some.
     assert all(0.3 < x["knn/k20_top_1"] <= 1 for x in found)
+    # As a kill between the last checkpoint and its score leaves it.
+    assert json.loads(lines[-1]) == found[-1]
+    path = tmp_path / "run" / "metrics.jsonl"
+    path.write_text("".join(f"{line}\n" for line in lines[:-1]))
+    status = go("--knn_eval", "--train_steps=4", "--checkpoint_steps=2")
+    assert status == 0, go.err
+    assert go.out.count("Nearest neighbours: knn/k20_top_1 ") == 1
+    assert path.read_text().splitlines() == lines

@@ -194,6 +194,26 @@ def test_orphans_of_a_run_of_before_are_pruned(folder):
     assert len(os.listdir(folder)) == 3
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_save_that_was_cut_short_is_finished(folder, listed):
+    """After the newest got its name, before the older one went."""
+    save(folder, 2, seed=1)
+    state = os.path.join(folder, "checkpoint")
+    with open(state, "rb") as file:
+        before = file.read()
+    save(folder, 4, seed=2)
+    if not listed:
+        with open(state, "wb") as file:
+            file.write(before)
+    for writes, left in ((False, [2, 4]), (True, [4])):
+        checkpoints.Checkpoints(
+            folder, make_variables(), max_to_keep=1, writes=writes
+        ).restore_newest()
+        paths = checkpoints.checkpoint_paths(folder)
+        assert [checkpoints.step_of(p) for p in paths] == left
+    assert tf.train.latest_checkpoint(folder) == f"{folder}/ckpt-4"
+
+
 def test_objects_keep_the_order(monkeypatch):
     made = checkpoints.Checkpoints("ram://c", make_variables(), max_to_keep=1)
     made.save(1)

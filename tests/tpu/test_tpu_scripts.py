@@ -217,6 +217,7 @@ def test_a_queue_that_fails_or_takes_too_long(cloud):
         ([3], 1, 3),  # halted
         ([130], 1, 130),  # stopped by hand
         ([143, 143, 0], 3, 0),  # preempted twice
+        ([129, 0], 2, 0),  # lost its terminal
         ([143], 4, 143),  # and no end of it
         ([137, 255, 2], 3, 2),  # killed, unreachable, then wrong
         ([1], 2, 1),  # a fault, twice

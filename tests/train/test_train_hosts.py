@@ -5,8 +5,10 @@ from concurrent import futures
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from simclr_tf.errors import UserError
+from simclr_tf.train import coordination
 from simclr_tf.train.hosts import Hosts
 
 
@@ -109,3 +111,32 @@ def test_hosts_of_another_version_are_told_so(monkeypatch):
     for error in found:
         assert "--b is 2 on host 0, not set on host 1" in str(error)
         assert "--longer_name is not set on host 0, 3 on host 1" in str(error)
+
+
+class _Cut:
+    """Stands for TensorFlow's service, which nobody reaches any more."""
+
+    def __init__(self):
+        self.told = []
+
+    def wait_at_barrier(self, *_):
+        raise tf.errors.UnavailableError(None, None, "Socket closed")
+
+    def report_error_to_cluster(self, _, text):
+        self.told.append(text)
+        raise tf.errors.FailedPreconditionError(
+            None, None, "Coordination service agent is already in error state."
+        )
+
+
+def test_parting_from_lost_hosts_keeps_the_reason(monkeypatch):
+    service = _Cut()
+    monkeypatch.setattr(coordination.context, "context", lambda: service)
+    hosts = Hosts(None, count=2)
+    try:
+        raise ValueError("worker 1 cannot be reached")
+    except ValueError as error:
+        hosts.part(str(error))  # must not raise in its place
+    assert "worker 0 left: worker 1 cannot be reached" in service.told[0]
+    hosts.part("again")
+    assert len(service.told) == 1
