@@ -85,6 +85,12 @@ class Source:
         """Whether the order is a full permutation on any number of hosts."""
         return isinstance(self.examples, Examples)
 
+    def reduces(self, size: int) -> bool:
+        """Whether an image may be decoded at a reduced scale for views of
+        this size: it may be a JPEG that is large enough."""
+        decode = self.examples.decode
+        return hasattr(decode, "reduces") and decode.reduces(size)
+
     @property
     def order_depends_on_hosts(self) -> bool:
         """Whether another number of hosts sees the examples in another order,

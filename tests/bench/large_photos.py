@@ -110,7 +110,7 @@ def _batches(config, source):
         per_replica_batch_size=_BATCH,
         draw=views.draw_of(policy, 0),
         view=views.view_of(policy),
-        crops=views.crops_of(config),
+        crops=views.crops_of(config, source),
     )
 
 

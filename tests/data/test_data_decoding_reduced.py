@@ -10,6 +10,8 @@ from PIL import Image
 from simclr_tf import picture
 from simclr_tf.augment import draw, geometry
 from simclr_tf.augment.policy import Policy
+from simclr_tf.build import splits, views
+from simclr_tf.config import resolve
 from simclr_tf.data import decoding
 from simclr_tf.picture import Crops, Picture
 
@@ -148,3 +150,26 @@ def test_antialiasing_is_pillows_filter():
     )
     expected = image.resize((SIZE, SIZE), Image.BICUBIC)
     assert np.abs(seen.numpy().astype(int) - np.asarray(expected)).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("side", "kind", "reduces"),
+    [(2 * SIZE, "JPEG", True), (2 * SIZE - 1, "JPEG", False)]
+    + [(2 * SIZE, "PNG", False)],
+)
+def test_the_graph_of_reducing_is_made_where_something_is_reduced(
+    side, kind, reduces
+):
+    file = io.BytesIO()
+    photograph(side, 3 * SIZE).save(file, kind)
+    read = decoding.Decoder(**decoding.of_contents([file.getvalue()]))
+    assert read.reduces(SIZE) is reduces
+    assert decoding.joined([decoding.Decoder(), read]).reduces(SIZE)
+
+
+def test_pixels_in_memory_are_cut_without_a_graph_of_reducing():
+    config = resolve.resolve({}).config
+    source = splits.open_split(config, "train")
+    assert not source.reduces(config.data.image_size)
+    assert views.crops_of(config, source) is None
+    assert views.central_crops(config, source) is None

@@ -23,9 +23,6 @@ def picture_of(encoded, crops: Crops, **how) -> Picture:
         **how: of `rgb_of`.
     """
 
-    if "JPEG" not in how["kinds"]:
-        return picture.whole(rgb_of(encoded, **how))
-
     def of_jpeg():
         shape = tf.io.extract_jpeg_shape(encoded)
         # Below, no box can be reduced, and it would cost time to see it.
