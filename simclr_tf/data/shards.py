@@ -145,6 +145,7 @@ class Shards:
     has_labels: bool = True
     decode: Callable = dataclasses.field(default_factory=decoding.Decoder)
     storage = "stream"
+    reason_of = None
     can_fail = True
 
     @property

@@ -14,6 +14,7 @@ labels come from a table instead of from folders.
 """
 
 import dataclasses
+import functools
 import hashlib
 import os
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from simclr_tf.data import decoding, fingerprint, split_spec
+from simclr_tf.data import corrupt, decoding, fingerprint, split_spec
 from simclr_tf.data.examples import Examples, Source, decoded
 from simclr_tf.data.folder import labelling
 from simclr_tf.data.folder.contents import Folder, Reading, text_of
@@ -165,6 +166,12 @@ def _part(
         ignored_files=sum(folder.listing.passed_over.values()),
         several_labels=labels.ndim == 2,
         notes=tuple(notes + folder.notes(lies_in)),
+        left_out=tuple(
+            sorted(
+                corrupt.line_of(os.fsencode(path), reason)
+                for path, reason in folder.listing.unread.items()
+            )
+        ),
     )
 
 
@@ -198,4 +205,9 @@ def _examples(paths, payload, ids, labels, contents, decoder) -> Examples:
             storage="files",
             can_fail=True,
             contents=contents,
+            reason_of=functools.partial(_reason, max_pixels=decoder.max_pixels),
         )
+
+
+def _reason(path: bytes, *, max_pixels: int) -> str:
+    return decoding.reason_of_file(os.fsdecode(path), max_pixels=max_pixels)
