@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from simclr_tf.data.decoding import reduced
 from simclr_tf.data.decoding.pixels import KINDS, MAX_PIXELS, WHITE, rgb_of
-from simclr_tf.picture import Crops, Picture
+from simclr_tf.picture import Crops, Picture, whole
 
 _OF_PIXELS = ("background", "max_pixels", "kinds", "oriented", "transparent")
 
@@ -49,9 +49,12 @@ class Decoder:
         """Whether `picture` may reduce anything for views of this size."""
         return "JPEG" in self.kinds and self.largest_side >= 2 * size
 
-    def picture(self, element, crops: Crops) -> Picture:
+    def picture(self, element, crops: Crops, shape=None) -> Picture:
         """The same at the least scale that crops allow; see `reduced`."""
-        return reduced.picture_of(self.encoded(element), crops, **self._how())
+        encoded = self.encoded(element)
+        if not self.reduces(crops.size) and shape is None:
+            return whole(rgb_of(encoded, **self._how()))
+        return reduced.picture_of(encoded, crops, shape, **self._how())
 
     def _how(self) -> dict[str, Any]:
         """Options of `rgb_of`."""

@@ -15,6 +15,7 @@ from simclr_tf.data.decoding import kinds
 
 # What is read of files for it.
 LIMIT_BYTES = 64 << 20
+_MOST_FILES = 50_000
 _ORIENTED = (b"Exif\0\0", b"eXIf", b"EXIF")
 
 
@@ -42,12 +43,17 @@ def of_contents(contents: Iterable[bytes]) -> dict[str, Any]:
 
 def of_payload(rows: Sequence[str | bytes]) -> dict[str, Any]:
     """The same of `conversion.payload`; nothing where that would take long."""
+    if len(rows) > _MOST_FILES:
+        return {}
     paths = [row for row in rows if not isinstance(row, bytes)]
     try:
         if any("://" in path for path in paths):
             return {}
-        if sum(map(os.path.getsize, paths)) > LIMIT_BYTES:
-            return {}
+        num_bytes = 0
+        for path in paths:
+            num_bytes += os.path.getsize(path)
+            if num_bytes > LIMIT_BYTES:
+                return {}
     except OSError:
         return {}
     return of_contents(_content(row) for row in rows)
