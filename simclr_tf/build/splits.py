@@ -2,6 +2,7 @@
 
 import os
 
+from simclr_tf import terminal
 from simclr_tf.config import Config
 from simclr_tf.data import decoding, shrunk, sources, subset
 from simclr_tf.data.sources import Source
@@ -43,7 +44,9 @@ def open_split(config: Config, split: str) -> Source:
             data.image_size,
             max(augment.min_crop_area, augment.min_object_covered),
         ),
-        progress=shrunk.Progress(source.name),
+        progress=terminal.Progress(
+            f"Shrinking {source.name} {source.split}, once", "images"
+        ),
     )
 
 

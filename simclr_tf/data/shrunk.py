@@ -17,8 +17,6 @@ import contextlib
 import dataclasses
 import math
 import os
-import sys
-import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -38,41 +36,11 @@ _QUALITY = 90
 # Raise it by one with every change that gives another copy of an image.
 _VERSION = 1
 _UNREADABLE = -1
-_BAR = 20  # letters of the bar of progress
 
 
 def folder() -> str:
     """Where copies lie if nobody says."""
     return files.cache_folder("shrunk")
-
-
-class Progress:
-    """For `copied`: lines with the time that is left, to standard error.
-
-    Args:
-        name: of what is copied.
-    """
-
-    def __init__(self, name: str):
-        self._name = name
-        self._started: tuple[float, int] | None = None
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if self._started is None:
-            self._started = now, done
-        began, first = self._started
-        left = ""
-        if done > first:
-            seconds = (now - began) / (done - first) * (total - done)
-            left = f", {seconds:.0f} s left"
-        filled = _BAR * done // max(total, 1)
-        print(
-            f"Shrinking {self._name}, once: [{'#' * filled:<{_BAR}}] "
-            f"{done} of {total} images{left}",
-            file=sys.stderr,
-            flush=True,
-        )
 
 
 def side_for(size: int, min_crop_area: float) -> int:
