@@ -64,12 +64,32 @@ class Parsed:
     wants_help: bool
 
 
+class _Switch(absl_flags.ArgumentParser):
+    """A boolean with more values: `--name`, `--noname`, `--name=more`."""
+
+    def parse(self, argument: Any) -> str:
+        """Its value as text; `option.check_value` says whether it may be."""
+        try:
+            return str(absl_flags.BooleanParser().parse(argument)).lower()
+        except (ValueError, TypeError):
+            return argument
+
+    def flag_type(self) -> str:
+        """What absl calls it."""
+        return "switch"
+
+
 def define(flag_values: absl_flags.FlagValues) -> None:
     """Defines every flag on `flag_values`, unset."""
     for name, (_, field) in config.options().items():
         kind = option.value_type(field)
         text = field.metadata["help"]
-        if kind is bool:
+        if field.metadata["switch"]:
+            flag = absl_flags.Flag(
+                _Switch(), None, name, None, text, boolean=True
+            )
+            absl_flags.DEFINE_flag(flag, flag_values=flag_values)
+        elif kind is bool:
             absl_flags.DEFINE_boolean(name, None, text, flag_values=flag_values)
         elif kind is int:
             absl_flags.DEFINE_integer(name, None, text, flag_values=flag_values)

@@ -57,6 +57,13 @@ def aside_of(path: str) -> str:
     return f"{path}.tmp-{os.getpid()}-{_machine()}"
 
 
+def cache_folder(name: str) -> str:
+    """The folder of this name in the user's cache folder, which is ours:
+    $XDG_CACHE_HOME/simclr_tf, or ~/.cache/simclr_tf."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(cache, "simclr_tf", name)
+
+
 def sync(path: str) -> None:
     """Returns once the content of a file, or of a folder, is on the disk.
 

@@ -26,8 +26,8 @@ class Picture(NamedTuple):
     Attributes:
         pixels: uint8[h, w, 3]. Of a whole image (ratio 1) they are upright.
         shape: int32[3], of the whole image, upright.
-        ratio: int32[], 1, 2, 4 or 8: the image's pixels to a side of one of
-            these.
+        ratio: float32[2], the image's pixels to the height and width of one
+            of these; 1, 2, 4 or 8, or of a copy that was shrunk any number.
         corner: int32[2], where pixels begin, in pixels of that size.
         orientation: int32[], EXIF's of the pixels, 1..8; 1 is upright.
     """
@@ -56,8 +56,8 @@ class Crops:
 
 def whole(image) -> Picture:
     """A picture of all of an upright image uint8[h, w, 3]."""
-    one, shape = tf.constant(1), tf.shape(image)
-    return Picture(image, shape, one, tf.zeros([2], tf.int32), one)
+    corner, orientation = tf.zeros([2], tf.int32), tf.constant(1)
+    return Picture(image, tf.shape(image), tf.ones([2]), corner, orientation)
 
 
 def upright(image, orientation) -> tf.Tensor:
@@ -92,10 +92,15 @@ def stored_boxes(boxes, shape, orientation) -> tf.Tensor:
     return tf.concat(both, axis=1)
 
 
-def largest_ratio(boxes, size: int) -> tf.Tensor:
+def largest_ratio(boxes, size: int, scale=1.0) -> tf.Tensor:
     """int32[], 1, 2, 4 or 8: by which every box int32[V, 4] can be reduced
-    and is no smaller than a view of `size` pixels."""
-    shortest = tf.reduce_min(boxes[:, 2:])
-    return 2 ** tf.reduce_sum(
-        tf.cast(shortest >= size * np.array([2, 4, 8]), tf.int32)
-    )
+    and is no smaller than a view of `size` pixels.
+
+    Args:
+        boxes: (y, x, height, width), of the image.
+        size: of the views.
+        scale: float32[2], by which the image was shrunk before.
+    """
+    shortest = tf.reduce_min(tf.cast(boxes[:, 2:], tf.float32) / scale)
+    least = size * np.array([2, 4, 8], np.float32)
+    return 2 ** tf.reduce_sum(tf.cast(shortest >= least, tf.int32))

@@ -15,10 +15,12 @@ import errno
 import io
 import os
 import sys
+import time
 from typing import TextIO
 
 # Of whole texts: our own lines and tables.
 _OURS = "\n\t"
+_BAR = 20  # letters of a bar of progress
 # There is nobody, and nobody will come.
 _GONE = (errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO)
 
@@ -51,6 +53,37 @@ def _escaped(text: str, *, but: str) -> str:
         letter if letter.isprintable() or letter in but else ascii(letter)[1:-1]
         for letter in text
     )
+
+
+class Progress:
+    """Lines with a bar and the time that is left, to standard error.
+
+    Args:
+        what: is done, as "Shrinking photos, once".
+        units: what is counted.
+    """
+
+    def __init__(self, what: str, units: str):
+        self._what, self._units = what, units
+        self._started: tuple[float, int] | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Says that so many of all are done."""
+        now = time.monotonic()
+        if self._started is None:
+            self._started = now, done
+        began, first = self._started
+        left = ""
+        if done > first:
+            seconds = (now - began) / (done - first) * (total - done)
+            left = f", {seconds:.0f} s left"
+        filled = _BAR * done // max(total, 1)
+        print(
+            f"{self._what}: [{'#' * filled:<{_BAR}}] "
+            f"{done} of {total} {self._units}{left}",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 class _Tolerant(io.FileIO):

@@ -38,7 +38,7 @@ def crop_resize(image, box, *, size: int, antialias: bool = False) -> tf.Tensor:
     """
     if isinstance(image, Picture):
         return tf.cond(
-            image.ratio == 1,
+            tf.reduce_all(image.ratio == 1),
             lambda: _cut(image.pixels, box, size, antialias),
             lambda: _cut_of_reduced(image, box, size, antialias),
         )
@@ -63,7 +63,7 @@ def _cut_of_reduced(image: Picture, box, size, antialias) -> tf.Tensor:
     result is then turned, rather than the large picture."""
     box = tf.convert_to_tensor(box)[None]
     stored = picture.stored_boxes(box, image.shape, image.orientation)[0]
-    stored = tf.cast(stored, tf.float32) / tf.cast(image.ratio, tf.float32)
+    stored = tf.cast(stored, tf.float32) / tf.tile(image.ratio, [2])
     begin = stored[:2] - tf.cast(image.corner, tf.float32)
     extent = stored[2:]
     # Only what the box touches, since all rows of this are read.

@@ -51,7 +51,7 @@ def training_dataset(
             draw=views.draw_of(policy, config.job.seed),
             view=views.view_of(policy),
             num_views=views.num_views(config),
-            crops=views.crops_of(config),
+            crops=views.crops_of(config, source),
             on_batch=views.color_of_batch(policy, views.num_views(config))
             if color_on_host
             else None,
@@ -96,7 +96,7 @@ def evaluation_dataset(
             num_hosts=context.num_input_pipelines,
             host=context.input_pipeline_id,
             view=views.central_view(config, crop_proportion),
-            crops=views.central_crops(config, crop_proportion),
+            crops=views.central_crops(config, source, crop_proportion),
             max_examples=max_examples,
             corrupt=corrupt,
             threadpool_size=threadpool_size(config),

@@ -1,7 +1,10 @@
 """From a configuration to the splits that a job reads."""
 
+import os
+
+from simclr_tf import terminal
 from simclr_tf.config import Config
-from simclr_tf.data import decoding, sources, subset
+from simclr_tf.data import decoding, shrunk, sources, subset
 from simclr_tf.data.sources import Source
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import label_subsets
@@ -14,13 +17,13 @@ _EVALUATION_SPLITS = ("validation", "val", "valid", "test")
 def open_split(config: Config, split: str) -> Source:
     """A split of the configured data set."""
     data = config.data
-    return sources.open_source(
+    source = sources.open_source(
         dataset=data.dataset,
         split=split,
         data_dir=data.data_dir,
         image_key=data.image_key,
         label_key=data.label_key,
-        cache=data.cache_dataset,
+        cache=data.cache_dataset == "true",
         in_memory_limit_mb=data.in_memory_limit_mb,
         several_labels=data.several_labels,
         labels=data.labels,
@@ -29,6 +32,20 @@ def open_split(config: Config, split: str) -> Source:
         decoder=decoding.Decoder(
             background=decoding.background_of(data.alpha_background),
             max_pixels=data.max_image_pixels,
+        ),
+    )
+    if data.cache_dataset != "disk":
+        return source
+    augment = config.augment
+    return shrunk.copied(
+        source,
+        folder=os.path.expanduser(data.cache_dir or shrunk.folder()),
+        side=shrunk.side_for(
+            data.image_size,
+            max(augment.min_crop_area, augment.min_object_covered),
+        ),
+        progress=terminal.Progress(
+            f"Shrinking {source.name} {source.split}, once", "images"
         ),
     )
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 from simclr_tf.augment import draw, geometry
 from simclr_tf.augment.policy import Policy
 from simclr_tf.config import Config, operator_list
+from simclr_tf.data.sources import Source
 from simclr_tf.picture import Crops
 
 # Of which a batch of supervised training has the first only.
@@ -100,9 +101,9 @@ def view_of(policy: Policy) -> Callable:
     return view
 
 
-def crops_of(config: Config) -> Callable | None:
+def crops_of(config: Config, source: Source) -> Callable | None:
     """The `crops` of `pipeline.training_batches`."""
-    if not config.augment.reduced_decoding:
+    if not _may_reduce(config, source):
         return None
     return augmentation(config).crops
 
@@ -119,12 +120,20 @@ def central_view(
 
 
 def central_crops(
-    config: Config, crop_proportion: float | None = None
+    config: Config, source: Source, crop_proportion: float | None = None
 ) -> Crops | None:
     """The `crops` of `pipeline.eval_batches`, for the same view."""
-    if not config.augment.reduced_decoding:
+    if not _may_reduce(config, source):
         return None
     return geometry.eval_crops(**_of_eval(config, crop_proportion))
+
+
+def _may_reduce(config: Config, source: Source) -> bool:
+    # A picture is cut by a graph of its own, for which pixels that lie in
+    # memory, and small images, have no use.
+    return config.augment.reduced_decoding and source.reduces(
+        config.data.image_size
+    )
 
 
 def _of_eval(config, crop_proportion):

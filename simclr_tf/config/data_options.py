@@ -110,10 +110,22 @@ class DataConfig:
         # 224 px, times (8192 / 224)^2.
         at_most=8192,
     )
-    cache_dataset: bool = option(
-        False,
-        "Keep decoded images in memory.",
-        role=Role.MACHINE,
+    cache_dataset: str = option(
+        "false",
+        "true: keep decoded images in memory; disk: keep a copy on disk, "
+        "shrunk to what the views need.",
+        # What is read at a reduced scale, from memory or from a copy differs
+        # by a level or two.
+        role=Role.OBJECTIVE,
+        jobs=Job.EVERY,
+        choices=("false", "true", "disk"),
+        switch=True,
+    )
+    cache_dir: str | None = option(
+        None,
+        "--cache_dataset=disk: where the copies lie. Unset: simclr_tf/shrunk "
+        "in $XDG_CACHE_HOME or ~/.cache.",
+        role=Role.LOCATION | Role.MACHINE,
         jobs=Job.EVERY,
     )
     in_memory_limit_mb: int = option(

@@ -22,6 +22,10 @@ _LEAST_BATCH = 8
 _IMAGES_OF_A_CORE = 8_000
 _EPOCHS = {False: (5, 100), True: (20, 200)}
 _IMAGES_OF_AN_ACCELERATOR = 20_000_000
+# Of a copy on disk, with the paper's crops: pixels of the shorter side to one
+# of a view's, and bytes to a pixel of its square.
+_COPY_SIDE, _COPY_BYTES_OF_SQUARE = 3.5, 0.25
+_MOST_COPY_BYTES = 10e9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,13 +62,18 @@ def recipe(survey: Survey) -> dict[str, Any]:
         total = _IMAGES_OF_A_CORE * survey.cores * (_MOST_ON_CPU / size) ** 2
     least, most = _EPOCHS[fast]
     epochs = min(max(total / survey.num_images, least), most)
-    return {
+    values = {
         "resnet_depth": depth,
         "image_size": size,
         "train_batch_size": batch,
         "train_epochs": float(round(epochs)),
         "checkpoint_epochs": float(max(1, round(epochs / 10))),
     }
+    copy_side = size * _COPY_SIDE
+    copy_bytes = survey.num_images * copy_side**2 * _COPY_BYTES_OF_SQUARE
+    if survey.side >= 2 * copy_side and copy_bytes < _MOST_COPY_BYTES:
+        values["cache_dataset"] = "disk"
+    return values
 
 
 def reason(survey: Survey, values: dict[str, Any]) -> str:
@@ -72,12 +81,15 @@ def reason(survey: Survey, values: dict[str, Any]) -> str:
     where = (
         "a GPU or TPU" if survey.has_accelerator else f"{survey.cores} cores"
     )
+    copies = ""
+    if values.get("cache_dataset") == "disk":
+        copies = ", from copies shrunk for it (--cache_dataset=disk)"
     return (
         f"Recipe for {survey.num_images} images of about {survey.side} px on "
         f"{where} with {survey.free_bytes / 1e9:.0f} GB free: ResNet-"
         f"{values['resnet_depth']} at {values['image_size']} px, batch "
-        f"{values['train_batch_size']}, {values['train_epochs']:g} epochs. "
-        "Any of these can be given as a flag."
+        f"{values['train_batch_size']}, {values['train_epochs']:g} epochs"
+        f"{copies}. Any of these can be given as a flag."
     )
 
 

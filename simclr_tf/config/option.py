@@ -83,6 +83,7 @@ def option(
     at_most: float | None = None,
     below: float | None = None,
     empty_is_unset: bool = False,
+    switch: bool = False,
 ) -> Any:
     """Declares one option of a section.
 
@@ -100,6 +101,8 @@ def option(
             at_most says no other.
         empty_is_unset: whether "" means that nothing was said. Of others, it
             is refused: it comes from a variable of the shell that is unset.
+        switch: of choices with "true" and "false" among them: whether it may
+            be typed as `--name` and `--noname`, and set to True and False.
     """
     return dataclasses.field(
         default=default,
@@ -115,6 +118,7 @@ def option(
             "at_most": at_most,
             "below": below,
             "empty_is_unset": empty_is_unset,
+            "switch": switch,
         },
     )
 

@@ -187,12 +187,19 @@ def overlay(config: Config, changes: Mapping[str, Any]) -> Config:
 def _build(values: Mapping[str, Any]) -> Config:
     built = {}
     for name, section in sections().items():
-        fields = {f.name for f in dataclasses.fields(section)}
-        mine = {k: v for k, v in values.items() if k in fields}
+        fields = {f.name: f for f in dataclasses.fields(section)}
         built[name] = section(
             **{
-                k: tuple(v) if isinstance(v, list) else v
-                for k, v in mine.items()
+                k: _as_declared(fields[k], v)
+                for k, v in values.items()
+                if k in fields
             }
         )
     return Config(**built)
+
+
+def _as_declared(field: dataclasses.Field, value: Any) -> Any:
+    """JSON knows no tuples; and what is a switch, was a boolean once."""
+    if field.metadata["switch"] and isinstance(value, bool):
+        return str(value).lower()
+    return tuple(value) if isinstance(value, list) else value

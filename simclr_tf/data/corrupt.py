@@ -1,4 +1,4 @@
-"""Images that cannot be read: what takes their place, and how many they are.
+"""Images that cannot be read: what takes their place, how many, and why.
 
 Dropping one (`ignore_errors` on the stream) would shift everything that comes
 after it, and a resumed run would repeat samples. So a chunk, a few picks at a
@@ -8,7 +8,8 @@ careful way, which tries candidates: the image itself, then others drawn from
 the seed.
 """
 
-from collections.abc import Sequence
+import collections
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -21,12 +22,23 @@ from simclr_tf.picture import whole
 # so only a data set with hardly a readable image gets to the end.
 CANDIDATES = 100
 _NUM_NAMED = 10
+# Of a record, or in a features cache of before there were reasons.
+_UNKNOWN = "damaged or of an unknown sort"
 
 
 class CorruptLog:
-    """Counts and names the images that this process could not read."""
+    """Counts and names the images that this process could not read.
 
-    def __init__(self):
+    What it knows of one is a line, "name<tab>reason", for a terminal; neither
+    part holds a tab.
+
+    Args:
+        reason_of: a name -> why the image cannot be read, in a few words.
+    """
+
+    def __init__(self, reason_of: Callable[[bytes], str] | None = None):
+        self._reason_of = reason_of or (lambda name: _UNKNOWN)
+        self._reasons: dict[bytes, str] = {}
         with tf.device("CPU:0"):
             self._table = tf.lookup.experimental.MutableHashTable(
                 tf.string, tf.int64, default_value=0
@@ -47,34 +59,72 @@ class CorruptLog:
             for name in self._table.export()[0].numpy()
         )
 
+    def lines(self) -> list[str]:
+        """A line for each, sorted. Reads what it finds for the first time."""
+        for name in self._table.export()[0].numpy():
+            if name not in self._reasons:
+                self._reasons[name] = self._reason_of(name)
+        return sorted(
+            line_of(name, reason) for name, reason in self._reasons.items()
+        )
+
     def check(
         self,
         max_fraction: float,
         num_examples: int,
-        names: Sequence[str] | None = None,
+        lines: Sequence[str] | None = None,
     ) -> None:
         """Raises when too many of the images could not be read.
 
         Args:
             max_fraction: of num_examples, `--max_corrupt_fraction`.
             num_examples: of the data set.
-            names: those that any process could not read; this one's if None.
+            lines: those that any process could not read; this one's if None.
 
         Raises:
-            UserError: there are more; the first ten are named.
+            UserError: there are more; it says why, and names the first ten.
         """
-        names = self.names() if names is None else names
-        count = len(names)
+        count = self.count() if lines is None else len(lines)
         if count <= max_fraction * num_examples:
             return
-        listed = ", ".join(names[:_NUM_NAMED])
-        if count > _NUM_NAMED:
-            listed += f" and {count - _NUM_NAMED} more"
+        lines = self.lines() if lines is None else lines
         raise UserError(
             f"--max_corrupt_fraction={max_fraction:g} of {num_examples} images"
-            f" may be unreadable, but {count} are: {listed}. Repair or remove"
-            " them, or raise the flag."
+            f" may be unreadable, but {count} are {_why(lines)}. Repair or"
+            " remove them, or raise the flag."
         )
+
+
+def line_of(name: bytes | str, reason: str) -> str:
+    """A line of `CorruptLog`."""
+    if isinstance(name, bytes):
+        name = name.decode(errors="replace")
+    return f"{terminal.printable(name)}\t{reason}"
+
+
+def in_words(lines: Sequence[str], *, done: str, path: str) -> str:
+    """For the end of a job: "2 unreadable images were replaced (...)".
+
+    Args:
+        lines: of a log.
+        done: what was done with them.
+        path: of the table that names them all.
+    """
+    return (
+        f"{len(lines)} unreadable images were {done} {_why(lines)}. All are"
+        f" named in {path}"
+    )
+
+
+def _why(lines: Sequence[str]) -> str:
+    """Such as "(truncated 12, an empty file 1): a.jpg, b.jpg and 11 more"."""
+    pairs = [line.partition("\t")[::2] for line in lines]
+    reasons = collections.Counter(reason or _UNKNOWN for _, reason in pairs)
+    why = ", ".join(f"{why} {count}" for why, count in reasons.most_common())
+    listed = ", ".join(name for name, _ in pairs[:_NUM_NAMED])
+    if len(pairs) > _NUM_NAMED:
+        listed += f" and {len(pairs) - _NUM_NAMED} more"
+    return f"({why}): {listed}"
 
 
 def map_picks(examples, chunks, plain, careful, *, num_parallel_calls):

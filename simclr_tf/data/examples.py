@@ -53,6 +53,8 @@ class Source:
         several_labels: whether an image may show several classes; its label
             is then int64[num_classes]: 1 present, 0 absent, -1 not counted.
         notes: of a folder, what was left out and how it was taken, in words.
+        left_out: of a folder, images that are there and are none of the
+            examples: a line for each, as `corrupt.CorruptLog` has them.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Source:
     ignored_files: int = 0
     several_labels: bool = False
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def num_examples(self) -> int:
@@ -84,6 +87,12 @@ class Source:
     def random_access(self) -> bool:
         """Whether the order is a full permutation on any number of hosts."""
         return isinstance(self.examples, Examples)
+
+    def reduces(self, size: int) -> bool:
+        """Whether an image may be decoded at a reduced scale for views of
+        this size: it may be a JPEG that is large enough."""
+        decode = self.examples.decode
+        return hasattr(decode, "reduces") and decode.reduces(size)
 
     @property
     def order_depends_on_hosts(self) -> bool:
@@ -107,6 +116,7 @@ class Examples:
             examples of a data set have the same.
         storage: "pixels", "images" or "files": what payload holds.
         can_fail: whether an image may turn out to be unreadable.
+        reason_of: a name -> why that image cannot be read; None: unknown.
         contents: int64[n], equal for equal images, -1 where nothing was read
             (`fingerprint.content_id`); None where nobody knows.
     """
@@ -118,6 +128,7 @@ class Examples:
     name_of: Callable[[tf.Tensor], tf.Tensor] = tf.strings.as_string
     storage: str = "pixels"
     can_fail: bool = False
+    reason_of: Callable[[bytes], str] | None = None
     contents: np.ndarray | None = None
 
     @property

@@ -144,7 +144,7 @@ class Shards:
     label_shape: tuple[int, ...] = ()
     has_labels: bool = True
     decode: Callable = dataclasses.field(default_factory=decoding.Decoder)
-    storage = "stream"
+    storage, reason_of = "stream", None
     can_fail = True
 
     @property

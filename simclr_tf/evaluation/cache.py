@@ -30,7 +30,7 @@ class Extracted(NamedTuple):
 
     Attributes:
         features: of the images that could be read.
-        unreadable: names of those that could not, sorted.
+        unreadable: a line for each that could not: its name, and why.
     """
 
     features: Features
@@ -77,7 +77,7 @@ def cached(
         say: told when a file is damaged and computed anew.
 
     Returns:
-        Extracted, with the bits that compute gave, and the same names of
+        Extracted, with the bits that compute gave, and the same lines of
         unreadable images, whether it is read or computed.
     """
     if folder is None:

@@ -174,7 +174,7 @@ def stages(
             draw=draw,
             view=view,
             num_views=num_views,
-            crops=views.crops_of(config),
+            crops=views.crops_of(config, source),
             on_batch=on_batch,
             corrupt=CorruptLog(),
             threadpool_size=threadpool_size(config),

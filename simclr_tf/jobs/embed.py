@@ -1,8 +1,9 @@
 """--mode=embed: features of a data set as a file, and who is near whom.
 
 Reads    images, --checkpoint
-Writes   features.npz, neighbours.png, map.png and near_duplicates.tsv in
-         --model_dir, or in a folder of RUN/embeddings
+Writes   features.npz, neighbours.png, map.png, near_duplicates.tsv and
+         unreadable_images.tsv in --model_dir, or in a folder of
+         RUN/embeddings
 Ends     with 0
 """
 
@@ -12,14 +13,14 @@ import numpy as np
 
 from simclr_tf import files
 from simclr_tf.build import account, batches, encoder, splits
-from simclr_tf.data.corrupt import CorruptLog
+from simclr_tf.data.corrupt import CorruptLog, in_words
 from simclr_tf.data.sources import Source
 from simclr_tf.evaluation import features
 from simclr_tf.evaluation.features import Features
 from simclr_tf.jobs import recording
 from simclr_tf.jobs.embedding_pictures import EmbeddingPictures
 from simclr_tf.jobs.requests import Accepts, Request
-from simclr_tf.run_files import loading
+from simclr_tf.run_files import loading, unreadable_images
 from simclr_tf.run_files.folder import require_writable
 from simclr_tf.train import precision
 
@@ -45,8 +46,8 @@ class Embedding:
         self._stop = request.stop
         placement = request.place(config)
         self._strategy = placement.strategy
-        self._corrupt = CorruptLog()
         self._source = splits.open_split(config, config.data.train_split)
+        self._corrupt = CorruptLog(self._source.examples.reason_of)
         self._encoder = encoder.open_encoder(
             config,
             strategy=self._strategy,
@@ -89,12 +90,15 @@ class Embedding:
                 "No pictures: the images are read as a stream. "
                 "Raise --in_memory_limit_mb to hold them."
             )
-        if self._corrupt.count():
-            print(
-                f"{self._corrupt.count()} unreadable images were left out: "
-                f"{', '.join(self._corrupt.names()[:10])}"
-            )
+        self._say_unreadable()
         return 0
+
+    def _say_unreadable(self) -> None:
+        found = self._corrupt.lines()
+        path = os.path.join(self._folder, unreadable_images.FILE)
+        unreadable_images.write(path, [*found, *self._source.left_out])
+        if found:
+            print(in_words(found, done="left out", path=path))
 
     def _choose_folder(self) -> str:
         """--model_dir, or a folder of the run for what is embedded."""

@@ -18,7 +18,7 @@ from simclr_tf import files
 from simclr_tf.build import account, batches, encoder, splits, transfer_sets
 from simclr_tf.config import roles
 from simclr_tf.data import subset
-from simclr_tf.data.corrupt import CorruptLog
+from simclr_tf.data.corrupt import CorruptLog, in_words
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import (
     cache,
@@ -33,6 +33,7 @@ from simclr_tf.evaluation.features import Features
 from simclr_tf.jobs import recording
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.reports import words
+from simclr_tf.run_files import unreadable_images
 from simclr_tf.run_files.folder import require_writable
 from simclr_tf.train import precision
 
@@ -143,7 +144,17 @@ class Evaluation:
             overlap=self._overlap,
             num_unreadable=sum(map(len, self._unreadable.values())),
         )
+        self._say_unreadable()
         return 0
+
+    def _say_unreadable(self) -> None:
+        found = [line for lines in self._unreadable.values() for line in lines]
+        sources = self._splits.values()
+        left_out = [line for source in sources for line in source.left_out]
+        path = f"{self._path}_{unreadable_images.FILE}"
+        unreadable_images.write(path, [*found, *left_out])
+        if found:
+            print(in_words(found, done="left out", path=path))
 
     def _open_splits(self):
         config = self._config
@@ -187,12 +198,12 @@ class Evaluation:
         CorruptLog().check(
             config.data.max_corrupt_fraction,
             source.num_examples,
-            names=found.unreadable,
+            lines=found.unreadable,
         )
         return found.features
 
     def _extracted(self, extract, name: str) -> cache.Extracted:
-        log = CorruptLog()
+        log = CorruptLog(self._splits[name].examples.reason_of)
         dataset = batches.evaluation_dataset(
             self._config,
             self._splits[name],
@@ -200,7 +211,7 @@ class Evaluation:
             crop_proportion=self._crop(),
             corrupt=log,
         )
-        return cache.Extracted(extract(dataset), tuple(log.names()))
+        return cache.Extracted(extract(dataset), tuple(log.lines()))
 
     def _knn(self, found: Mapping[str, Features]):
         scores = knn.knn_scores(

@@ -100,7 +100,7 @@ def _facts(run: TrainingRun) -> dict[str, Any]:
     return {
         "label_subset": run.label_subset and run.label_subset.to_record(),
         "linear_eval_draws": config.eval.linear_eval_draws,
-        "num_unreadable_images": len(run.unreadable("train")),
+        "num_unreadable_images": len(run.unreadable.of("train")),
         "dataset": run.train_source.name,
         "train_split": run.train_source.split,
         "eval_split": getattr(run.eval_source, "split", None),
@@ -199,7 +199,7 @@ def _record(run: TrainingRun, logits: Features):
                 run.model.encoder.variables
             ),
             step=run.step,
-            num_unreadable=len(run.unreadable("eval")),
+            num_unreadable=len(run.unreadable.of("eval")),
             overlap=run.overlap,
         )
 
@@ -235,12 +235,13 @@ def _check_unreadable(run: TrainingRun) -> None:
     Raises:
         UserError: there are more than --max_corrupt_fraction.
     """
-    names = run.unreadable("eval")
+    lines = run.unreadable.of("eval")
+    run.write_unreadable()
     try:
-        run.corrupt["eval"].check(
+        run.unreadable.logs["eval"].check(
             run.config.data.max_corrupt_fraction,
             run.eval_source.num_examples,
-            names=names,
+            lines=lines,
         )
     except UserError as error:
         raise UserError(

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from simclr_tf.build import batches, network, training, views
 from simclr_tf.data import pipeline
+from simclr_tf.data.corrupt import in_words
 from simclr_tf.errors import Stopped
 from simclr_tf.evaluation import knn_watch
 from simclr_tf.jobs import export, result
@@ -21,7 +22,7 @@ from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.jobs.training_run import TrainingRun
 from simclr_tf.models.flops import training_flops_of_view
 from simclr_tf.reports import pictures
-from simclr_tf.run_files import start_weights
+from simclr_tf.run_files import start_weights, unreadable_images
 from simclr_tf.run_files.metrics_log import MetricsLog
 from simclr_tf.train import loop
 from simclr_tf.train.profiling import Profiler
@@ -75,13 +76,14 @@ class Training:
             folder_of=folder_of,
         )
         self._unreadable = UnreadableWatch(
-            run.corrupt["train"],
+            log := run.unreadable.logs["train"],
             max_fraction=config.data.max_corrupt_fraction,
             num_examples=run.train_source.num_examples,
             hosts=run.hosts,
+            write=run.write_unreadable,
         )
         self._unreadable.check_sample(
-            pipeline.scan(run.train_source, corrupt=run.corrupt["train"])
+            pipeline.scan(run.train_source, corrupt=log)
         )
         self._clock.ended("data")
         run.folder.claim(
@@ -106,7 +108,7 @@ class Training:
     def describe(self) -> str:
         """What the configuration came to, and where it goes on."""
         lines = [self._run.describe(), *self._said]
-        if not self._run.counts_unreadable:
+        if not self._run.unreadable.reads_here:
             lines.append(_UNCOUNTED)
         return "\n".join(lines)
 
@@ -194,6 +196,7 @@ class Training:
             from_step=run.step,
             log_steps=run.plan.log_steps,
         )
+        run.write_unreadable()
         self._watch_what_was_not(log)
         if run.step >= run.plan.train_steps:
             print(f"Training is finished: step {run.step}.")
@@ -230,11 +233,9 @@ class Training:
             progress.close()
             log.close()
         start_weights.require_frozen(run.folder, self._frozen())
-        if unreadable := self._unreadable.names():
-            print(
-                f"{len(unreadable)} unreadable images were replaced: "
-                f"{', '.join(unreadable[:10])}"
-            )
+        path = run.folder.file(unreadable_images.FILE)
+        if lines := self._unreadable.lines():
+            print(in_words(lines, done="replaced", path=path))
 
     def _save(self, log: MetricsLog, progress: Progress, step: int) -> None:
         log.sync()
@@ -264,13 +265,9 @@ class Training:
             self._watch(log, print)
 
     def _picture_views(self):
-        run = self._run
-        return pictures.grid(
-            batches.sample_views(
-                run.config, run.train_source, _PICTURED_IMAGES
-            ),
-            _VIEW_CAPTIONS,
-        )
+        config, source = self._run.config, self._run.train_source
+        seen = batches.sample_views(config, source, _PICTURED_IMAGES)
+        return pictures.grid(seen, _VIEW_CAPTIONS)
 
     def _trainer(self) -> StepTrainer:
         run, config = self._run, self._run.config
@@ -280,7 +277,7 @@ class Training:
             strategy=run.strategy,
             start_step=run.step,
             color_on_host=run.color_on_host,
-            corrupt=run.counted("train"),
+            corrupt=run.unreadable.counted("train"),
         )
         return training.build_trainer(
             config,

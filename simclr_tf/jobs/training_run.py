@@ -18,16 +18,16 @@ from simclr_tf.build import (
     views,
 )
 from simclr_tf.build.schedule import make_plan
+from simclr_tf.build.unreadable import Unreadable
 from simclr_tf.config import Config, roles
 from simclr_tf.data import subset
-from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import few_labels, knn, knn_watch, label_subsets
 from simclr_tf.evaluation.knn_watch import KnnWatch
 from simclr_tf.jobs.requests import Accepts, Placement, labels_of
 from simclr_tf.models.simclr import SimClr
 from simclr_tf.reports import words
-from simclr_tf.run_files import checkpoints, room
+from simclr_tf.run_files import checkpoints, room, unreadable_images
 from simclr_tf.run_files.folder import RunFolder
 from simclr_tf.train import micro_batches, precision
 from simclr_tf.train.hosts import Hosts
@@ -64,9 +64,12 @@ class TrainingRun:
         self.hosts = Hosts(
             placement.strategy, count=placement.num_hosts, index=placement.host
         )
-        self.corrupt = {"train": CorruptLog(), "eval": CorruptLog()}
-        self.counts_unreadable = batches.reads_here(self.strategy)
         self._open_data(accepts)
+        self.unreadable = Unreadable(
+            {"train": self.train_source, "eval": self.eval_source},
+            hosts=self.hosts,
+            reads_here=batches.reads_here(self.strategy),
+        )
         self.folder = RunFolder(
             folder_of(self) if folder_of else config.model_dir,
             writes=self.hosts.is_chief,
@@ -207,16 +210,12 @@ class TrainingRun:
             self.train_source if split == "train" else self.eval_source,
             strategy=self.strategy,
             max_examples=limit,
-            corrupt=self.counted(split),
+            corrupt=self.unreadable.counted(split),
         )
 
-    def counted(self, split: str) -> CorruptLog | None:
-        """Where unreadable images of a split are counted; None: nowhere."""
-        return self.corrupt[split] if self.counts_unreadable else None
-
-    def unreadable(self, split: str) -> list[str]:
-        """Names of the images of a split that a host could not read."""
-        return self.hosts.union(self.corrupt[split].names())
+    def write_unreadable(self) -> None:
+        """Notes what could not be read by now; every host calls it."""
+        self.unreadable.write(self.folder.file(unreadable_images.FILE))
 
     def make_knn_watch(self) -> KnnWatch | None:
         """For --knn_eval; None without it."""

@@ -1,5 +1,6 @@
 """How many of the training images cannot be read, and when that ends a run."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from simclr_tf.errors import Halted, UserError
@@ -7,13 +8,13 @@ from simclr_tf.train.hosts import Hosts
 
 
 class Log(Protocol):
-    """What is needed of `data.corrupt.CorruptLog`."""
+    """What is needed of `data.corrupt.CorruptLog`: a line for each."""
 
     def count(self) -> int: ...
 
-    def names(self) -> list[str]: ...
+    def lines(self) -> list[str]: ...
 
-    def check(self, max_fraction, num_examples, names=None) -> None: ...
+    def check(self, max_fraction, num_examples, lines=None) -> None: ...
 
 
 class UnreadableWatch:
@@ -24,15 +25,24 @@ class UnreadableWatch:
         max_fraction: --max_corrupt_fraction.
         num_examples: of the training split.
         hosts: the processes of the run.
+        write: keeps all that is known, whenever there is more; every host
+            calls it.
     """
 
     def __init__(
-        self, log: Log, *, max_fraction: float, num_examples: int, hosts: Hosts
+        self,
+        log: Log,
+        *,
+        max_fraction: float,
+        num_examples: int,
+        hosts: Hosts,
+        write: Callable[[], None],
     ):
         self._log = log
         self._max_fraction = max_fraction
         self._num_examples = num_examples
         self._hosts = hosts
+        self._write = write
         self._known = 0
 
     def check_sample(self, num_read: int) -> None:
@@ -57,13 +67,14 @@ class UnreadableWatch:
         if total == self._known:
             return  # no host has found another
         self._known = total
+        self._write()
         try:
             self._log.check(
-                self._max_fraction, self._num_examples, names=self.names()
+                self._max_fraction, self._num_examples, lines=self.lines()
             )
         except UserError as error:
             raise Halted(str(error)) from error
 
-    def names(self) -> list[str]:
+    def lines(self) -> list[str]:
         """Of all images that a host could not read, sorted."""
-        return self._hosts.union(self._log.names())
+        return self._hosts.union(self._log.lines())

@@ -26,7 +26,7 @@ OFFICIAL = {  # name: default of google-research/simclr tf2/run.py
     "checkpoint_steps": 0,
     "eval_split": "validation",
     "dataset": "imagenet2012",
-    "cache_dataset": False,
+    "cache_dataset": "false",
     "mode": "train",
     "train_mode": "pretrain",
     "lineareval_while_pretraining": True,

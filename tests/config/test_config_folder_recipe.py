@@ -35,6 +35,23 @@ def test_table(there, expected):
     assert recipe(**there) == expected
 
 
+@pytest.mark.parametrize(
+    ("there", "shrinks"),
+    [
+        ({"num_images": 300}, True),
+        ({"num_images": 300, "side": 500}, False),  # hardly larger
+        ({"num_images": 20_000, "has_accelerator": True}, True),
+        ({"num_images": 10**6, "has_accelerator": True}, False),  # 150 GB
+    ],
+)
+def test_large_photos_are_shrunk_once(there, shrinks):
+    rest = {"side": 3000, "has_accelerator": False, "cores": 2}
+    survey = Survey(**{**rest, "free_bytes": 8 * GB, **there})
+    found = folder_recipe.recipe(survey)
+    assert (found.get("cache_dataset") == "disk") is shrinks
+    assert ("shrunk" in folder_recipe.reason(survey, found)) is shrinks
+
+
 def test_memory_bounds_the_batch():
     small = recipe(1000, free=2.5 * GB)[2]
     assert 1 <= small < recipe(1000)[2]

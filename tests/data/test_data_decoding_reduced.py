@@ -10,6 +10,8 @@ from PIL import Image
 from simclr_tf import picture
 from simclr_tf.augment import draw, geometry
 from simclr_tf.augment.policy import Policy
+from simclr_tf.build import splits, views
+from simclr_tf.config import resolve
 from simclr_tf.data import decoding
 from simclr_tf.picture import Crops, Picture
 
@@ -69,7 +71,7 @@ def test_views_are_those_of_full_decoding(number, box, ratio):
         image = image.transpose(Image.Transpose.TRANSPOSE)
     data = jpeg(image, exif=oriented(number))
     made, seen, whole = both(data, box, antialias=True)
-    assert int(made.ratio) == ratio
+    assert int(made.ratio[0]) == ratio
     assert tuple(made.shape.numpy()) == (301, 401, 3)
     assert np.abs(seen - whole).mean() < 2.5
 
@@ -78,7 +80,7 @@ def test_the_smallest_box_decides():
     data = jpeg(photograph(301, 401))
     large, small = (0, 0, 301, 401), (50, 60, 70, 64)
     made, _, _ = both(data, large, small)
-    assert int(made.ratio) == 2
+    assert int(made.ratio[0]) == 2
     one, _, _ = both(data, small, small)
     # No more than what the boxes touch is decoded.
     assert one.pixels.shape == (35, 32, 3)
@@ -93,11 +95,11 @@ def test_the_rest_is_equal_to_the_bit(kind):
     photograph(side, side).save(file, kind)
     for box in ((0, 0, side, side), (3, 4, 20, 50)):
         made, seen, whole = both(file.getvalue(), box)
-        assert int(made.ratio) == 1
+        assert int(made.ratio[0]) == 1
         np.testing.assert_array_equal(seen, whole)
     data = jpeg(photograph(300, 300))
     made, seen, whole = both(data, (3, 4, 63, 150))
-    assert int(made.ratio) == 1
+    assert int(made.ratio[0]) == 1
     np.testing.assert_array_equal(seen, whole)
 
 
@@ -120,7 +122,7 @@ def test_policies_and_evaluation_ask_for_the_boxes_that_they_cut():
         assert np.abs(seen - whole).mean() < 2.5
 
     made = read.picture(data, geometry.eval_crops(size=SIZE))
-    assert int(made.ratio) == 8
+    assert int(made.ratio[0]) == 8
     seen = geometry.eval_view(made, size=SIZE, antialias=True)
     whole = geometry.eval_view(read(data), size=SIZE, antialias=True)
     difference = seen.numpy().astype(int) - whole.numpy()
@@ -148,3 +150,26 @@ def test_antialiasing_is_pillows_filter():
     )
     expected = image.resize((SIZE, SIZE), Image.BICUBIC)
     assert np.abs(seen.numpy().astype(int) - np.asarray(expected)).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("side", "kind", "reduces"),
+    [(2 * SIZE, "JPEG", True), (2 * SIZE - 1, "JPEG", False)]
+    + [(2 * SIZE, "PNG", False)],
+)
+def test_the_graph_of_reducing_is_made_where_something_is_reduced(
+    side, kind, reduces
+):
+    file = io.BytesIO()
+    photograph(side, 3 * SIZE).save(file, kind)
+    read = decoding.Decoder(**decoding.of_contents([file.getvalue()]))
+    assert read.reduces(SIZE) is reduces
+    assert decoding.joined([decoding.Decoder(), read]).reduces(SIZE)
+
+
+def test_pixels_in_memory_are_cut_without_a_graph_of_reducing():
+    config = resolve.resolve({}).config
+    source = splits.open_split(config, "train")
+    assert not source.reduces(config.data.image_size)
+    assert views.crops_of(config, source) is None
+    assert views.central_crops(config, source) is None

@@ -1,10 +1,15 @@
 """Your own pictures, through run.py: labels or none, and damaged files."""
 
 import json
+import os
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import run
+from simclr_tf.data import decoding
+from simclr_tf.run_files import unreadable_images
 from tests import image_files
 
 SHORT = (
@@ -77,6 +82,12 @@ def test_few_damaged_pictures_are_replaced_and_named(flat, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "2 unreadable images were replaced" in out
     assert "03.png" in out and "07.png" in out
+    assert "(an empty file 1, truncated 1)" in out
+    lines = unreadable_images.read(f"{tmp_path}/run/unreadable_images.tsv")
+    assert lines == {
+        f"{flat}/03.png\tan empty file",
+        f"{flat}/07.png\ttruncated",
+    }
 
 
 def test_too_many_damaged_pictures_stop_the_run_before_it_starts(
@@ -85,7 +96,8 @@ def test_too_many_damaged_pictures_stop_the_run_before_it_starts(
     (flat / "03.png").write_bytes(b"")
     assert go(flat, tmp_path / "run") == 2
     error = capsys.readouterr().err
-    assert "--max_corrupt_fraction=0.01" in error and "03.png" in error
+    assert "--max_corrupt_fraction=0.01" in error
+    assert "1 are (an empty file 1)" in error and "03.png" in error
     assert not (tmp_path / "run").exists()
 
 
@@ -93,3 +105,81 @@ def test_empty_folder_names_the_flag(tmp_path, capsys):
     (tmp_path / "photos").mkdir()
     assert go(tmp_path / "photos", tmp_path / "run") == 2
     assert "--data_dir" in capsys.readouterr().err
+
+
+def write_all_sorts(root):
+    """40 images of two classes in two splits, and what a disk full of photos
+    has beside them. Returns the lines of what cannot be read."""
+    for number in range(40):
+        split = "train" if number < 28 else "test"
+        folder = root / split / ("cat", "dog")[number % 2]
+        image_files.write(folder / f"{number:02d}.jpg", number)
+    cats, dogs = root / "train" / "cat", root / "test" / "dog"
+    # 5 % damaged, 5 % of a kind that needs an extra.
+    whole = (cats / "04.jpg").read_bytes()
+    (cats / "04.jpg").write_bytes(whole[: len(whole) * 2 // 3])
+    (dogs / "31.jpg").write_bytes(b"")
+    for folder in (cats, dogs):
+        (folder / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    # Odd names.
+    for number, name in enumerate(["a b\nerror: c.jpg", "\u00fc \u4e2d.jpg"]):
+        image_files.write(cats / name, 50 + number)
+    image_files.write(cats / "latin.jpg", 52)
+    os.rename(cats / "latin.jpg", os.fsencode(cats) + b"/caf\xe9.jpg")
+    # Links: round in a circle, to another class's image, to nothing.
+    (root / "train" / "dog" / "loop").symlink_to(root)
+    (cats / "again.jpg").symlink_to(cats / "00.jpg")
+    (dogs / "gone.jpg").symlink_to(root / "nowhere.jpg")
+    # Alpha, and orientations.
+    clear = np.dstack([image_files.pixels(3), image_files.pixels(7)[..., :1]])
+    (cats / "alpha.png").write_bytes(
+        image_files.encode(clear, "PNG", mode="RGBA")
+    )
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (dogs / "turned.jpg").write_bytes(
+        image_files.encode(image_files.pixels(9), "JPEG", exif=exif)
+    )
+    return {
+        f"{cats}/04.jpg\tdamaged",
+        f"{dogs}/31.jpg\tan empty file",
+        f"{cats}/phone.HEIC\tHEIC, which needs WAY",
+        f"{dogs}/phone.HEIC\tHEIC, which needs WAY",
+        f"{dogs}/gone.jpg\ta link to nothing",
+    }
+
+
+@pytest.mark.slow
+def test_what_was_left_out_is_told_equally_by_every_job(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(
+        decoding, "install", lambda kind: "WAY" if kind == "HEIC" else None
+    )
+    expected = write_all_sorts(tmp_path / "photos")
+    data = [f"--data_dir={tmp_path}/photos", "--max_corrupt_fraction=0.1"]
+    built = ["--dataset=folder", *data, f"--checkpoint={tmp_path}/run"]
+    ways = {
+        "run": [*SHORT, *data, "--mode=train_then_eval"],
+        "knn": ["--mode=evaluate", "--protocol=knn", *built],
+        "embedded": ["--mode=embed", "--train_split=train+test", *built],
+        "tuned": [*SHORT, "--train_mode=finetune", *built[1:]]
+        + ["--mode=train_then_eval"],
+    }
+    said, tables = {}, {}
+    for name, command in ways.items():
+        model_dir = f"--model_dir={tmp_path}/{name}"
+        assert run.main(["run.py", *command, model_dir]) == 0, name
+        said[name] = capsys.readouterr().out
+        (path,) = (tmp_path / name).glob("*unreadable_images.tsv")
+        tables[name] = path.read_text()
+        assert set(tables[name].splitlines()[1:]) == expected, name
+    assert len(set(tables.values())) == 1
+    for name, out in said.items():
+        assert "passed over: 2 .HEIC" in out, name
+        assert ".HEIC can be read after WAY" in out, name
+        assert "1 links to nothing" in out, name
+        assert "are named in " in out, name
+    # 27 + 12 of the forty, three odd names, alpha, EXIF.
+    features = np.load(tmp_path / "embedded" / "features.npz")
+    assert len(features["ids"]) == 38 + 5

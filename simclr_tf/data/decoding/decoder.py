@@ -8,7 +8,9 @@ import tensorflow as tf
 
 from simclr_tf.data.decoding import reduced
 from simclr_tf.data.decoding.pixels import KINDS, MAX_PIXELS, WHITE, rgb_of
-from simclr_tf.picture import Crops, Picture
+from simclr_tf.picture import Crops, Picture, whole
+
+_OF_PIXELS = ("background", "max_pixels", "kinds", "oriented", "transparent")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Decoder:
         kinds: which of KINDS there may be; fewer make a smaller graph.
         oriented: whether an orientation may be said.
         transparent: whether anything may be transparent.
+        largest_side: pixels that the shorter side of no JPEG exceeds.
     """
 
     paths: bool = False
@@ -31,6 +34,7 @@ class Decoder:
     kinds: frozenset[str] = KINDS
     oriented: bool = True
     transparent: bool = True
+    largest_side: int = MAX_PIXELS
 
     def __call__(self, element) -> tf.Tensor:
         """uint8[h, w, 3], upright, of an element of the payload.
@@ -41,14 +45,20 @@ class Decoder:
         """
         return rgb_of(self.encoded(element), **self._how())
 
-    def picture(self, element, crops: Crops) -> Picture:
+    def reduces(self, size: int) -> bool:
+        """Whether `picture` may reduce anything for views of this size."""
+        return "JPEG" in self.kinds and self.largest_side >= 2 * size
+
+    def picture(self, element, crops: Crops, shape=None) -> Picture:
         """The same at the least scale that crops allow; see `reduced`."""
-        return reduced.picture_of(self.encoded(element), crops, **self._how())
+        encoded = self.encoded(element)
+        if not self.reduces(crops.size) and shape is None:
+            return whole(rgb_of(encoded, **self._how()))
+        return reduced.picture_of(encoded, crops, shape, **self._how())
 
     def _how(self) -> dict[str, Any]:
         """Options of `rgb_of`."""
-        values = vars(self).items()
-        return {name: value for name, value in values if name != "paths"}
+        return {name: getattr(self, name) for name in _OF_PIXELS}
 
     def encoded(self, element) -> tf.Tensor:
         """string[], the encoded image of an element of the payload."""
@@ -75,4 +85,5 @@ def joined(decoders: Sequence[Any]) -> Any:
         kinds=frozenset().union(*(one.kinds for one in decoders)),
         oriented=any(one.oriented for one in decoders),
         transparent=any(one.transparent for one in decoders),
+        largest_side=max(one.largest_side for one in decoders),
     )

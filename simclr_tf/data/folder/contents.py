@@ -82,13 +82,21 @@ class Folder:
             raise split_spec.missing(name, where, there)
         return self._below(folder), folder
 
-    def path(self, name: str) -> str:
-        """Where an image lies."""
-        return self.listing.path(self.inner + name)
+    def paths(self, names: Sequence[str]) -> list[str]:
+        """Where images lie."""
+        found, inner = self.listing, self.inner
+        if found.elsewhere:
+            return [found.path(inner + name) for name in names]
+        # There may be a million.
+        start = f"{found.base}/{inner}"
+        return [start + name for name in names]
 
-    def kind(self, name: str) -> str:
-        """What kind of image it is, "JPEG" where it is JPEG or PNG."""
-        return self.listing.kinds.get(self.inner + name, "JPEG")
+    def kinds(self, names: Sequence[str]) -> list[str]:
+        """What kinds of images they are, "JPEG" where they are JPEG or PNG."""
+        odd, inner = self.listing.kinds, self.inner
+        if not odd:
+            return ["JPEG"] * len(names)
+        return [odd.get(inner + name, "JPEG") for name in names]
 
     def _below(self, folder: str) -> list[str]:
         """Names under a top folder, of those that lead to one file the first;

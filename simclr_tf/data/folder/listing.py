@@ -45,6 +45,8 @@ class Listing:
         installs: what to install -> suffixes that could be read then.
         dangling: links to nothing, as names.
         closed: folders that may not be listed, as names.
+        unread: path -> why not, of images of kinds that need an extra, and
+            of the two before.
         modified: real path of every folder -> time of its last change in ns;
             empty where the folder is remote.
     """
@@ -58,6 +60,7 @@ class Listing:
     installs: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     dangling: list[str] = dataclasses.field(default_factory=list)
     closed: list[str] = dataclasses.field(default_factory=list)
+    unread: dict[str, str] = dataclasses.field(default_factory=dict)
     modified: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def path(self, name: str) -> str:
@@ -119,12 +122,22 @@ def read(
         {_kind_of_suffix(name) for name in images} | {*unclear.values()}
     )
     kept, passed_over, installs = [], collections.Counter(), {}
+    unread = {
+        join(base, name): why
+        for names, why in (
+            (walk.dangling, "a link to nothing"),
+            (walk.closed, "a folder without permission"),
+        )
+        for name in names
+    }
     for name in files:
         kind = unclear[name] if name in unclear else _kind_of_suffix(name)
         if kind is None or kind in needed:
             passed_over[suffix(name)] += 1
             if kind is not None:
                 installs.setdefault(needed[kind], set()).add(suffix(name))
+                why = f"{kind}, which needs {needed[kind]}"
+                unread[join(base, name)] = why
         else:
             kept.append(name)
     return Listing(
@@ -138,6 +151,7 @@ def read(
         installs={way: sorted(names) for way, names in installs.items()},
         dangling=sorted(walk.dangling),
         closed=sorted(walk.closed),
+        unread=unread,
         modified=walk.modified,
     )
 

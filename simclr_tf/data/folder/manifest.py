@@ -14,6 +14,7 @@ import os
 import zlib
 from pathlib import Path
 
+from simclr_tf import files
 from simclr_tf.data.folder.listing import Listing
 
 # A smaller folder is listed in less than a second.
@@ -21,13 +22,12 @@ _LEAST_FILES = 50_000
 # A folder that was changed so recently may have been changed while it was
 # read, without its time telling.
 _SETTLED_NS = 2_000_000_000
-_VERSION = 1
+_VERSION = 2
 
 
 def folder() -> Path:
-    """Where manifests lie: $XDG_CACHE_HOME/simclr_tf, or ~/.cache/simclr_tf."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(cache) / "simclr_tf" / "listings"
+    """Where manifests lie: in the user's cache folder."""
+    return Path(files.cache_folder("listings"))
 
 
 def is_settled(listing: Listing, started_ns: int) -> bool:

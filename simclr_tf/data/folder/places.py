@@ -151,4 +151,5 @@ def _merged(parts: Sequence[Listing]) -> Listing:
         merged.installs.update(part.installs)
         merged.dangling.extend(part.dangling)
         merged.closed.extend(part.closed)
+        merged.unread.update(part.unread)
     return dataclasses.replace(merged, names=sorted(elsewhere))
