@@ -16,6 +16,7 @@ FARTHEST = 150 / 331
 # What is seen beyond the border, in 0..255.
 _GRAY = [128, 128, 128]
 _MAX_LEVEL = 10.0
+_WITHOUT_LEVEL = ("Equalize", "AutoContrast", "Invert")
 
 
 class Purpose(enum.IntEnum):
@@ -101,35 +102,59 @@ def auto_augment(images, drawn) -> tf.Tensor:
 
 
 def _apply(image, drawn, place: int) -> tf.Tensor:
-    coin, sign = drawn[1 + place], drawn[3 + place]
+    """One of the two operators of the image's sub-policy."""
+    operators = [
+        (name, level) for name, _, level in (pair[place] for pair in policy())
+    ]
+    # Branches that differ by their argument only are one: there are 50 else,
+    # and some are large.
+    farthest = _farthest(image.shape[0])
+    kinds = [(n, None if n in farthest else lvl) for n, lvl in operators]
+    kinds = [(n, None if n in _WITHOUT_LEVEL else lvl) for n, lvl in kinds]
+    different = list(dict.fromkeys(kinds))
+    arguments = tf.constant(
+        [farthest.get(n, 0.0) * (lvl / _MAX_LEVEL) for n, lvl in operators]
+    )
+    chosen, coin, sign = drawn[0], drawn[1 + place], drawn[3 + place]
+    chosen = tf.cast(chosen, tf.int32)
+    argument = sign * tf.gather(arguments, chosen)
 
     def branch(name, level):
         def changed():
-            return tf.ensure_shape(
-                _operate(name, image, level, sign), image.shape
-            )
+            changed = _operate(name, image, level, argument)
+            return tf.ensure_shape(changed, image.shape)
 
         return lambda: tf.cond(coin > 0, changed, lambda: image)
 
     return tf.switch_case(
-        tf.cast(drawn[0], tf.int32),
-        [branch(pair[place][0], pair[place][2]) for pair in policy()],
+        tf.gather([different.index(kind) for kind in kinds], chosen),
+        [branch(*kind) for kind in different],
     )
 
 
-def _operate(name: str, image, level: float, sign) -> tf.Tensor:
-    """An operator of tf-models-official, on uint8[S, S, 3]."""
-    side = image.shape[0]
-    # Those that have a direction, with their argument at the highest level.
-    farthest = {
+def _farthest(side: int) -> dict[str, float]:
+    """Operators that have a direction, with their argument at the highest
+    level."""
+    return {
         "Rotate": 30.0,  # degrees
         "ShearX": 0.3,
         "ShearY": 0.3,
         "TranslateY": FARTHEST * side,
     }
+
+
+def _operate(name: str, image, level: float | None, argument) -> tf.Tensor:
+    """An operator of tf-models-official, on uint8[S, S, 3].
+
+    Args:
+        level: in 0..10; None where it has none, or the argument says it.
+        argument: float32[], of those of ``_farthest``.
+    """
     official = _official()
-    if name in farthest:
-        arguments = [sign * (level / _MAX_LEVEL * farthest[name])]
+    if name in _WITHOUT_LEVEL:
+        arguments = []
+    elif level is None:
+        arguments = [argument]
     else:
         of_level = official.level_to_arg(cutout_const=0.0, translate_const=0.0)
         arguments = list(of_level[name](level))

@@ -83,9 +83,8 @@ def _check_operators(augment) -> None:
         for name in named.intersection(operator_list.ON_HOST):
             raise UserError(
                 f"--augment_on=device is not for {name}, which runs in the "
-                "tf.data graph only. Received: "
-                f"--operators={augment.operators}. "
-                "Leave --augment_on out."
+                "tf.data graph only. Received: --operators="
+                f"{augment.operators}. Leave --augment_on out."
             )
     if second is None:
         return

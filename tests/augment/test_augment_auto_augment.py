@@ -54,6 +54,7 @@ def test_what_is_drawn_is_as_likely_as_it_should_be():
         assert abs(signs.mean()) < 4 / np.sqrt(len(signs))
 
 
+@pytest.mark.slow
 def test_it_is_an_operator_of_lists_on_the_host(rng):
     policy = Policy(32, operators=("crop", "autoaugment"))
     assert not policy.compiles and Policy(32).compiles
