@@ -78,6 +78,8 @@ def score(run: TrainingRun) -> dict[str, Any]:
     holds = old is not None and _same_question(run, old, facts)
     if holds and _record_is_whole(run):
         print(f"Step {run.step} was scored before; this is that result.")
+        if run.hosts.is_chief:
+            run.folder.keep_result(old)
         return old
     scores = _scores(run)
     result = {"global_step": run.step, **scores, **facts}

@@ -1,5 +1,6 @@
 """model_dir: which run it holds, whose it is, and what came of it."""
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Mapping
@@ -158,6 +159,16 @@ class RunFolder:
         """result_<step>.json, and result.json for the newest."""
         for name in (f"result_{step}.json", "result.json"):
             files.write_json(self.file(name), result)
+
+    def keep_result(self, result: Mapping[str, Any]) -> None:
+        """Makes an old result of the newest step result.json, where a kill or
+        damage left another there, or none."""
+        path = self.file("result.json")
+        found = None
+        with contextlib.suppress(UserError):
+            found = files.read_json(path) if gfile.exists(path) else None
+        if found != result:
+            files.write_json(path, result)
 
     def _sweep(self) -> None:
         if removed := leftovers.sweep(self.path):

@@ -144,3 +144,19 @@ def test_other_data_is_said_in_words(now, said):
     found = _differences(before, {**before, **now})
     assert re.search(said, found)
     assert "{" not in found
+
+
+@pytest.mark.parametrize("left", [None, "", '{"global_step": 2}'])
+def test_a_kill_between_the_two_results_is_made_up_for(tmp_path, left):
+    folder, result = RunFolder(str(tmp_path)), {"global_step": 4, "top_1": 0.5}
+    folder.write_result(4, result)
+    path = tmp_path / "result.json"
+    whole = path.read_bytes()
+    path.unlink()
+    if left is not None:
+        path.write_text(left)
+    folder.keep_result(result)
+    assert path.read_bytes() == whole
+    stamp = path.stat().st_mtime_ns
+    folder.keep_result(result)
+    assert path.stat().st_mtime_ns == stamp
