@@ -155,9 +155,26 @@ class RunFolder:
         return found
 
     def write_result(self, step: int, result: Mapping[str, Any]) -> None:
-        """result_<step>.json, and result.json for the newest."""
-        for name in (f"result_{step}.json", "result.json"):
-            files.write_json(self.file(name), result)
+        """result_<step>.json, and result.json where no later step has one:
+        a follower also scores the checkpoints of a run that is finished."""
+        files.write_json(self.file(f"result_{step}.json"), result)
+        if not self._has_later_result(
+            step, resolve.from_dict(result["config"])
+        ):
+            files.write_json(self.file("result.json"), result)
+
+    def _has_later_result(self, step: int, config: Config) -> bool:
+        """Whether result.json is of this run, and of a later step."""
+        path = self.file("result.json")
+        if not gfile.exists(path):
+            return False
+        try:
+            found = files.read_json(path)
+            before = _config_of(path, found)
+        except UserError:
+            return False  # it is damaged, and written anew
+        later = isinstance(at := found.get("global_step"), int) and at > step
+        return later and not roles.fixed_differences(before, config)
 
     def _sweep(self) -> None:
         if removed := leftovers.sweep(self.path):
