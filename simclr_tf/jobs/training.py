@@ -159,6 +159,7 @@ class Training:
             if run.config.eval.encoder == "checkpoint"
             else None,
             with_linear_head=run.config.model.restore_linear_head,
+            class_names=run.train_source.class_names,
             frozen=self._frozen(),
         )
         if path:
@@ -267,12 +268,10 @@ class Training:
 
     def _picture_views(self):
         run = self._run
-        return pictures.grid(
-            batches.sample_views(
-                run.config, run.train_source, _PICTURED_IMAGES
-            ),
-            _VIEW_CAPTIONS,
+        seen = batches.sample_views(
+            run.config, run.train_source, _PICTURED_IMAGES
         )
+        return pictures.grid(seen, _VIEW_CAPTIONS)
 
     def _trainer(self) -> StepTrainer:
         run, config = self._run, self._run.config
