@@ -7,6 +7,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 import run
+from simclr_tf.config import resolve
+from simclr_tf.jobs import recording
 from simclr_tf.jobs import result as results
 from simclr_tf.jobs.transfer_finetune import more_settings
 from simclr_tf.run_files.owner import Owner
@@ -354,3 +356,13 @@ def test_class_names_travel(finished):
     assert saved["data"]["class_names"] == names
     (exported,) = (finished / "saved_model").glob("*/simclr_tf.json")
     assert json.loads(exported.read_text())["class_names"] == names
+
+
+def test_a_name_of_many_slices_is_one_that_file_systems_take():
+    name = recording.name_of(
+        resolve.resolve({"mode": "embed", "checkpoint": "RUN"}).config,
+        what="digits_" + "+".join(f"train[{i}:{i + 1}]" for i in range(99)),
+        encoder_sha256="ab",
+        splits={},
+    )
+    assert len(name) < 200
