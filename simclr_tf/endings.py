@@ -159,8 +159,14 @@ def _codes(error: Exception) -> set[int]:
 
 
 def _is_in(folder: str, error: Exception) -> bool:
-    named = getattr(error, "filename", None) or _text(error)
-    return folder in str(named)
+    """Whether an error names a file of a folder: of "run", run/a, and not
+    /data/run/a."""
+    named = str(getattr(error, "filename", None) or _text(error))
+    folders = [folder.rstrip("/") or folder, os.path.abspath(folder)]
+    return any(
+        re.search(rf"(?<![\w./~-]){re.escape(one)}(?![\w.-])", named)
+        for one in folders
+    )
 
 
 def _of_file(error: Exception, folder: str) -> str:

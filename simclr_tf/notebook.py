@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf import data, files
+from simclr_tf import data
 from simclr_tf.augment import draw, geometry
 from simclr_tf.augment.policy import Policy
 from simclr_tf.build import network
@@ -95,7 +95,8 @@ class LoadedEncoder:
     def prepare(self, images) -> np.ndarray:
         """Images of any size as the evaluations give them to the encoder.
 
-        The largest central square, less the run's --eval_crop, resized to S.
+        The largest central square, less the run's --eval_crop, resized to S,
+        with the run's --antialias.
 
         Args:
             images: a `Source` with random access, or what
@@ -104,11 +105,14 @@ class LoadedEncoder:
         Returns:
             uint8[n, S, S, 3].
         """
-        proportion = self.config["augment"]["eval_crop"]
+        options = self.config["augment"]
         return np.stack(
             [
                 geometry.eval_view(
-                    image, size=self.image_size, crop_proportion=proportion
+                    image,
+                    size=self.image_size,
+                    crop_proportion=options["eval_crop"],
+                    antialias=options["antialias"],
                 )
                 for image in _each(_as_source(images))
             ]
@@ -138,7 +142,7 @@ def load(path: str) -> LoadedEncoder:
         model,
         image_size=weights.config.data.image_size,
         config=roles.of_export(weights.config),
-        class_names=_class_names(weights.path),
+        class_names=weights.class_names,
         step=weights.step,
         path=weights.path,
     )
@@ -241,14 +245,3 @@ def _each(source: Source, count: int | None = None):
     for i in range(size if count is None else min(count, size)):
         image, _ = source.examples.read({}, tf.constant(i, tf.int64))
         yield image
-
-
-def _class_names(path: str) -> tuple[str, ...]:
-    """Of what `loading` read; it is written beside the weights."""
-    gfile = tf.io.gfile
-    described = os.path.join(path, "simclr_tf.json")
-    if gfile.exists(described):
-        return tuple(files.read_json(described).get("class_names") or ())
-    config = os.path.join(os.path.dirname(path), "config.json")
-    saved = files.read_json(config).get("data") or {}
-    return tuple(saved.get("class_names") or ())

@@ -182,3 +182,21 @@ def test_the_full_disk_of_another_host_is_not_this_ones():
 )
 def test_a_fault_stays_a_fault(error):
     assert in_words(error, model_dir="/gone") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "is_inside"),
+    [
+        ("run/x", True),
+        (os.path.abspath("run/x"), True),
+        ("/data/run/x", False),
+        ("runs/x", False),
+        ("brun/x", False),
+        ("run.old/x", False),
+    ],
+)
+def test_a_short_name_is_no_part_of_others(path, is_inside):
+    denied = PermissionError(errno.EACCES, "Permission denied", path)
+    told = op_error(tf.errors.PermissionDeniedError, f"{path}; {denied}")
+    for error in (denied, told):
+        assert bool(in_words(error, model_dir="run")) is is_inside

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import run
 import simclr_tf
+from simclr_tf.augment import geometry
 from simclr_tf.augment.policy import Policy
 from simclr_tf.build import views as build_views
 from simclr_tf.data import pipeline
@@ -167,6 +168,22 @@ def test_prepare_takes_any_size_and_grey(encoder, rng):
     same = rng.integers(0, 256, size=[2, SIZE, SIZE, 3], dtype=np.uint8)
     whole = simclr_tf.data.from_arrays(same)
     np.testing.assert_array_equal(encoder.prepare(same), encoder.prepare(whole))
+
+
+def test_prepare_filters_what_it_shrinks_as_the_run_does(
+    encoder, rng, monkeypatch
+):
+    large = rng.integers(
+        0, 256, size=[2, 5 * SIZE, 5 * SIZE, 3], dtype=np.uint8
+    )
+    monkeypatch.setitem(encoder.config["augment"], "antialias", True)
+    wanted = [
+        geometry.eval_view(
+            image, size=SIZE, crop_proportion=0.875, antialias=True
+        )
+        for image in large
+    ]
+    np.testing.assert_array_equal(encoder.prepare(large), wanted)
 
 
 def test_views_are_those_of_training(rng):

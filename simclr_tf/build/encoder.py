@@ -44,7 +44,7 @@ def open_encoder(
         dtype: Keras policy of the encoder.
 
     Raises:
-        ValueError: the checkpoint cannot be read or does not fit.
+        UserError: the checkpoint cannot be read or does not fit.
     """
     if config.eval.encoder == "pixels":
         return Encoder(features.raw_pixels, (), "raw pixels")

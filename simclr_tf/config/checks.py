@@ -25,6 +25,7 @@ def require_consistent(config) -> None:
     _check_checkpoint(config, job)
     _check_labels(config.data)
     _check_operators(config.augment)
+    _check_table(config.data, job)
     _check_batches(config)
     _check_loss(config.optim)
     _check_length(config.optim)
@@ -123,7 +124,8 @@ def _check_checkpoint(config, job: Job) -> None:
             "--mode=evaluate and --mode=embed: other training starts from the "
             "seed, or continues its model_dir. Leave it out."
         )
-    if builds_upon and not checkpoint:
+    # A follower's run says what it was built upon.
+    if builds_upon and not checkpoint and job is not Job.FOLLOW:
         raise UserError(
             f"{job.words} needs --checkpoint: a model_dir, one of its "
             "checkpoints, or a SavedModel. Received: none. (To train a "
@@ -137,6 +139,17 @@ def _check_labels(data) -> None:
             f"--labels_per_class={data.labels_per_class} and "
             f"--label_fraction={data.label_fraction:g} say the same in two "
             "ways. Leave one out."
+        )
+
+
+def _check_table(data, job: Job) -> None:
+    """Transfer reads some of the paper's sets as folders, and a follower's
+    run says what it reads."""
+    knows = Job.TRANSFER_LINEAR | Job.TRANSFER_FINETUNE | Job.FOLLOW
+    if data.labels and data.dataset != "folder" and not job & knows:
+        raise UserError(
+            f"--labels={data.labels} is for --dataset=folder. Received: "
+            f"--dataset={data.dataset}."
         )
 
 

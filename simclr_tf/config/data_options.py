@@ -81,7 +81,7 @@ class DataConfig:
         None,
         "--dataset=folder: a CSV or TSV of files and their classes, instead "
         "of class folders; --image_key and --label_key name its columns.",
-        role=Role.DATASET | Role.DATA | Role.LOCATION,
+        role=Role.DATASET | Role.LOCATION,
         jobs=Job.EVERY,
     )
     class_folders: bool = option(
@@ -155,7 +155,7 @@ class DataConfig:
         89_478_485,
         "An image of more pixels is unreadable. Decoded, one of so many takes "
         "268 MB, and there are as many at once as cores.",
-        role=Role.DATA,
+        role=Role.DATA | Role.FEATURES,
         jobs=Job.EVERY,
         at_least=1,
     )

@@ -142,13 +142,18 @@ def resolve(
         for name, value in {**recipe, **(measured or {})}.items():
             if known[name][1].metadata["jobs"] & taken.jobs:
                 values[name], origins[name] = value, f"recipe {recipe_name}"
-    if "train_epochs" in given and "train_steps" not in given:
-        # A recipe's length gives way to the user's, in either unit.
-        values["train_steps"], origins["train_steps"] = 0, "flag train_epochs"
     for name, value in inherited.items():
         values[name], origins[name] = value, "checkpoint"
     for name, value in given.items():
         values[name], origins[name] = value, "flag"
+    typed = given.keys() - set(from_files)
+    if "train_epochs" in given and (
+        "train_steps" not in given
+        or ("train_epochs" in typed and "train_steps" not in typed)
+    ):
+        # A recipe's length gives way to the user's, and a file's to what is
+        # typed, in either unit.
+        values["train_steps"], origins["train_steps"] = 0, "flag train_epochs"
     for name, value in _of_protocol(given).items():
         values[name], origins[name] = value, "protocol"
     config = _build(values)

@@ -122,13 +122,16 @@ def of_result(config: Config) -> dict[str, Any]:
 
 def of_record(config: Config) -> dict[str, Any]:
     """The options that tell a job's record from others, weights and data
-    apart: all that the job takes and that say what was done."""
+    apart: all that the job takes and that say what was done. What changes
+    features does, also where it is the machine's (--mixed_precision)."""
     taken = takes(config)
     return {
         name: value
         for name, value in flat(config).items()
         if options()[name][1].metadata["jobs"] & taken
-        and not role_of(name) & _SAID_BY_HASHES
+        and (
+            role_of(name) & Role.FEATURES or not role_of(name) & _SAID_BY_HASHES
+        )
     }
 
 

@@ -18,6 +18,8 @@ import tensorflow_datasets as tfds
 from simclr_tf import counter_hash
 from simclr_tf.errors import UserError
 
+_PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
+_MOST_FOLDERS = 100  # looked into for these
 _DARKEST = 16  # of scikit-learn's pixels, which are counts of 0..16
 
 # Says to the hash that the number is a colour's: see `counter_hash`.
@@ -128,12 +130,19 @@ def prepare(data_dir: str | None = None, name: str = "digits") -> str:
         The data_dir.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: it cannot be written, or would lie among one's pictures:
+            they were meant, and --dataset=folder was forgotten.
     """
     root = os.path.expanduser(data_dir or tfds.core.constants.DATA_DIR)
     place = os.path.join(root, name, str(BUILDERS[name].VERSION))
     if _is_prepared(place):
         return root
+    if _holds_pictures(root):
+        raise UserError(
+            f"--dataset={name} would be written among the pictures of "
+            f"--data_dir={root}. To train on these, give --dataset=folder; for "
+            "the digits, leave --data_dir out."
+        )
     aside = os.path.join(root, f".{name}-{uuid.uuid4().hex}")
     try:
         tf.io.gfile.makedirs(os.path.dirname(place))
@@ -152,6 +161,17 @@ def prepare(data_dir: str | None = None, name: str = "digits") -> str:
         if tf.io.gfile.exists(aside):
             tf.io.gfile.rmtree(aside)
     return root
+
+
+def _holds_pictures(root: str) -> bool:
+    """Whether a folder of this machine does, beside what TFDS downloads."""
+    for number, (_, folders, names) in enumerate(os.walk(root)):
+        if any(name.lower().endswith(_PICTURES) for name in names):
+            return True
+        if number == _MOST_FOLDERS:
+            break
+        folders[:] = [name for name in folders if name != "downloads"]
+    return False
 
 
 def _is_prepared(place: str) -> bool:

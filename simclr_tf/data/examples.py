@@ -49,7 +49,6 @@ class Source:
             run to run, and on any number of hosts.
         class_names: of the data set, in the order of the labels; empty where
             it has no classes. This split may show none of them.
-        ignored_files: of a folder, those that hold no image.
         several_labels: whether an image may show several classes; its label
             is then int64[num_classes]: 1 present, 0 absent, -1 not counted.
         notes: of a folder, what was left out and how it was taken, in words.
@@ -63,7 +62,6 @@ class Source:
     image_fingerprint: str
     fingerprint: str
     class_names: tuple[str, ...] = ()
-    ignored_files: int = 0
     several_labels: bool = False
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()

@@ -9,9 +9,9 @@
     logistic       one such regression, by L-BFGS
     label_subsets  which examples keep their labels
     transfer       the paper's twelve data sets, and its grids
+    fine_tuning_grid  settings of fine-tuning that are tried on them
     metrics        top-k, mean per class, 11-point mAP
-    intervals      how far off they may be
-    permutation    whether two models differ
+    statistics     how far off they may be, and whether two models differ
     records        a number with everything that it depends on
 
 `python -m simclr_tf.evaluation RECORD...` prints records.

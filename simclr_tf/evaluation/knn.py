@@ -108,6 +108,7 @@ def knn_accuracy(
         In [0, 1].
 
     Raises:
+        TypeError: labels that are not whole numbers.
         ValueError: no labels, several an image, or shapes that do not fit.
     """
     sides = []
@@ -120,6 +121,12 @@ def knn_accuracy(
             raise ValueError(
                 "Features must be [M, D] and labels [M]. Received: "
                 f"{values.shape} and {labels.shape}."
+            )
+        if labels.dtype.kind not in "biu":
+            raise TypeError(
+                "Labels must be whole numbers, -1 for none. Received: "
+                f"{labels.dtype}. Of names: np.unique(names, "
+                "return_inverse=True)[1], of both sides together."
             )
         kept = metrics.counted(labels)
         sides.append(Features(values[kept], labels[kept], np.flatnonzero(kept)))

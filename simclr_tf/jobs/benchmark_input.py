@@ -27,7 +27,7 @@ from simclr_tf.data.sources import Source
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.picture import Picture
 from simclr_tf.run_files import metrics_file
-from simclr_tf.run_files.folder import require_writable
+from simclr_tf.run_files.room import require_writable
 
 # Until kernels are compiled and buffers have begun to fill.
 _WARM_UP_BATCHES = 2

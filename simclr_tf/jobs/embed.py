@@ -21,7 +21,7 @@ from simclr_tf.jobs import recording
 from simclr_tf.jobs.embedding_pictures import EmbeddingPictures
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.run_files import loading, unreadable_images
-from simclr_tf.run_files.folder import require_writable
+from simclr_tf.run_files.room import require_writable
 from simclr_tf.train import precision
 
 

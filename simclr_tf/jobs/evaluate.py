@@ -34,7 +34,7 @@ from simclr_tf.jobs import recording
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.reports import words
 from simclr_tf.run_files import unreadable_images
-from simclr_tf.run_files.folder import require_writable
+from simclr_tf.run_files.room import require_writable
 from simclr_tf.train import precision
 
 _PROGRESS_SECONDS = 5.0

@@ -19,6 +19,8 @@ from simclr_tf.evaluation.label_subsets import LabelSubset
 from simclr_tf.evaluation.records import Record
 from simclr_tf.run_files import loading
 
+_MOST_LETTERS = 100
+
 
 def name_of(
     config: Config,
@@ -39,7 +41,8 @@ def name_of(
         splits: that are read, by their part.
     """
     data = config.data
-    words = [re.sub(r"[^\w.-]+", "_", what)]
+    # A sum of many slices is longer than file systems take.
+    words = [re.sub(r"[^\w.-]+", "_", what)[:_MOST_LETTERS]]
     if data.labels_per_class:
         words.append(f"{data.labels_per_class}_per_class")
     if data.label_fraction:

@@ -27,7 +27,7 @@ from simclr_tf.run_files import start_weights
 from simclr_tf.run_files.metrics_log import write_scalars
 
 # What of the data an old result must have been scored on to hold.
-_DATA_KEYS = ("eval_split", "fingerprint", "eval_fingerprint")
+_DATA_KEYS = ("eval_split", "eval_limit", "fingerprint", "eval_fingerprint")
 
 
 def report(run: TrainingRun) -> None:
@@ -106,6 +106,7 @@ def _facts(run: TrainingRun) -> dict[str, Any]:
         "dataset": run.train_source.name,
         "train_split": run.train_source.split,
         "eval_split": getattr(run.eval_source, "split", None),
+        "eval_limit": _limit(run),
         "fingerprint": run.train_source.fingerprint,
         "eval_fingerprint": getattr(run.eval_source, "fingerprint", None),
         "class_names": list(run.train_source.class_names),
@@ -114,6 +115,12 @@ def _facts(run: TrainingRun) -> dict[str, Any]:
         "simclr_tf": simclr_tf.__version__,
         "tensorflow": tf.__version__,
     }
+
+
+def _limit(run: TrainingRun) -> int | None:
+    """How many images the linear head is scored on; None: the whole split."""
+    options = run.config.eval
+    return options.eval_steps * options.eval_batch_size or None
 
 
 def _same_question(run: TrainingRun, old, facts) -> bool:
@@ -138,12 +145,10 @@ def _scores(run: TrainingRun) -> dict[str, Any]:
 
 def _head_scores(run: TrainingRun) -> dict[str, Any]:
     """The linear head: a probe's, or a classifier's."""
-    options = run.config.eval
-    limit = options.eval_steps * options.eval_batch_size or None
     logits = features.labelled(
         features.extract(
             lambda images: run.model(images, training=False).logits,
-            run.examples("eval", limit),
+            run.examples("eval", _limit(run)),
             strategy=run.strategy,
         )
     )

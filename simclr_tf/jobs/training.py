@@ -161,6 +161,7 @@ class Training:
             if run.config.eval.encoder == "checkpoint"
             else None,
             with_linear_head=run.config.model.restore_linear_head,
+            class_names=run.train_source.class_names,
             frozen=self._frozen(),
         )
         if path:

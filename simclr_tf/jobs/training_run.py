@@ -239,7 +239,7 @@ class TrainingRun:
             job=f"--train_mode={config.job.train_mode}",
         )
         self.eval_source = splits.open_evaluation(
-            config, required=self.origins["eval_split"] == "flag"
+            config, required=self.origins.get("eval_split") == "flag"
         )
         self.overlap, self.budgets = None, ()
         if self.eval_source is not None:
@@ -274,7 +274,7 @@ class TrainingRun:
                     several_labels=source.several_labels,
                 )
             except UserError:
-                if self.origins["linear_eval_labels"] == "flag":
+                if self.origins.get("linear_eval_labels") == "flag":
                     raise
             else:
                 kept.append(budget)

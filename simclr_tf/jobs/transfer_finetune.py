@@ -203,6 +203,9 @@ class Sweep:
         return record.metrics[self._set.metric].value
 
     def _write(self, final: Record, best, validated) -> None:
+        if tried := more_settings(self._folder, len(validated)):
+            print(f"A record of {tried} settings was written before; it stays.")
+            return
         record = dataclasses.replace(
             final,
             protocol="transfer_finetune",
@@ -224,6 +227,25 @@ class Sweep:
             os.path.join(self._folder, _best_name(best), "record"),
             self._folder,
         )
+
+
+def more_settings(path: str, number: int) -> int:
+    """How many settings the record of a sweep compares, if more than a number;
+    else, and where there is no such record, 0.
+
+    Args:
+        path: of the record, without a suffix.
+        number: of settings compared now.
+    """
+    if not files.gfile.exists(f"{path}.json"):
+        return 0
+    try:
+        tried = len(records.read(path).choices.get("validation", ()))
+        records.read_predictions(path)
+    except UserError as error:
+        print(f"{error} It is written anew.", flush=True)
+        return 0
+    return tried if tried > number else 0
 
 
 def _finished(folder: str, path: str) -> Record | None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from simclr_tf import files
 from simclr_tf.config import Config, resolve, roles
 from simclr_tf.errors import Halted, UserError
-from simclr_tf.run_files import checkpoints, leftovers
+from simclr_tf.run_files import checkpoints, leftovers, room
 from simclr_tf.run_files.owner import Owner
 
 gfile = tf.io.gfile
@@ -89,7 +89,7 @@ class RunFolder:
                 is running, or holds another run.
         """
         if self.writes:
-            require_writable(self.path)
+            room.require_writable(self.path)
             if self._owner is None:
                 self._owner = Owner(self.path)
         try:
@@ -156,18 +156,21 @@ class RunFolder:
         return found
 
     def write_result(self, step: int, result: Mapping[str, Any]) -> None:
-        """result_<step>.json, and result.json for the newest."""
-        for name in (f"result_{step}.json", "result.json"):
-            files.write_json(self.file(name), result)
+        """Writes result_<step>.json, and result.json as `keep_result` does."""
+        files.write_json(self.file(f"result_{step}.json"), result)
+        self.keep_result(result)
 
     def keep_result(self, result: Mapping[str, Any]) -> None:
-        """Makes an old result of the newest step result.json, where a kill or
-        damage left another there, or none."""
+        """Makes it result.json, where no later step of the run has one.
+
+        A follower also scores the checkpoints of a run that is finished, and
+        a kill or damage may have left another there, or none.
+        """
         path = self.file("result.json")
         found = None
         with contextlib.suppress(UserError):
             found = files.read_json(path) if gfile.exists(path) else None
-        if found != result:
+        if found != result and not _is_later(found, result, path):
             files.write_json(path, result)
 
     def _sweep(self) -> None:
@@ -273,20 +276,16 @@ def _config_of(path: str, saved: Mapping[str, Any]) -> Config:
         raise files.damaged(path, f"its config is none: {error}") from error
 
 
-def require_writable(folder: str) -> None:
-    """Creates the folder, and fails if nothing can be written in it.
-
-    Raises:
-        UserError: naming --model_dir.
-    """
-    probe = files.aside_of(os.path.join(folder, ".writable"))
+def _is_later(found: Any, result: Mapping[str, Any], path: str) -> bool:
+    """Whether what was found is of the same run, and of a later step."""
     try:
-        files.make_folders(folder)
-        with gfile.GFile(probe, "w") as file:
-            file.write("x")
-        gfile.remove(probe)
-    except (tf.errors.OpError, OSError) as error:
-        reason = getattr(error, "message", None) or str(error)
-        raise UserError(
-            f"--model_dir={folder} cannot be written to: {reason}"
-        ) from error
+        before = _config_of(path, found)
+    except UserError:
+        return False  # nothing is there, or something else
+    at = found.get("global_step")
+    config = resolve.from_dict(result["config"])
+    return (
+        isinstance(at, int)
+        and at > result["global_step"]
+        and not roles.fixed_differences(before, config)
+    )

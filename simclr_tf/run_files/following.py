@@ -45,6 +45,10 @@ def as_follower(
         UserError: an option given contradicts the run.
     """
     inherited = roles.inherited_by_follower(saved.config)
+    scored = saved.config.eval
+    if scored.eval_steps:
+        # Of a sample, the batch is no matter of the machine: it says how many.
+        inherited["eval_batch_size"] = scored.eval_batch_size
     config = resolve.overlay(
         asked, {**inherited, **given, "model_dir": path, "mode": "eval"}
     )

@@ -7,7 +7,7 @@ was taken, left out and made new is said.
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from simclr_tf.run_files import checkpoints, exported_weights, weights_location
 
 # Up to this side in pixels the ResNet has the CIFAR stem.
 _SMALL_STEM_PIXELS = 32
+# Of classes, in a message.
+_NAMED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +35,15 @@ class Weights:
         config: of the run that made it.
         values: variable name, as in `checkpoints.named_variables` -> value;
             the optimizer's among them.
+        class_names: of the data that it was trained on, in the order of the
+            labels; empty where there were none.
     """
 
     path: str
     step: int
     config: Config
     values: Mapping[str, np.ndarray]
+    class_names: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,9 +139,11 @@ def open_weights(path: str) -> Weights:
     found = weights_location.locate(path)
     saved = weights_location.saved_with(found)
     config = weights_location.config_of(found, saved)
+    names = _class_names(saved if found.saved_model else saved.get("data"))
     if found.saved_model:
         values = exported_weights.read(found.saved_model)
-        return Weights(found.saved_model, saved["global_step"], config, values)
+        step = saved["global_step"]
+        return Weights(found.saved_model, step, config, values, names)
     for prefix in reversed(found.prefixes):
         try:
             values = checkpoints.read(prefix)
@@ -144,7 +151,7 @@ def open_weights(path: str) -> Weights:
             print(f"{error} Trying the one before it.", flush=True)
         else:
             step = checkpoints.step_of(prefix)
-            return Weights(prefix, step, config, values)
+            return Weights(prefix, step, config, values, names)
     raise UserError(
         f"--checkpoint={path} cannot be read: it is truncated or corrupt. "
         "Name another one."
@@ -156,6 +163,26 @@ def identity(config: Config) -> str:
     if config.eval.encoder != "checkpoint":
         return f"{config.eval.encoder}, seed {config.job.seed}"
     return hashing.values_sha256(open_weights(config.job.checkpoint).values)
+
+
+def require_classes(weights: Weights, class_names: Sequence[str]) -> None:
+    """Checks that a linear head is of these classes, where it is known of
+    which it is.
+
+    Raises:
+        UserError: it tells others apart.
+    """
+    known = weights.class_names
+    if known and known != tuple(class_names):
+        theirs, ours = (
+            ", ".join(names[:_NAMED]) + ", ..." * (len(names) > _NAMED)
+            for names in (known, class_names)
+        )
+        raise UserError(
+            f"--restore_linear_head: --checkpoint={weights.path} tells apart "
+            f"{theirs}, and the data has {ours}. Leave it out, "
+            "for a new head."
+        )
 
 
 def load(
@@ -209,6 +236,12 @@ def results_folder(config: Config, name: str) -> str:
     return os.path.join(
         weights_location.locate(config.job.checkpoint).folder, name
     )
+
+
+def _class_names(saved: Any) -> tuple[str, ...]:
+    """Of what is written beside weights; it may be damaged."""
+    names = saved.get("class_names") if isinstance(saved, dict) else None
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def _why_left_out(name: str) -> str:

@@ -1,15 +1,36 @@
-"""Whether what a run will write has room, before it starts."""
+"""Whether a folder takes what a job will write, before it starts."""
 
+import os
 import shutil
 from collections.abc import Iterable
 
 import tensorflow as tf
 
+from simclr_tf import files
 from simclr_tf.errors import UserError
 from simclr_tf.run_files import checkpoints
 
 # For metrics, pictures, records and results, of a run of any length.
 _REST_BYTES = 4 * 2**20
+
+
+def require_writable(folder: str) -> None:
+    """Creates the folder, and fails if nothing can be written in it.
+
+    Raises:
+        UserError: naming --model_dir.
+    """
+    probe = files.aside_of(os.path.join(folder, ".writable"))
+    try:
+        files.make_folders(folder)
+        with tf.io.gfile.GFile(probe, "w") as file:
+            file.write("x")
+        tf.io.gfile.remove(probe)
+    except (tf.errors.OpError, OSError) as error:
+        reason = getattr(error, "message", None) or str(error)
+        raise UserError(
+            f"--model_dir={folder} cannot be written to: {reason}"
+        ) from error
 
 
 def require(

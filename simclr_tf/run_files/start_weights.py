@@ -20,6 +20,7 @@ def begin(
     *,
     checkpoint: str | None,
     with_linear_head: bool,
+    class_names: Sequence[str],
     frozen: Sequence[tf.Variable],
 ) -> str | None:
     """Sets a classifier's weights before its first step; writes what they are.
@@ -29,6 +30,7 @@ def begin(
         model: the classifier.
         checkpoint: --checkpoint; None leaves the weights as they are.
         with_linear_head: as in `loading.load`.
+        class_names: of the data; a linear head must be of the same.
         frozen: variables that training must leave as they are.
 
     Returns:
@@ -40,11 +42,10 @@ def begin(
     origin: Mapping[str, Any] = {"checkpoint": None}
     said = None
     if checkpoint:
-        loaded = loading.load(
-            loading.open_weights(checkpoint),
-            model,
-            with_linear_head=with_linear_head,
-        )
+        weights = loading.open_weights(checkpoint)
+        loaded = loading.load(weights, model, with_linear_head=with_linear_head)
+        if with_linear_head:
+            loading.require_classes(weights, class_names)
         origin, said = loaded.to_dict(), loaded.describe()
     if folder.writes:
         files.write_json(

@@ -112,6 +112,23 @@ def test_epochs_given_override_steps_of_a_recipe():
     assert value(resolved, "train_steps") == 0
 
 
+@pytest.mark.parametrize(
+    ("from_files", "steps"),
+    [
+        (("train_steps",), 0),
+        (("train_steps", "train_epochs"), 800),
+        (("train_epochs",), 800),
+        ((), 800),
+    ],
+)
+def test_a_length_that_is_typed_wins_over_a_files_in_either_unit(
+    from_files, steps
+):
+    given = {"train_steps": 800, "train_epochs": 2.0}
+    resolved = resolve.resolve(given, from_files=from_files)
+    assert resolved.config.optim.train_steps == steps
+
+
 def test_departures_name_every_default_that_is_not_the_official_one():
     lines = resolve.resolve({"dataset": "imagenet2012"}).departures()
     text = "\n".join(lines)
@@ -170,6 +187,7 @@ def test_config_is_frozen():
         ({"ft_proj_selector": 3}, "--ft_proj_selector"),
         ({"proj_head_mode": "none", "ft_proj_selector": 1}, "none head"),
         ({"dataset": "folder"}, "--data_dir"),
+        ({"data_dir": "D", "labels": "D/x.csv"}, "for --dataset=folder"),
         ({"train_mode": "finetune"}, "--train_mode"),
         ({"nonsense": 1}, "nonsense"),
         ({"checkpoint": "somewhere"}, "--checkpoint"),

@@ -98,7 +98,11 @@ def test_jobs_are_named_by_the_flags_that_ask_for_them():
         ("temperature", True),
         ("dataset", True),
         ("checkpoint", True),
+        ("max_image_pixels", True),
         ("data_dir", False),
+        # What a table says is in the data's fingerprint; it may move with
+        # the images.
+        ("labels", False),
         ("strategy", False),
         ("log_steps", False),
         ("eval_split", False),
@@ -153,15 +157,28 @@ def test_a_record_depends_on_all_that_its_job_takes(name):
     ):
         return
     silent = Role.LOCATION | Role.MACHINE | Role.LOGGING
+    folder = {"dataset": "folder", "data_dir": "D"} if name == "labels" else {}
     first = resolve.overlay(
-        evaluation(),
+        evaluation(**folder),
         {name: field.default or "D"}
         if field.metadata["role"] & Role.LOCATION
         else {name: field.default},
     )
     other = resolve.overlay(first, {name: sample(field)})
     same = roles.of_record(first) == roles.of_record(other)
-    assert same is bool(roles.role_of(name) & silent)
+    role = roles.role_of(name)
+    assert same is (bool(role & silent) and not role & Role.FEATURES)
+
+
+def test_whether_an_image_can_be_read_is_part_of_its_features():
+    """--max_image_pixels decides it."""
+    few = resolve.overlay(evaluation(), {"max_image_pixels": 9})
+    assert roles.of_features(few) != roles.of_features(evaluation())
+
+
+def test_a_follower_need_not_be_told_what_its_run_was_built_upon():
+    given = {"mode": "eval", "train_mode": "finetune"}
+    assert resolve.resolve(given).config.job.checkpoint is None
 
 
 def test_a_result_holds_for_the_same_evaluation():

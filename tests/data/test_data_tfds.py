@@ -1,6 +1,7 @@
 """TFDS data sets: opened from their files, of any shape, key and size."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from sklearn import datasets as sklearn_datasets
 from simclr_tf.data import digits
 from simclr_tf.data.prepared import source as tfds_source
 from simclr_tf.data.sources import open_source
+from simclr_tf.errors import UserError
 from tests.tiny_datasets import write_tfds
 
 
@@ -408,3 +410,13 @@ def test_fashion_mnist(fashion_mnist_dir):
     part = open_source(**options, split="train[:10%]")
     assert part.num_examples == 6000
     assert part.class_names[0] == "T-shirt/top"
+
+
+def test_digits_are_not_written_among_pictures(tmp_path):
+    """--dataset=folder was forgotten."""
+    photos = tmp_path / "photos"
+    (photos / "train" / "cats").mkdir(parents=True)
+    (photos / "train" / "cats" / "1.JPG").touch()
+    with pytest.raises(UserError, match="--dataset=folder"):
+        digits.prepare(str(photos))
+    assert os.listdir(photos) == ["train"]

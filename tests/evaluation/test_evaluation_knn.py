@@ -190,6 +190,9 @@ def test_accuracy_of_arrays(rng):
         knn.knn_accuracy(train.values, test.labels, *arrays[2:])
     with pytest.raises(ValueError, match="with a label"):
         knn.knn_accuracy(*arrays[:3], np.full(100, -1))
+    for kind in (float, str):
+        with pytest.raises(TypeError, match="whole numbers"):
+            knn.knn_accuracy(*arrays[:3], arrays[3].astype(kind))
 
 
 class Splits:

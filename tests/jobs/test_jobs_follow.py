@@ -76,6 +76,17 @@ def test_every_checkpoint_of_a_finished_run_is_scored(train, follow, tmp_path):
     assert newest["eval/num_examples"] == 40
 
 
+def test_the_newest_result_stays_that_of_the_newest_step(
+    train, follow, tmp_path
+):
+    """A follower that comes late scores what came before, too."""
+    assert train("--mode=train_then_eval", "--checkpoint_steps=2") == 0
+    before = (tmp_path / "run" / "result.json").read_text()
+    assert follow() == 0, follow.err
+    assert results(tmp_path / "run") == [2, 4]
+    assert (tmp_path / "run" / "result.json").read_text() == before
+
+
 def test_the_follower_sees_the_images_that_the_run_named(
     train, follow, tmp_path
 ):
@@ -103,6 +114,7 @@ def test_the_followers_machine_is_its_own(train, follow, tmp_path):
         "tpu_name": "somewhere",
         "use_tpu": True,
     }
+    del saved["origins"]  # what it does without
     path.write_text(json.dumps(saved))
     assert follow() == 0, follow.err
     assert results(tmp_path / "run") == [1, 2, 3, 4]

@@ -7,9 +7,13 @@ import pytest
 import tensorflow_datasets as tfds
 
 import run
+from simclr_tf.config import resolve
+from simclr_tf.jobs import recording
 from simclr_tf.jobs import result as results
+from simclr_tf.jobs.transfer_finetune import more_settings
 from simclr_tf.run_files.owner import Owner
 from tests import image_files
+from tests.evaluation.test_evaluation_records import write as write_record
 from tests.tiny_datasets import write_tfds
 
 TINY = (
@@ -136,6 +140,25 @@ def test_another_question_is_answered_and_the_same_one_is_not_asked_again(
     assert go("--mode=train_then_eval", *again) == 0
     assert "was scored before" in go.out
     assert first["eval/scored"] == "linear probe trained along"
+
+
+def test_a_sample_of_another_size_is_another_question(go, tmp_path):
+    """Of --eval_steps, the batch says how many images are scored."""
+    for size in (8, 16):
+        sample = ("--eval_steps=1", f"--eval_batch_size={size}")
+        assert go("--mode=train_then_eval", *sample) == 0, go.err
+        assert "was scored before" not in go.out
+        assert result_of(tmp_path / "run")["eval/num_examples"] == size
+
+
+def test_a_sweep_of_fewer_settings_is_no_better_record(tmp_path):
+    path = str(tmp_path / "sweep")
+    assert more_settings(path, 1) == 0
+    tried = [{"number": number} for number in range(3)]
+    write_record(path, choices={"validation": tried})
+    assert [more_settings(path, n) for n in (1, 2, 3, 4)] == [3, 3, 0, 0]
+    (tmp_path / "sweep.npz").unlink()
+    assert more_settings(path, 1) == 0
 
 
 def test_what_differs_has_a_record_of_its_own(tmp_path, go, data_dir):
@@ -333,3 +356,13 @@ def test_class_names_travel(finished):
     assert saved["data"]["class_names"] == names
     (exported,) = (finished / "saved_model").glob("*/simclr_tf.json")
     assert json.loads(exported.read_text())["class_names"] == names
+
+
+def test_a_name_of_many_slices_is_one_that_file_systems_take():
+    name = recording.name_of(
+        resolve.resolve({"mode": "embed", "checkpoint": "RUN"}).config,
+        what="digits_" + "+".join(f"train[{i}:{i + 1}]" for i in range(99)),
+        encoder_sha256="ab",
+        splits={},
+    )
+    assert len(name) < 200

@@ -7,18 +7,9 @@ import pytest
 
 from simclr_tf.config import resolve
 from simclr_tf.errors import UserError
-from simclr_tf.run_files.folder import (
-    RunFolder,
-    require_writable,
-)
+from simclr_tf.run_files import loading
+from simclr_tf.run_files.folder import RunFolder
 from simclr_tf.run_files.following import as_follower, wait_for_run
-
-
-def test_folder_that_cannot_be_written_names_the_flag(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(UserError, match="--model_dir"):
-        require_writable(str(tmp_path / "file" / "below"))
-
 
 FACTS = {"fingerprint": "abc", "num_examples": 10}
 
@@ -118,6 +109,17 @@ def test_a_follower_inherits_the_run_and_keeps_its_machine(tmp_path):
     assert config.device.virtual_devices == 2
 
 
+def test_a_follower_scores_as_large_a_sample_as_its_run(tmp_path):
+    claim(tmp_path, eval_steps=2, eval_batch_size=64)
+    assert follow(tmp_path).eval.eval_batch_size == 64
+    assert follow(tmp_path, eval_batch_size=8).eval.eval_batch_size == 8
+
+
+def test_of_a_whole_split_a_follower_takes_its_own_batches(tmp_path):
+    claim(tmp_path, eval_batch_size=64)
+    assert follow(tmp_path).eval.eval_batch_size == 256
+
+
 def test_a_follower_that_contradicts_the_run_is_refused(tmp_path):
     claim(tmp_path, resnet_depth=18)
     with pytest.raises(UserError, match="--resnet_depth=34, was 18"):
@@ -148,7 +150,9 @@ def test_other_data_is_said_in_words(now, said):
 
 @pytest.mark.parametrize("left", [None, "", '{"global_step": 2}'])
 def test_a_kill_between_the_two_results_is_made_up_for(tmp_path, left):
-    folder, result = RunFolder(str(tmp_path)), {"global_step": 4, "top_1": 0.5}
+    folder, config = RunFolder(str(tmp_path)), resolve.resolve({}).config
+    result = {"global_step": 4, "top_1": 0.5, "config": config.to_dict()}
+    result = json.loads(json.dumps(result))  # as it is read
     folder.write_result(4, result)
     path = tmp_path / "result.json"
     whole = path.read_bytes()
@@ -160,3 +164,33 @@ def test_a_kill_between_the_two_results_is_made_up_for(tmp_path, left):
     stamp = path.stat().st_mtime_ns
     folder.keep_result(result)
     assert path.stat().st_mtime_ns == stamp
+
+
+def test_the_result_of_a_later_step_stays_the_newest(tmp_path):
+    """A follower also scores the checkpoints of a run that is finished."""
+    folder = RunFolder(str(tmp_path))
+
+    def write(step, **given):
+        config = resolve.resolve(given).config.to_dict()
+        folder.write_result(step, {"global_step": step, "config": config})
+        return json.loads((tmp_path / "result.json").read_text())["global_step"]
+
+    assert write(4) == 4
+    assert write(2) == 4
+    assert (tmp_path / "result_2.json").exists()
+    assert write(6) == 6
+    assert write(2, temperature=0.3) == 2  # of another run
+    (tmp_path / "result.json").write_text("{")
+    assert write(1) == 1
+
+
+def test_a_linear_head_of_other_classes_is_refused_whatever_their_number():
+    def weights(*class_names):
+        config = resolve.resolve({}).config
+        return loading.Weights("RUN/ckpt-1", 1, config, {}, class_names)
+
+    loading.require_classes(weights("cat", "dog"), ["cat", "dog"])
+    loading.require_classes(weights(), ["cat", "dog"])  # nobody knows
+    for others in (["ape", "bee"], ["dog", "cat"]):
+        with pytest.raises(UserError, match="cat, dog, and the data has"):
+            loading.require_classes(weights("cat", "dog"), others)

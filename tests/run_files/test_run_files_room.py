@@ -1,4 +1,4 @@
-"""Whether a run has room, before it starts."""
+"""Whether a folder takes what a job will write, before it starts."""
 
 import collections
 
@@ -11,6 +11,12 @@ from simclr_tf.run_files import room
 Usage = collections.namedtuple("Usage", "total used free")
 # 4 MB of weights, and the same of the optimizer.
 WEIGHTS = [tf.Variable(tf.zeros([2**20]))]
+
+
+def test_folder_that_cannot_be_written_names_the_flag(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="--model_dir"):
+        room.require_writable(str(tmp_path / "file" / "below"))
 
 
 @pytest.fixture

@@ -164,7 +164,6 @@ def _part(
         image_fingerprint=images,
         fingerprint=fingerprint.with_labels(images, labels, classes),
         class_names=tuple(map(text_of, classes)),
-        ignored_files=sum(folder.listing.passed_over.values()),
         several_labels=labels.ndim == 2,
         notes=tuple(notes + folder.notes(lies_in)),
         left_out=tuple(
