@@ -22,7 +22,7 @@ from simclr_tf.evaluation.features import Features
 # other pixels (decoding, orientation, transparency, crop, resizing) or the
 # same pixels other features (a layer's arithmetic): features kept before then
 # are computed anew.
-PREPROCESSING_VERSION = 2
+PREPROCESSING_VERSION = 3
 
 
 class Extracted(NamedTuple):

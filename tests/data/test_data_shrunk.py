@@ -76,6 +76,7 @@ def test_a_square_of_the_least_area_has_as_many_pixels_as_a_view():
     assert shrunk.side_for(SIZE, 1) == SIZE
 
 
+@pytest.mark.slow
 def test_ids_labels_and_what_is_unreadable_stay_and_views_nearly(
     photos, tmp_path
 ):
@@ -139,6 +140,7 @@ def test_evaluation_cuts_what_it_cut(photos, tmp_path):
     assert np.abs(views[0] - views[1]).mean() < 2.5
 
 
+@pytest.mark.slow
 def test_copies_are_made_once_and_a_kill_costs_a_part(
     photos, tmp_path, monkeypatch
 ):
