@@ -22,18 +22,8 @@ def run(arguments, log):
     Returns:
         Its exit status, and what it said.
     """
-    return finish(start(arguments, log), log)
-
-
-def start(arguments, log):
-    """The same; returns the `multiprocessing.Process`, which goes on."""
     process = _forks.Process(target=_main, args=(arguments, str(log)))
     process.start()
-    return process
-
-
-def finish(process, log):
-    """Waits for it; returns what `run` does."""
     process.join(_PATIENCE_SECONDS)
     if process.exitcode is None:
         process.kill()

@@ -253,6 +253,7 @@ def each_goes_on(recording, name, contents):
                 recording.goes_on(content)
             except AssertionError as error:
                 wrong.append(f"{name} after operation {moment}: {error}")
+                print(wrong[-1], flush=True)
     print(
         f"{name}: {count} of {len(recording.operations)} operations, "
         f"{different} gone on from, {time.monotonic() - started:.0f} s",
