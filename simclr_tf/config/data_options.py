@@ -112,8 +112,10 @@ class DataConfig:
     )
     cache_dataset: bool = option(
         False,
-        "Keep decoded images in memory.",
-        role=Role.MACHINE,
+        "Keep decoded images in memory: in full, so that --reduced_decoding "
+        "reduces none.",
+        # A JPEG that is reduced for its crop has other pixels.
+        role=Role.OBJECTIVE | Role.FEATURES,
         jobs=Job.EVERY,
     )
     in_memory_limit_mb: int = option(
