@@ -96,7 +96,8 @@ class LoadedEncoder:
         """Images of any size as the evaluations give them to the encoder.
 
         The largest central square, less the run's --eval_crop, resized to S,
-        with the run's --antialias.
+        with the run's --antialias. (Of large JPEGs in files, evaluations
+        decode less where --reduced_decoding lets them; these are whole.)
 
         Args:
             images: a `Source` with random access, or what

@@ -13,6 +13,7 @@ from simclr_tf.config.job_kinds import Job
 from simclr_tf.config.resolve import Resolved
 from simclr_tf.data import folder
 from simclr_tf.errors import UserError
+from simclr_tf.run_files import checkpoints
 from simclr_tf.run_files.folder import RunFolder
 
 # Limit, use, and what of the use are files, which make room when asked.
@@ -47,15 +48,19 @@ def folder_options(resolved: Resolved) -> Mapping[str, Any]:
         or config.job.train_mode != "pretrain"
     ):
         return {}
-    saved = RunFolder(config.model_dir).saved()
-    if saved is not None:
+    data, run = config.data, RunFolder(config.model_dir)
+    saved = run.saved()
+    # What has saved nothing may have been a run on other pictures.
+    if saved is not None and (
+        checkpoints.checkpoint_paths(run.path)
+        or saved.config.data.data_dir == data.data_dir
+    ):
         before = roles.flat(saved.config)
         return {
             name: before[name]
             for name, origin in saved.origins.items()
             if origin.startswith("recipe folder") and name in before
         }
-    data = config.data
     num_images, side = folder.survey(
         folder.Reading(data.data_dir, split_folders=data.split_folders),
         data.train_split,

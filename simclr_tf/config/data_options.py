@@ -116,7 +116,7 @@ class DataConfig:
         "shrunk to what the views need.",
         # What is read at a reduced scale, from memory or from a copy differs
         # by a level or two.
-        role=Role.OBJECTIVE,
+        role=Role.OBJECTIVE | Role.FEATURES,
         jobs=Job.EVERY,
         choices=("false", "true", "disk"),
         switch=True,

@@ -50,6 +50,12 @@ def test_a_run_keeps_what_it_began_with(photos, tmp_path, monkeypatch):
     again = fitting.folder_options(resolved(**given))
     for name, value in measured.items():
         assert again[name] == value, name
+    # It has saved nothing: other pictures make another run.
+    monkeypatch.undo()
+    free(monkeypatch, 8)
+    more = str(image_files.write_folder(tmp_path / "more", 64))
+    other = fitting.folder_options(resolved(**{**given, "data_dir": more}))
+    assert other["train_batch_size"] == 16 != measured["train_batch_size"]
 
 
 @pytest.mark.parametrize(

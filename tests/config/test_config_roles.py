@@ -99,6 +99,7 @@ def test_jobs_are_named_by_the_flags_that_ask_for_them():
         ("dataset", True),
         ("checkpoint", True),
         ("max_image_pixels", True),
+        ("cache_dataset", True),
         ("data_dir", False),
         # What a table says is in the data's fingerprint; it may move with
         # the images.
@@ -170,10 +171,17 @@ def test_a_record_depends_on_all_that_its_job_takes(name):
     assert same is (bool(role & silent) and not role & Role.FEATURES)
 
 
-def test_whether_an_image_can_be_read_is_part_of_its_features():
-    """--max_image_pixels decides it."""
-    few = resolve.overlay(evaluation(), {"max_image_pixels": 9})
-    assert roles.of_features(few) != roles.of_features(evaluation())
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"max_image_pixels": 9},  # whether an image can be read
+        {"cache_dataset": True},  # nothing that is kept is reduced
+    ],
+    ids=str,
+)
+def test_what_decoding_depends_on_is_part_of_the_features(change):
+    other = resolve.overlay(evaluation(), change)
+    assert roles.of_features(other) != roles.of_features(evaluation())
 
 
 def test_a_follower_need_not_be_told_what_its_run_was_built_upon():
