@@ -4,7 +4,6 @@ The command lines are drawn by `fuzzed_flags` from a fixed seed. Jobs are made,
 described and not run: what a constructor lets through is the work itself.
 """
 
-import functools
 import os
 import re
 import time
@@ -15,10 +14,8 @@ import tensorflow as tf
 import run
 from flags import definitions
 from simclr_tf import errors
-from simclr_tf.build import network
 from simclr_tf.config import resolve, roles
 from simclr_tf.jobs import table
-from simclr_tf.models import resnet
 from tests import fuzzed_flags
 from tpu import strategy
 
@@ -56,30 +53,8 @@ class NoCompiler:
         self.num_cores, self.num_hosts = slice_.num_cores, slice_.num_hosts
 
 
-@pytest.fixture(scope="module")
-def device():
-    return tf.distribute.OneDeviceStrategy("CPU:0")
-
-
-@pytest.fixture(scope="module")
-def built_once():
-    """`resnet`, which builds a network of the same arguments once: most of the
-    time would go into that, and no job here moves a weight."""
-
-    @functools.lru_cache(maxsize=64)
-    def built(**arguments):
-        return resnet.resnet(**arguments)
-
-    def again(**arguments):
-        encoder = built(**arguments)
-        encoder.trainable = True  # whatever the job before has frozen
-        return encoder
-
-    return again
-
-
 @pytest.fixture
-def made_only(monkeypatch, device, built_once):
+def made_only(monkeypatch):
     """Jobs are made and described, and end; gives those that were made."""
     made, make = [], table.make
 
@@ -102,7 +77,7 @@ def made_only(monkeypatch, device, built_once):
             raise errors.UserError("--resnet_depth: not small")
         return Made(make(request))
 
-    monkeypatch.setattr(network, "resnet", built_once)
+    device = tf.distribute.OneDeviceStrategy("CPU:0")
     monkeypatch.setattr(table, "make", make_small)
     monkeypatch.setattr(run, "_compile_step", NoCompiler)
     monkeypatch.setattr(
