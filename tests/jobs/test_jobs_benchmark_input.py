@@ -64,6 +64,7 @@ def test_folder_of_jpegs(photos, tmp_path, capsys):
     ]
 
 
+@pytest.mark.slow
 def test_stream_of_tfrecords(tmp_path, capsys):
     write_tfds(
         "ragged", tmp_path, splits={"train": 23}, num_classes=7,

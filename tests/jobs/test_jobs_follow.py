@@ -120,6 +120,7 @@ def test_the_followers_machine_is_its_own(train, follow, tmp_path):
     assert results(tmp_path / "run") == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_dead_is_waited_for_and_given_up(train, follow, tmp_path):
     assert train("--train_steps=3") == 0
     path = tmp_path / "run" / "config.json"

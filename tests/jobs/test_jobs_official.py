@@ -69,6 +69,7 @@ def test_imagenet_command_gets_as_far_as_the_missing_tpu(tmp_path, capsys):
     assert len(out.err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_imagenet_command_trains_without_the_tpu(tmp_path, capsys):
     """The same command, shrunk: ResNet-10 at 64 px, batch 4."""
     status = imagenet(

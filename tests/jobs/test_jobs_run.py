@@ -175,6 +175,7 @@ def test_resumed_in_the_middle_is_the_same_run_bit_for_bit(
     )
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_the_same_command_continues(
     go, tmp_path, monkeypatch
 ):
@@ -441,6 +442,7 @@ def test_checkpoints_that_cannot_be_used_are_named(go, tmp_path):
     assert_same_weights(weights(folder, 1), before)
 
 
+@pytest.mark.slow
 def test_another_question_to_a_finished_run_is_answered(go, tmp_path):
     options = ("--mode=train_then_eval", "--train_steps=1", "--eval_steps=1")
     options += ("--keep_hub_module_max=0",)
@@ -452,6 +454,7 @@ def test_another_question_to_a_finished_run_is_answered(go, tmp_path):
     assert "linear_10_labels/top_1" in json.loads(path.read_text())
 
 
+@pytest.mark.slow
 def test_eval_without_a_probe_and_pretraining_without_an_eval_split(
     go, tmp_path, data_dir
 ):
@@ -479,6 +482,7 @@ def test_changing_the_model_on_resume_is_refused(go, tmp_path):
     assert_same_weights(weights(tmp_path / "run", 1), before)
 
 
+@pytest.mark.slow
 def test_knn_eval_scores_at_every_checkpoint(go, tmp_path):
     status = go("--knn_eval", "--train_steps=4", "--checkpoint_steps=2")
     assert status == 0, go.err

@@ -161,6 +161,7 @@ def test_a_sweep_of_fewer_settings_is_no_better_record(tmp_path):
     assert more_settings(path, 1) == 0
 
 
+@pytest.mark.slow
 def test_what_differs_has_a_record_of_its_own(tmp_path, go, data_dir):
     assert go("--checkpoint_steps=1") == 0, go.err
     checkpoint = tmp_path / "run" / "ckpt-{}"
@@ -193,6 +194,7 @@ def test_what_differs_has_a_record_of_its_own(tmp_path, go, data_dir):
         assert found > before
 
 
+@pytest.mark.slow
 def test_images_of_test_and_training_are_counted_apart(tmp_path, go):
     """All of the training can be read; of the test images, a quarter."""
     photos = tmp_path / "photos"
