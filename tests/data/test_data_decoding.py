@@ -12,6 +12,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from simclr_tf.data import decoding
+from simclr_tf.data.folder import Reading, survey
 from simclr_tf.data.sources import open_source
 from simclr_tf.errors import UserError
 
@@ -356,6 +357,18 @@ def test_what_decodes_is_what_a_person_sees(gallery, name):
     assert difference.mean() <= 3
     if name.startswith(("PNG", "GIF", "BMP")):
         np.testing.assert_array_equal(seen, expected)
+
+
+def test_what_is_damaged_or_huge_is_measured_without_a_word(tmp_path):
+    """For the recipe, and for how far JPEGs may be reduced."""
+    good = encode(Image.fromarray(smooth().astype(np.uint8)), "JPEG")
+    size = good.index(b"\xff\xc0") + 5
+    bomb = good[:size] + b"\xff\xdc\xff\xdc" + good[size + 4 :]
+    assert decoding.of_contents([bomb, good[:30]])["largest_side"] == 0xFFDC
+    for number, data in enumerate([bomb, *GALLERY.values()]):
+        (tmp_path / f"{number:03d}.jpg").write_bytes(data)
+    count, side = survey(Reading(str(tmp_path)), "train")
+    assert count == len(GALLERY) + 1 and HEIGHT - 10 < side < HEIGHT + 10
 
 
 def test_the_gallery_is_large():

@@ -17,6 +17,7 @@ import dataclasses
 import functools
 import hashlib
 import os
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -104,17 +105,22 @@ def survey(reading: Reading, split: str) -> tuple[int, int]:
 
 def _side(path: str) -> int:
     """Pixels of the shorter side; 0 where the image cannot be read."""
+    remote = fingerprint.is_remote(path)
     try:
         with (
-            (
-                tf.io.gfile.GFile(path, "rb")
-                if fingerprint.is_remote(path)
-                else open(path, "rb")
-            ) as file,
-            Image.open(file) as image,
+            warnings.catch_warnings(),
+            tf.io.gfile.GFile(path, "rb")
+            if remote
+            else open(path, "rb") as file,
         ):
-            return min(image.size)
-    except (OSError, ValueError, SyntaxError, tf.errors.OpError):
+            # What is damaged is said where it is decoded.
+            warnings.simplefilter("ignore")
+            with Image.open(file) as image:
+                return min(image.size)
+    except (
+        *(OSError, ValueError, SyntaxError, tf.errors.OpError),
+        Image.DecompressionBombError,
+    ):
         return 0
 
 
