@@ -200,6 +200,7 @@ def test_every_kind_of_checkpoint_starts_the_same(
     assert started["restored"] == sorted(encoder) and started["step"] == 3
 
 
+@pytest.mark.slow
 def test_resuming_does_not_need_the_checkpoint_again(go, tmp_path):
     arguments = ("--train_steps=3", "--checkpoint_steps=1")
     assert go(*arguments, model_dir="straight") == 0, go.err

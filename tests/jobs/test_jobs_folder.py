@@ -52,6 +52,7 @@ def test_pictures_without_labels_and_without_an_eval_split(
     assert status == 0
 
 
+@pytest.mark.slow
 def test_subfolders_are_classes_and_split_folders_are_scored(tmp_path):
     for split, count in (("train", 6), ("val", 3)):
         for name in ("cat", "dog"):

@@ -104,6 +104,7 @@ def test_the_follower_sees_the_images_that_the_run_named(
     assert "64 of the 64 images of the evaluation are trained on" in follow.out
 
 
+@pytest.mark.slow
 def test_the_followers_machine_is_its_own(train, follow, tmp_path):
     assert train() == 0
     path = tmp_path / "run" / "config.json"

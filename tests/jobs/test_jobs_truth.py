@@ -78,6 +78,7 @@ def result_of(folder):
     return json.loads((folder / "result.json").read_text())
 
 
+@pytest.mark.slow
 def test_part_of_a_split_is_a_sample_spread_over_it(tmp_path, go):
     """A folder lies class by class: its first images are of one class."""
     photos = tmp_path / "photos"
