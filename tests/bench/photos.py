@@ -1,10 +1,11 @@
 """Photographs made from noise and shapes, to try a folder of one's own.
 
-    python tests/bench/photos.py FOLDER [COUNT [WIDTH HEIGHT]]
+    python tests/bench/photos.py FOLDER [COUNT [WIDTH HEIGHT [LINKS]]]
 
 writes COUNT (300) JPEGs of WIDTH x HEIGHT (4000 x 3000) pixels, of five
 kinds of shapes in colours of their own; labels.csv beside the folder says
-which.
+which. LINKS (0) is how many more names each gets, in 1,000 class folders: hard
+links make a large folder of a small disk.
 """
 
 import pathlib
@@ -13,6 +14,7 @@ import sys
 import numpy as np
 from PIL import Image, ImageDraw
 
+CLASSES = 1000  # of links
 KINDS = ("disc", "square", "triangle", "stripes", "ring")
 
 
@@ -49,9 +51,9 @@ def photograph(number: int, width: int, height: int) -> Image.Image:
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-def main(folder: str, count=300, width=4000, height=3000) -> None:
+def main(folder: str, count=300, width=4000, height=3000, links=0) -> None:
     """Writes them."""
-    root = pathlib.Path(folder)
+    root, links = pathlib.Path(folder), int(links)
     root.mkdir(parents=True, exist_ok=True)
     rows = ["file,label"]
     for number in range(int(count)):
@@ -60,9 +62,17 @@ def main(folder: str, count=300, width=4000, height=3000) -> None:
             root / name, "JPEG", quality=90
         )
         rows.append(f"{name},{KINDS[number % len(KINDS)]}")
+        for link in range(number * links, (number + 1) * links):
+            place = root / f"class_{link % CLASSES:04d}"
+            place.mkdir(exist_ok=True)
+            (place / f"{link}.jpg").hardlink_to(root / name)
+        if links:
+            (root / name).unlink()
     table = root.parent / "labels.csv"
-    table.write_text("\n".join(rows) + "\n")
-    print(f"{count} images in {root}; {table}")
+    if not links:
+        table = root.parent / "labels.csv"
+        table.write_text("\n".join(rows) + "\n")
+    print(f"{int(count) * max(links, 1)} images in {root}")
 
 
 if __name__ == "__main__":

@@ -28,8 +28,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         # The first run prepares the data, and fills the disk's cache.
         for number in range(arguments.rounds + 1):
+            # Of a flag given twice, the last counts.
             row = start(
-                [*arguments.flags, f"--data_dir={folder}/data"],
+                [f"--data_dir={folder}/data", *arguments.flags],
                 f"{folder}/run_{number}",
             )
             if number:
