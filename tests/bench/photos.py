@@ -68,7 +68,6 @@ def main(folder: str, count=300, width=4000, height=3000, links=0) -> None:
             (place / f"{link}.jpg").hardlink_to(root / name)
         if links:
             (root / name).unlink()
-    table = root.parent / "labels.csv"
     if not links:
         table = root.parent / "labels.csv"
         table.write_text("\n".join(rows) + "\n")
