@@ -72,7 +72,7 @@ def state(model_dir, step=STEPS):
     [
         "--mixed_precision=none",
         "--mixed_precision=bfloat16",
-        "--virtual_devices=4",
+        "--virtual_devices=2",
     ],
 )
 def test_killed_runs_end_bit_identical_to_a_straight_one(tmp_path, how):
