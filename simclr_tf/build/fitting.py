@@ -26,7 +26,6 @@ _CGROUPS = (
         "total_cache",
     ),
 )
-_MODES = ("train", "train_then_eval", "benchmark_input")
 # Refused is what surely does not fit: estimates are too high rather than too
 # low (`step_memory`).
 _TOLERANCE = 1.4
@@ -43,8 +42,7 @@ def folder_options(resolved: Resolved) -> Mapping[str, Any]:
     config = resolved.config
     if (
         config.data.dataset != "folder"
-        or config.job.mode not in _MODES
-        or roles.job(config) & Job.TRAINING & ~Job.PRETRAIN
+        or roles.job(config) not in (Job.PRETRAIN, Job.BENCHMARK_INPUT)
         or config.job.train_mode != "pretrain"
     ):
         return {}
