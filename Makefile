@@ -11,6 +11,9 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 COMPILER := $(VENV)/.preflight
+# Two processes, a file in one of them: most tests keep one core busy. The files
+# in their own order, so that the last ones are short.
+IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: install preflight quickstart test test-slow soak lint
 
@@ -39,13 +42,11 @@ lint: $(INSTALLED)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 
-# In two processes, a file in one of them: most tests keep one core busy. The
-# files in their own order, so that the last ones are short.
 test: lint
-	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest $(IN_TWO)
 
 test-slow: $(INSTALLED) $(COMPILER)
-	$(RUN) -m pytest -m "slow and not soak"
+	$(RUN) -m pytest $(IN_TWO) -m "slow and not soak"
 
 soak: $(INSTALLED) $(COMPILER)
 	$(RUN) -m pytest -m soak
