@@ -78,6 +78,15 @@ def make_plan(
     )
 
 
+def images_per_moment(config: Config, strategy) -> int | None:
+    """How many images BN's moments are of, where they are a replica's own:
+    with another number, a run would become another. None: of all."""
+    if config.model.global_bn:
+        return None
+    optim, replicas = config.optim, strategy.num_replicas_in_sync
+    return optim.micro_batch_size or optim.train_batch_size // replicas
+
+
 def _check_batches(config: Config, num_examples: int, num_replicas: int):
     """The replicas can share the batches, and the data set fills one."""
     optim = config.optim

@@ -17,7 +17,7 @@ from simclr_tf.build import (
     training,
     views,
 )
-from simclr_tf.build.schedule import make_plan
+from simclr_tf.build.schedule import images_per_moment, make_plan
 from simclr_tf.build.unreadable import Unreadable
 from simclr_tf.config import Config, roles
 from simclr_tf.data import subset
@@ -175,6 +175,8 @@ class TrainingRun:
         }
         if source.order_depends_on_hosts:
             facts["num_hosts"] = self.hosts.count
+        if images := images_per_moment(self.config, self.strategy):
+            facts["images_per_moment"] = images
         return facts
 
     @property

@@ -10,6 +10,7 @@ def after_pretraining(
     scored: bool,
     has_labels: bool,
     sliceable: bool,
+    batch_size: int | None = None,
 ) -> str:
     """Lines for the end of a pretraining.
 
@@ -19,6 +20,7 @@ def after_pretraining(
         scored: whether it could be evaluated.
         has_labels: whether the images have labels.
         sliceable: whether a part of the training split could be held out.
+        batch_size: of a classifier's training; None: what its recipe says.
     """
     run = f"--checkpoint={shlex.quote(model_dir)}"
     lines = ["What can be done now:"]
@@ -35,6 +37,8 @@ def after_pretraining(
             "'--train_split=train[:80%]' '--eval_split=train[80%:]'",
         ]
     if has_labels:
+        if batch_size:
+            run += f" --train_batch_size={batch_size}"
         lines += [
             "  train a classifier on it:",
             f"    python run.py --mode=train --train_mode=finetune {run}",

@@ -198,7 +198,8 @@ class RunFolder:
                 f"{'; '.join(changes)}. Choose another --model_dir, or the "
                 "flags that the run was started with."
             )
-        if dict(facts) != dict(saved.data):
+        # Older versions saved less.
+        if saved.data != {k: v for k, v in facts.items() if k in saved.data}:
             raise UserError(
                 f"--model_dir={self.path} was trained on other data: "
                 f"{_differences(saved.data, facts)}. To train on what is there "
@@ -242,6 +243,12 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     if before.get("num_hosts") != now.get("num_hosts"):
         said.append(
             f"{now.get('num_hosts')} hosts, then {before.get('num_hosts')}"
+        )
+    if before.get("images_per_moment") != now.get("images_per_moment"):
+        said.append(
+            f"BN over {now.get('images_per_moment')} images at once, then "
+            f"{before.get('images_per_moment')} (--noglobal_bn needs as many "
+            "replicas as before)"
         )
     return "; ".join(said) or "as many images, of other contents or labels"
 

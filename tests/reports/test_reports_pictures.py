@@ -74,6 +74,7 @@ def test_next_steps_are_commands_that_parse(has_labels):
         scored=False,
         has_labels=has_labels,
         sliceable=True,
+        batch_size=24,
     )
     commands = [
         line.strip() for line in text.splitlines() if "python run.py" in line
@@ -82,3 +83,4 @@ def test_next_steps_are_commands_that_parse(has_labels):
     for command in commands:
         given = definitions.parse(shlex.split(command)[1:]).given
         assert given["checkpoint"] == "runs/my photos"
+        assert given.get("train_batch_size", 24) == 24

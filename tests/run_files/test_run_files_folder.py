@@ -86,6 +86,19 @@ def test_other_data_is_refused(tmp_path):
         claim(tmp_path, facts={**FACTS, "fingerprint": "def"})
 
 
+def test_bn_over_another_number_of_images_is_refused(tmp_path):
+    """Of a replica's own moments; older versions did not save how many."""
+    claim(tmp_path, facts={**FACTS, "images_per_moment": 8})
+    (tmp_path / "ckpt-5.index").write_text("x")
+    with pytest.raises(UserError, match="BN over 4 images at once, then 8"):
+        claim(tmp_path, facts={**FACTS, "images_per_moment": 4})
+    claim(tmp_path, facts={**FACTS, "images_per_moment": 8})
+    old = json.loads((tmp_path / "config.json").read_text())
+    del old["data"]["images_per_moment"]
+    (tmp_path / "config.json").write_text(json.dumps(old))
+    claim(tmp_path, facts={**FACTS, "images_per_moment": 4})
+
+
 def test_checkpoints_of_nobody_are_refused(tmp_path):
     (tmp_path / "ckpt-5.index").write_text("x")
     with pytest.raises(ValueError, match=r"no config\.json"):
@@ -137,6 +150,7 @@ def test_following_nothing_names_the_flag(tmp_path):
         ({"num_examples": 8}, "^8 images, then 7$"),
         ({"class_names": ["cat", "eel"]}, r"2 classes, then 1 \(new: eel\)"),
         ({"fingerprint": "b"}, "as many images, of other contents or labels"),
+        ({"images_per_moment": 8}, "^BN over 8 images at once, then None"),
     ],
 )
 def test_other_data_is_said_in_words(now, said):
