@@ -59,6 +59,7 @@ def _batch_of_few(run: TrainingRun) -> int | None:
             "train_mode": "finetune",
             "checkpoint": run.folder.path,
             "dataset": run.config.data.dataset,
+            "data_dir": run.config.data.data_dir,
         }
     ).config.optim.train_batch_size
     there = run.train_source.num_examples
