@@ -58,27 +58,20 @@ class Operator:
     compiles: bool = True
 
 
-def _draw_color(seed, how) -> tf.Tensor:
+def _draw_color(seed, how, **probabilities) -> tf.Tensor:
     return draw.color_parameters(
         seed,
         strength=how.color_jitter_strength,
         jitter_impl=how.color_jitter_impl,
         jitter_order=how.color_jitter_order,
         use_blur=False,
+        **probabilities,
     )
 
 
 def _draw_jitter(seed, how) -> tf.Tensor:
     """As for color; whether it applies is the coin's to say."""
-    return draw.color_parameters(
-        seed,
-        strength=how.color_jitter_strength,
-        jitter_impl=how.color_jitter_impl,
-        jitter_order=how.color_jitter_order,
-        use_blur=False,
-        jitter_probability=1.0,
-        drop_probability=0.0,
-    )
+    return _draw_color(seed, how, jitter_probability=1.0, drop_probability=0.0)
 
 
 def _distort(images, values, how) -> tf.Tensor:

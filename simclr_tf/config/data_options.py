@@ -1,5 +1,6 @@
 """Options: which images, and what is made of them."""
 
+from simclr_tf.config import operator_list
 from simclr_tf.config.job_kinds import Job
 from simclr_tf.config.option import Role, option, section
 
@@ -186,9 +187,8 @@ class AugmentConfig:
     operators: str | None = option(
         None,
         "Instead of the paper's crop,flip,color,blur: what is done to a view, "
-        "in order, each with :probability if it has one. Of crop, flip, "
-        "color, color_jitter, color_drop, blur, rotate, cutout, noise, sobel, "
-        "equalize, solarize, motion_blur, autoaugment; or none.",
+        "in order, each with :probability if it has one. Of "
+        f"{', '.join(operator_list.NAMES)}; or {operator_list.NOTHING}.",
         role=Role.OBJECTIVE,
         jobs=Job.PRETRAIN | Job.SUPERVISED,
     )

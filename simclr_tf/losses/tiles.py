@@ -108,26 +108,42 @@ def in_turn(
 
 def _pulled_back(loss, mine, columns, places, upstream, tiles):
     """The gradient of a loss with respect to mine and columns."""
-    cut = [_cut(part, tiles) for part in (mine, places, upstream)]
-    results = tf.TensorArray(tf.float32, tiles, element_shape=cut[0].shape[1:])
 
-    def tile(i, d_columns, d_mine):
-        mine, places, upstream = (part[i] for part in cut)
+    def of_tile(mine, places, upstream):
         with tf.GradientTape() as tape:
             inputs = mine, tf.identity(columns)
             tape.watch(inputs)
             paid, *_ = loss(*inputs, places)
-        own, everyones = tape.gradient(paid, inputs, output_gradients=upstream)
-        return i + 1, d_columns + everyones, d_mine.write(i, own)
+        return tape.gradient(paid, inputs, output_gradients=upstream)
 
-    _, d_columns, d_mine = tf.while_loop(
+    return _summed(of_tile, (mine, places, upstream), columns, tiles)
+
+
+def _summed(gradient, parts, columns, tiles):
+    """Gradients by the rows, float32[n, d], and by all columns, [C, d].
+
+    Args:
+        gradient: of a tile of each of the parts -> by its rows, float32[t, d],
+            and its share of that by the columns, [C, d].
+        parts: [n, ...] each, the rows first.
+        columns: float32[C, d].
+        tiles: how many.
+    """
+    cut = [_cut(part, tiles) for part in parts]
+    results = tf.TensorArray(tf.float32, tiles, element_shape=cut[0].shape[1:])
+
+    def tile(i, d_columns, d_rows):
+        own, everyones = gradient(*(part[i] for part in cut))
+        return i + 1, d_columns + everyones, d_rows.write(i, own)
+
+    _, d_columns, d_rows = tf.while_loop(
         lambda i, *_: i < tiles,
         tile,
         (0, tf.zeros_like(columns), results),
         parallel_iterations=1,
         maximum_iterations=tiles,
     )
-    return _joined(d_mine.stack(), mine), d_columns
+    return _joined(d_rows.stack(), parts[0]), d_columns
 
 
 def _forward(rows, columns, places, tiles, negative_views):
@@ -164,28 +180,19 @@ def _forward(rows, columns, places, tiles, negative_views):
 
 def _backward(rows, columns, places, lse, upstream, tiles, negative_views):
     """The gradient of the log-sum-exp with respect to rows and columns."""
-    cut = [_cut(part, tiles) for part in (rows, places, lse, upstream)]
-    results = tf.TensorArray(tf.float32, tiles, element_shape=cut[0].shape[1:])
 
-    def tile(i, d_columns, d_rows):
-        rows, places, lse, upstream = (part[i] for part in cut)
+    def of_tile(rows, places, lse, upstream):
         logits = tf.matmul(rows, columns, transpose_b=True)
         p = tf.exp(logits - lse[:, tf.newaxis])
         excluded = which.excluded(places, columns, negative_views)
         p = tf.where(excluded, 0.0, p)  # [t, C]
         upstream = upstream[:, tf.newaxis]
-        d_columns += tf.matmul(p, rows * upstream, transpose_a=True)
-        d_rows = d_rows.write(i, tf.matmul(p, columns) * upstream)
-        return i + 1, d_columns, d_rows
+        return (
+            tf.matmul(p, columns) * upstream,
+            tf.matmul(p, rows * upstream, transpose_a=True),
+        )
 
-    _, d_columns, d_rows = tf.while_loop(
-        lambda i, *_: i < tiles,
-        tile,
-        (0, tf.zeros_like(columns), results),
-        parallel_iterations=1,
-        maximum_iterations=tiles,
-    )
-    return _joined(d_rows.stack(), rows), d_columns
+    return _summed(of_tile, (rows, places, lse, upstream), columns, tiles)
 
 
 def _cut(values, tiles):

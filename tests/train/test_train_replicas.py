@@ -142,28 +142,29 @@ def trained(tmp_path_factory):
     return functools.cache(functools.partial(train, folder))
 
 
+def hold(trained, kind, count):
+    """Several replicas train as one does."""
+    losses, weights, moved = compare(trained(kind, 1), trained(kind, count))
+    print(f"{kind} on {count}: {losses:.1e} {weights:.1e}, moved {moved:.2f}")
+    assert moved > 0.001
+    assert losses < TOLERANCE
+    assert weights < TOLERANCE
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "count", [2, 4, pytest.param(8, marks=pytest.mark.soak)]
 )
 @pytest.mark.parametrize("kind", HELD)
 def test_replicas_train_as_one_does(trained, kind, count):
-    losses, weights, moved = compare(trained(kind, 1), trained(kind, count))
-    print(f"{kind} on {count}: {losses:.1e} {weights:.1e}, moved {moved:.2f}")
-    assert moved > 0.001
-    assert losses < TOLERANCE
-    assert weights < TOLERANCE
+    hold(trained, kind, count)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("count", (2, 4))
 @pytest.mark.parametrize("kind", LOSSES)
 def test_replicas_train_as_one_does_with_every_loss(trained, kind, count):
-    losses, weights, moved = compare(trained(kind, 1), trained(kind, count))
-    print(f"{kind} on {count}: {losses:.1e} {weights:.1e}, moved {moved:.2f}")
-    assert moved > 0.001
-    assert losses < TOLERANCE
-    assert weights < TOLERANCE
+    hold(trained, kind, count)
 
 
 @pytest.mark.slow
