@@ -16,9 +16,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from simclr_tf import counter_hash
+from simclr_tf.data import decoding
 from simclr_tf.errors import UserError
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 _MOST_FOLDERS = 100  # looked into for these
 _DARKEST = 16  # of scikit-learn's pixels, which are counts of 0..16
 
@@ -166,7 +166,7 @@ def prepare(data_dir: str | None = None, name: str = "digits") -> str:
 def _holds_pictures(root: str) -> bool:
     """Whether a folder of this machine does, beside what TFDS downloads."""
     for number, (_, folders, names) in enumerate(os.walk(root)):
-        if any(name.lower().endswith(_PICTURES) for name in names):
+        if any(name.lower().endswith(decoding.SUFFIXES) for name in names):
             return True
         if number == _MOST_FOLDERS:
             break

@@ -1,11 +1,13 @@
 """A copy of a source's images on disk, shrunk to what the views need of them.
 
     FOLDER/<key>/00000.tfrecord   images, encoded, PART to a file
-    FOLDER/<key>/00000.npz        where each begins, and the image's own shape
+    FOLDER/<key>/00000.npz        where each begins, its own shape, bytes in all
 
 The key is of all that changes a copy: the images' fingerprint, the side that
 they are shrunk to, how transparency is shown. A part is written whole and gets
-its index last, so what was killed goes on with the first part that has none.
+its index last, so what was killed goes on with the first part that has none. A
+part whose index is damaged, or whose records are of another length than it
+says, is made anew.
 
 A copy is shrunk, filtered, so that a square of the least area of a crop has as
 many pixels as a view (`side_for`), and kept as a JPEG. What is not larger, or
@@ -17,7 +19,7 @@ import contextlib
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -34,7 +36,7 @@ PART = 256
 # Of the copies: measured in docs/speed.md.
 _QUALITY = 90
 # Raise it by one with every change that gives another copy of an image.
-_VERSION = 1
+_VERSION = 2
 _UNREADABLE = -1
 
 
@@ -183,12 +185,7 @@ class _Parts:
 
     def make(self, progress: Callable[[int, int], None]) -> None:
         """Makes the parts that are missing."""
-        there = set(files.gfile.listdir(self._folder)) if self._exists else ()
-        missing = [
-            i
-            for i, path in enumerate(self._indexes)
-            if os.path.basename(path) not in there
-        ]
+        missing = [i for i in range(len(self._indexes)) if not self._read(i)]
         if not missing:
             return
         files.make_folders(self._folder)
@@ -206,16 +203,22 @@ class _Parts:
         """int64[n, 4], the elements of `ShrunkDecoder`."""
         found = []
         for i, path in enumerate(self._indexes):
-            index = files.read_npz(path)
+            if (index := self._read(i)) is None:
+                raise files.damaged(path, "it was whole a moment ago")
             number = np.full(len(index["offsets"]), i)
             found.append(
                 np.column_stack([number, index["offsets"], index["shapes"]])
             )
         return np.concatenate(found).astype(np.int64)
 
-    @property
-    def _exists(self) -> bool:
-        return files.gfile.isdir(self._folder)
+    def _read(self, i: int) -> dict[str, np.ndarray] | None:
+        """The index of a part; None where the part is not whole."""
+        try:
+            index = files.read_npz(self._indexes[i])
+            num_bytes = files.gfile.stat(self.records[i]).length
+            return index if index["num_bytes"] == num_bytes else None
+        except (UserError, tf.errors.OpError, KeyError):
+            return None
 
     def _range(self, i: int) -> range:
         start = self._starts[i]
@@ -286,7 +289,7 @@ def _write_part(records: str, index: str, copies) -> None:
         with contextlib.suppress(tf.errors.OpError, OSError):
             files.gfile.remove(aside)
         raise
-    arrays: dict[str, Sequence] = {"offsets": offsets, "shapes": shapes}
+    arrays = {"offsets": offsets, "shapes": shapes, "num_bytes": end}
     files.write_npz(
         index, {k: np.array(v, np.int64) for k, v in arrays.items()}
     )

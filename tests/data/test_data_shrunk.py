@@ -140,6 +140,26 @@ def test_evaluation_cuts_what_it_cut(photos, tmp_path):
     assert np.abs(views[0] - views[1]).mean() < 2.5
 
 
+@pytest.mark.parametrize("name", ["00000.npz", "00000.tfrecord"])
+@pytest.mark.parametrize("damage", [b"", None, "half"])
+def test_a_damaged_part_is_made_anew(tmp_path, name, damage):
+    (tmp_path / "photos").mkdir()
+    for number in range(2):
+        image_files.write(tmp_path / "photos" / f"{number}.jpg", number)
+    first = copied(tmp_path / "photos", tmp_path / "copies")
+    (part,) = (tmp_path / "copies").glob(f"*/{name}")
+    whole = part.read_bytes()
+    if damage is None:
+        part.unlink()
+    else:
+        part.write_bytes(whole[: len(whole) // 2] if damage else b"")
+    again = copied(tmp_path / "photos", tmp_path / "copies")
+    rows = [one.examples.payload for one in (first, again)]
+    np.testing.assert_array_equal(*rows)
+    if name.endswith("tfrecord"):
+        assert part.read_bytes() == whole
+
+
 @pytest.mark.slow
 def test_copies_are_made_once_and_a_kill_costs_a_part(
     photos, tmp_path, monkeypatch
