@@ -81,6 +81,8 @@ class Sweep:
 
     def run(self) -> int:
         """Trains what is not trained yet; records the best when all are."""
+        # A record is written beside the folder of its runs.
+        files.sweep_asides(os.path.dirname(self._folder))
         validated = {}
         for place, point in enumerate(self._points):
             print(
