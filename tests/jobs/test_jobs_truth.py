@@ -10,7 +10,7 @@ import run
 from simclr_tf.config import resolve
 from simclr_tf.jobs import recording
 from simclr_tf.jobs import result as results
-from simclr_tf.jobs.transfer_finetune import more_settings
+from simclr_tf.jobs.protocols.transfer_finetune import more_settings
 from simclr_tf.run_files.owner import Owner
 from tests import image_files
 from tests.evaluation.test_evaluation_records import write as write_record
