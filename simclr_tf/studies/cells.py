@@ -123,13 +123,7 @@ def cells_of(
             would be refused.
     """
     typed = {n: v for n, v in typed.items() if n not in _OF_THE_STUDY}
-    varied = {n for setting in study.settings for n in setting.flags}
-    for name in (n for n in typed if n in varied or n == "protocol"):
-        raise UserError(
-            f"--{name}={roles.show(typed[name])} is what this study says "
-            "itself, cell by cell. Leave it out, or write a study of your own "
-            "(docs/studies.md)."
-        )
+    _require_free(study, typed)
     cells = []
     for seed in range(first_seed, first_seed + seeds):
         for setting in study.settings:
@@ -151,9 +145,26 @@ def cells_of(
     return cells
 
 
+def _require_free(study: Study, typed: Mapping[str, Any]) -> None:
+    """Refuses what the study says itself."""
+    varied = {name for setting in study.settings for name in setting.flags}
+    if "train_epochs" in varied:
+        varied.add("train_steps")  # which would overrule it
+    for name, value in typed.items():
+        if name in varied or name == "protocol":
+            raise UserError(
+                f"--{name}={roles.show(value)} is what this study says itself, "
+                "cell by cell. Leave it out, or write a study of your own "
+                "(docs/studies.md)."
+            )
+
+
 def _commands(study, setting, *, seed: int, typed) -> list[Command]:
     training = {"mode": "train_then_eval", **setting.flags}
-    base = {**study.base, **typed}
+    base = {**study.base, **setting.base}
+    if "train_epochs" in typed:
+        base.pop("train_steps", None)  # a length in the other unit
+    base |= typed
     commands = [Command(RUN, {**_with(training, base), "seed": seed})]
     data = {
         name: value

@@ -19,6 +19,7 @@ from simclr_tf.studies.study import Study
 _RESAMPLES = 2000
 _SEED = 0
 _LEVEL = 0.95
+_ROUNDING = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Effect:
     @property
     def matters(self) -> bool:
         """Whether chance rarely gives as much."""
-        return bool(self.size > self.chance)
+        return bool(self.size > self.chance + _ROUNDING)
 
 
 def effects(

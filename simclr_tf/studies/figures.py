@@ -45,7 +45,7 @@ def draw(study: Study, settings: pd.DataFrame, *, with_paper: bool) -> Canvas:
         axis.set_ylabel(measure.label)
         axis.set_xlabel(figure.x)
         if axis.get_legend_handles_labels()[1]:
-            axis.legend(title=figure.lines, fontsize="small")
+            axis.legend(title=", ".join(figure.lines), fontsize="small")
     title = study.title
     if missing := int((shown["status"] != "").sum()):
         title += f" ({missing} settings not complete)"
@@ -157,13 +157,13 @@ def _ticks(axis, places, are_numbers: bool) -> None:
 
 
 def _lines(study: Study, settings: pd.DataFrame):
-    """Label -> part of the settings, for each level of `lines`."""
-    factor = study.figure.lines
-    if factor is None:
+    """Label -> part of the settings, for each line."""
+    factors = list(study.figure.lines)
+    if not factors:
         yield None, settings
         return
-    for level in study.levels_of(factor):
-        yield str(level), settings[settings[factor] == level]
+    for levels, part in settings.groupby(factors, sort=False):
+        yield ", ".join(map(str, levels)), part
 
 
 def _error_bars(part: pd.DataFrame, measure: Measure):

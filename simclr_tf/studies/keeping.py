@@ -102,6 +102,7 @@ class StudyFolder:
         if owner.is_owned(os.path.join(folder, RUN)):
             claim.release()
             return None
+        files.sweep_asides(folder)
         return claim
 
     def num_claimed(self, cells: Sequence[Cell]) -> int:

@@ -1,5 +1,7 @@
 """What the shipped studies have in common, in each of their two sizes."""
 
+from typing import Any
+
 from simclr_tf.studies.study import Measure
 
 # quick: a regression with a fixed strength, fitted when training ends; of
@@ -46,3 +48,14 @@ SIZES = {
 def paper(percent: float | None) -> dict[str, float]:
     """A number of the paper for `Setting.paper`; none of None."""
     return {} if percent is None else {LINEAR.name: percent}
+
+
+def without_length(size: str) -> dict[str, Any]:
+    """`SIZES` of a size, for studies that say how long training is."""
+    common = SIZES[size]
+    base = {
+        name: value
+        for name, value in common["base"].items()
+        if name not in ("train_steps", "train_epochs")
+    }
+    return {**common, "base": base}

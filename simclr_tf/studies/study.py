@@ -40,7 +40,9 @@ class Setting:
 
     Attributes:
         levels: factor -> level, in words or numbers.
-        flags: option -> value, of training.
+        flags: option -> value, of training; what is compared.
+        base: option -> value of training that differs from the study's base,
+            and gives way to what is typed.
         evaluations: name -> options that differ from the study's evaluation of
             this name; None: it is left out.
         paper: measure -> the paper's number, as it is shown.
@@ -48,6 +50,7 @@ class Setting:
 
     levels: Mapping[str, Level]
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    base: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     evaluations: Mapping[str, Mapping[str, Any] | None] = dataclasses.field(
         default_factory=dict
     )
@@ -77,12 +80,12 @@ class Curves:
 
     Attributes:
         x: factor along the axis.
-        lines: factor; None: one line.
+        lines: factors, whose levels together have a line each; none: one line.
         best_over: factors of which the best level counts.
     """
 
     x: str
-    lines: str | None = None
+    lines: tuple[str, ...] = ()
     best_over: tuple[str, ...] = ()
 
 
@@ -94,7 +97,7 @@ class Bars:
     """
 
     x: str
-    lines: str | None = None
+    lines: tuple[str, ...] = ()
     best_over: tuple[str, ...] = ()
 
 
@@ -142,10 +145,10 @@ class Study:
         used = (
             [figure.rows, figure.columns]
             if isinstance(figure, HeatMap)
-            else [figure.x, figure.lines, *figure.best_over]
+            else [figure.x, *figure.lines, *figure.best_over]
         )
         for factor in used:
-            if factor is not None and factor not in self.factors:
+            if factor not in self.factors:
                 raise ValueError(f"The figure's factor {factor!r} is none.")
 
     @property

@@ -134,7 +134,8 @@ def markdown(
             _table(study, best(study, settings, over), with_paper),
             "All settings:",
         ]
-    parts.append(_table(study, settings, with_paper))
+    # Where the best counts, the paper's number is of the best.
+    parts.append(_table(study, settings, with_paper and not over))
     parts.append(
         f"Mean over seeds; in brackets, Student's {LEVEL:.0%} interval of the "
         "mean, and behind it the number of runs."

@@ -83,7 +83,8 @@ class Worker:
         """
         said = 0
         while left := [c for c in self._cells if not self._is_settled(c)]:
-            if any([self._try(cell) for cell in left]):
+            tried = [self._try(cell) for cell in left]
+            if any(tried):
                 continue
             if len(left) != said:
                 said = len(left)
