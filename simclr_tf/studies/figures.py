@@ -167,10 +167,10 @@ def _lines(study: Study, settings: pd.DataFrame):
 
 
 def _error_bars(part: pd.DataFrame, measure: Measure):
-    """float[2, n]: down and up; 0 where there is no interval."""
+    """float[2, n]: down and up; NaN where there is no interval."""
     mean = part[measure.name]
-    down = (mean - part[f"{measure.name} low"]).fillna(0.0)
-    up = (part[f"{measure.name} high"] - mean).fillna(0.0)
+    down = mean - part[f"{measure.name} low"]
+    up = part[f"{measure.name} high"] - mean
     return [down * measure.scale, up * measure.scale]
 
 

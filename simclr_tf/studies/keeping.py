@@ -28,6 +28,8 @@ from simclr_tf.studies.study import Measure
 gfile = tf.io.gfile
 
 _CLAIM = "claim.json"
+# A checkpoint's score is a line of its own.
+_ROWS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,9 +221,10 @@ def _record(folder: str) -> dict[str, Any]:
 
 
 def _last_row(folder: str) -> dict[str, Any]:
+    """The newest value of everything that the last lines of the log have."""
     path = os.path.join(folder, "metrics.jsonl")
-    rows = metrics_file.last_rows(path, 1) if gfile.exists(path) else []
-    return rows[-1] if rows else {}
+    rows = metrics_file.last_rows(path, _ROWS) if gfile.exists(path) else []
+    return {key: value for row in rows for key, value in row.items()}
 
 
 def _read(path: str) -> dict[str, Any] | None:

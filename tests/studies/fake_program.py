@@ -31,7 +31,7 @@ def main(argv):
         (folder / "record.json").write_text(json.dumps(content))
         return
     (folder / "metrics.jsonl").write_text(
-        json.dumps({"train/contrast_acc": score / 2}) + "\n"
+        json.dumps({"step": 1, "train/contrast_acc": score / 2}) + "\n"
     )
     (folder / "result.json").write_text(
         json.dumps({"eval/label_top_1_accuracy": score})
