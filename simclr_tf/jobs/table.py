@@ -94,6 +94,13 @@ JOBS = {
     Kind.BENCHMARK_INPUT: Entry(
         "benchmark_input", "images", "benchmark_input.json", Accepts()
     ),
+    Kind.STUDY: Entry(
+        "study.job",
+        "a study, and what its runs read",
+        "a run and cell.json for each cell, table.csv, table.md, figure.png, "
+        "figure.svg",
+        Accepts(),
+    ),
 }
 
 
