@@ -25,6 +25,7 @@ QUICK_BASE = {
     "train_steps": 250,
     "linear_eval_labels": (1000,),
     "linear_eval_draws": 1,
+    "linear_eval_of": "features",
     **_NOTHING_KEPT,
 }
 # ResNet-50, batch 4096, LARS: the defaults.

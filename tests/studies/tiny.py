@@ -1,5 +1,6 @@
 """A study of four settings whose cells cost nothing: see `fake_program`."""
 
+import dataclasses
 import pathlib
 import sys
 
@@ -32,6 +33,9 @@ STUDY = Study(
     ),
     evaluations={"knn": {"protocol": "knn"}},
     seeds=2,
+)
+SMALL = dataclasses.replace(
+    STUDY, settings=STUDY.settings[:2], evaluations={}, seeds=1
 )
 
 

@@ -174,8 +174,7 @@ class Worker:
             )
             with self._stop.deferred():
                 told = False
-                while child.poll() is None:
-                    time.sleep(_TICK_SECONDS)
+                while not _has_ended(child):
                     if self._stop.signal_number and not told:
                         told = True
                         child.send_signal(signal.SIGTERM)
@@ -204,6 +203,15 @@ class Worker:
             line += f"; about {_clock(typical * left / workers)} left"
             line += f" with {workers} workers" if workers > 1 else ""
         print(line, flush=True)
+
+
+def _has_ended(child: subprocess.Popen) -> bool:
+    """Waits for a tick at most."""
+    try:
+        child.wait(_TICK_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _error_line(log: str, start: int, status: int) -> str:

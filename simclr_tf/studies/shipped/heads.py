@@ -14,11 +14,12 @@ _DIMENSIONS = {
     "paper": (32, 64, 128, 256, 512, 1024, 2048),
 }
 _LAYERS = {"linear": 1, "nonlinear": 2}
-_PROTOCOL = {"quick": "knn", "paper": "probe"}
 _MEASURES = (
-    Measure("h", ("h:top_1",)),
-    # Without a head there is no evaluation of z: it is h.
-    Measure("z", ("z:top_1", "h:top_1")),
+    Measure("h", ("h:top_1", "run:linear_*_labels/top_1")),
+    # Of the paper's size without a head nothing scores z: it is h.
+    Measure(
+        "z", ("z:top_1", "run:linear_*_labels/top_1_projections", "h:top_1")
+    ),
 )
 
 
@@ -38,18 +39,27 @@ def _settings(size):
             )
 
 
+_SIZES = {
+    "quick": {
+        "base": {
+            **sizes.QUICK_BASE,
+            "linear_eval_of": "features,projections",
+        },
+        "seeds": 3,
+    },
+    "paper": {
+        "base": sizes.PAPER_BASE,
+        "evaluations": {name: {"protocol": "probe"} for name in ("h", "z")},
+    },
+}
+
 STUDY = {
     size: Study(
         title="Figure 8: projection heads, scored on h and on z",
-        base=common["base"],
         settings=list(_settings(size)),
         figure=Curves(x="dimension", lines=("head",)),
         measures=_MEASURES,
-        evaluations={
-            "h": {"protocol": _PROTOCOL[size]},
-            "z": {"protocol": _PROTOCOL[size]},
-        },
-        seeds={"quick": 3, "paper": 1}[size],
+        **own,
     )
-    for size, common in sizes.SIZES.items()
+    for size, own in _SIZES.items()
 }

@@ -3,8 +3,8 @@
 from simclr_tf.studies import sizes
 from simclr_tf.studies.study import Curves, Measure, Setting, Study
 
-_ENTROPY = Measure("entropy", ("log:train/contrast_entropy",), scale=1.0)
-_CONTRASTIVE = Measure("contrastive accuracy", ("log:train/contrast_acc",))
+_ENTROPY = Measure("entropy", ("run:train/contrast_entropy",), scale=1.0)
+_CONTRASTIVE = Measure("contrastive accuracy", ("run:train/contrast_acc",))
 # (l2 norm, tau): entropy, contrastive accuracy, linear accuracy.
 _PAPER = {
     ("yes", 0.05): (1.0, 90.5, 59.7),
