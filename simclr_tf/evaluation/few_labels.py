@@ -260,7 +260,7 @@ def results(
 
     Args:
         encoders: the pretrained encoder, the random one it started from, and
-            the raw pixels; float32[N, S, S, 3] -> float[N, D] each.
+            the raw pixels; float32[N, S, S, C] -> float[N, D] each.
         train, test: give a distributed dataset of the split's examples.
         strategy: where the replicas run.
         budgets: numbers of labels.
