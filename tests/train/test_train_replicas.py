@@ -47,9 +47,10 @@ KINDS = {
 }
 # Whether a ReLU's unit flips is luck: with these views one does on 8.
 HELD = ("SGD, softplus", "LARS, softplus")
-# The other losses; a triplet at its margin is a kink as a ReLU's is.
+# The other losses, whose gradients are smaller. A triplet at its margin, and
+# a negative about to be semi-hard, are kinks as a ReLU's is.
 LOSSES = {
-    name: ((*SGD, *flags), "smooth")
+    name: ((*SGD[:2], "--learning_rate=0.02", *flags), "smooth")
     for name, flags in {
         "NT-Xent, other view": ["--negative_views=other"],
         "NT-Logistic": ["--loss=nt_logistic"],
