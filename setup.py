@@ -17,6 +17,7 @@ setup(
         "importlib_resources",  # imported, not declared, by TFDS 4.9.10
         "numpy",
         "pillow>=10.1",  # the first whose own font comes in every size
+        "safetensors>=0.5",  # 2 MB; --mode=export for timm and PyTorch
         "scikit-learn>=1.5",
         "scipy",
         "tensorflow==2.20.*",
@@ -35,6 +36,8 @@ setup(
         ],
         # HEIC photographs; Pillow itself reads TIFF, JPEG 2000 and AVIF.
         "formats": ["pillow>=11.3", "pillow-heif>=0.18"],
+        # --mode=export --format=onnx.
+        "onnx": ["tf2onnx>=1.17"],
         # The TPU compiler, as PyPI has it: libtpu, and the client that
         # opens it without a TPU. Needs Python 3.11. Bounded, as the client
         # is opened below jax's public interface.

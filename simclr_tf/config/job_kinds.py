@@ -21,6 +21,7 @@ class Job(enum.Flag):
     EMBED = enum.auto()
     PREFLIGHT = enum.auto()
     BENCHMARK_INPUT = enum.auto()
+    EXPORT = enum.auto()
 
     # Those that move weights of a run whose options they read themselves.
     TRAINING = PRETRAIN | FINETUNE | SUPERVISED | PROBE
@@ -32,7 +33,9 @@ class Job(enum.Flag):
     ON_ENCODER = EVALUATE | OF_A_SPLIT
     # Those that extract features, once, of whole splits.
     ON_FEATURES = LOGISTIC | KNN | TRANSFER_LINEAR | OF_A_SPLIT
-    EVERY = TRAINING | ON_ENCODER | FOLLOW | PREFLIGHT | BENCHMARK_INPUT
+    # Those that are nothing without weights.
+    ON_WEIGHTS = ON_ENCODER | EXPORT
+    EVERY = TRAINING | ON_WEIGHTS | FOLLOW | PREFLIGHT | BENCHMARK_INPUT
 
     @property
     def words(self) -> str:
@@ -66,6 +69,7 @@ MODES = {
     "embed": Job.EMBED,
     "preflight": Job.PREFLIGHT,
     "benchmark_input": Job.BENCHMARK_INPUT,
+    "export": Job.EXPORT,
 }
 
 
