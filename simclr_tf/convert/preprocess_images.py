@@ -29,7 +29,9 @@ def preprocess(image):
     top, left = (height - side + 1) // 2, (width - side + 1) // 2
     square = image[top : top + side, left : left + side].astype(np.float64)
     weights = _cubic(side)
-    resized = np.einsum("ij,jkc,lk->ilc", weights, square, weights, optimize=1)
+    resized = np.einsum(
+        "ij,jkc,lk->ilc", weights, square, weights, optimize=True
+    )
     return (np.clip(np.rint(resized), 0, 255) / 255).astype(np.float32)
 
 
