@@ -62,10 +62,13 @@ def payload(
         UserError: they need more than limit_bytes.
     """
     rows = np.array(paths, dtype=object)
-    suspects = [
-        i
-        for i, kind in enumerate(kinds_of_paths)
+    suspicious = {
+        kind
+        for kind in set(kinds_of_paths)
         if kind in ("WebP", "BMP") or kinds.needs_pillow(kind, b"")
+    }
+    suspects = [
+        i for i, kind in enumerate(kinds_of_paths) if kind in suspicious
     ]
 
     def convert(i):
