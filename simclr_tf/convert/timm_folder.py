@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from simclr_tf.convert import names
 from simclr_tf.convert.network import Architecture, Network, Outputs
@@ -51,6 +50,9 @@ def write(
         class_names: of the classifier; () where they are not known.
         crop: of an image's shorter side, what evaluation keeps.
     """
+    # Here, so that who exports nothing needs it not.
+    from safetensors.numpy import save_file
+
     shape, size = network.architecture, network.architecture.image_size
     state = names.state_dict(
         network.weights, names.timm_layer, linear_is_conv=True

@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Callable
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from simclr_tf.convert import names
 from simclr_tf.convert.network import Architecture, Network, Outputs
@@ -34,6 +33,9 @@ def write(
     **_,
 ) -> None:
     """Writes the files; arguments as `timm_folder.write`."""
+    # Here, so that who exports nothing needs it not.
+    from safetensors.numpy import save_file
+
     shape = network.architecture
     path = os.path.join(folder, "model.safetensors")
     state = names.state_dict(network.weights, names.torch_layer)
