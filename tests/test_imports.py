@@ -123,6 +123,8 @@ def test_only_distributed_touches_the_replica_context():
 
 def test_keras_is_tf_keras_everywhere():
     for path in FILES:
+        if path.name == "keras_file.py":
+            continue  # which writes for Keras 3
         for module in imported(path):
             assert not module.startswith(("keras", "tensorflow.keras")), path
         assert "tf.keras" not in path.read_text().replace("`tf.keras`", ""), (

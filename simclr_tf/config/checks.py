@@ -34,7 +34,11 @@ def require_consistent(config) -> None:
     _check_profile(config.output.profile_steps)
     _check_names(config)
     _check_scored(config.eval.linear_eval_of)
-    if config.data.dataset == "folder" and not config.data.data_dir:
+    if (
+        config.data.dataset == "folder"
+        and not config.data.data_dir
+        and job is not Job.EXPORT  # which reads no images
+    ):
         raise UserError(
             "--dataset=folder needs --data_dir, the folder of images. "
             "Received: no --data_dir."
@@ -127,11 +131,11 @@ def _check_selector(model) -> None:
 
 def _check_checkpoint(config, job: Job) -> None:
     checkpoint = config.job.checkpoint
-    builds_upon = job in Job.ON_ENCODER or config.job.train_mode == "finetune"
+    builds_upon = job in Job.ON_WEIGHTS or config.job.train_mode == "finetune"
     if checkpoint and not builds_upon:
         raise UserError(
             f"--checkpoint={checkpoint} is for --train_mode=finetune, "
-            "--mode=evaluate and --mode=embed: other training starts from the "
+            "--mode=evaluate, embed and export: other training starts from the "
             "seed, or continues its model_dir. Leave it out."
         )
     # A follower's run says what it was built upon.

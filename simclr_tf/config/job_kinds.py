@@ -22,6 +22,7 @@ class Job(enum.Flag):
     PREFLIGHT = enum.auto()
     BENCHMARK_INPUT = enum.auto()
     STUDY = enum.auto()
+    EXPORT = enum.auto()
 
     # Those that move weights of a run whose options they read themselves.
     TRAINING = PRETRAIN | FINETUNE | SUPERVISED | PROBE
@@ -33,7 +34,9 @@ class Job(enum.Flag):
     ON_ENCODER = EVALUATE | OF_A_SPLIT
     # Those that extract features, once, of whole splits.
     ON_FEATURES = LOGISTIC | KNN | TRANSFER_LINEAR | OF_A_SPLIT
-    EVERY = TRAINING | ON_ENCODER | FOLLOW | PREFLIGHT | BENCHMARK_INPUT | STUDY
+    # Those that are nothing without weights.
+    ON_WEIGHTS = ON_ENCODER | EXPORT
+    EVERY = TRAINING | ON_WEIGHTS | FOLLOW | PREFLIGHT | BENCHMARK_INPUT | STUDY
 
     @property
     def words(self) -> str:
@@ -68,6 +71,7 @@ MODES = {
     "preflight": Job.PREFLIGHT,
     "benchmark_input": Job.BENCHMARK_INPUT,
     "study": Job.STUDY,
+    "export": Job.EXPORT,
 }
 
 

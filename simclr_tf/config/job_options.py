@@ -16,7 +16,8 @@ class JobConfig:
         "a --protocol (evaluate); write its features (embed); compile the "
         "training step for a TPU --topology without a TPU (preflight); time "
         "the stages that images go through on the host (benchmark_input); "
-        "compare settings (study).",
+        "compare settings (study); write an encoder in a --format of others "
+        "(export).",
         role=Role.JOB,
         jobs=Job.EVERY,
         choices=tuple(job_kinds.MODES),
@@ -33,8 +34,8 @@ class JobConfig:
     model_dir: str | None = option(
         None,
         "Folder of the run, local or gs://. Unset: runs/<dataset>, with the "
-        "train_mode if it is not pretrain; of evaluate and embed, a folder in "
-        "the checkpoint's run.",
+        "train_mode if it is not pretrain; of evaluate, embed and export, a "
+        "folder in the checkpoint's run.",
         role=Role.LOCATION,
         jobs=Job.EVERY,
     )
@@ -47,10 +48,10 @@ class JobConfig:
     )
     checkpoint: str | None = option(
         None,
-        "The encoder to finetune, evaluate or embed with: a model_dir, one of "
-        "its checkpoints (RUN/ckpt-100), or a SavedModel of ours.",
+        "The encoder to finetune, evaluate, embed with or export: a model_dir, "
+        "one of its checkpoints (RUN/ckpt-100), or a SavedModel of ours.",
         role=Role.OBJECTIVE | Role.LOCATION,
-        jobs=Job.FINETUNE | Job.ON_ENCODER,
+        jobs=Job.FINETUNE | Job.ON_WEIGHTS,
     )
 
 
@@ -117,6 +118,27 @@ class OutputConfig:
         role=Role.LOGGING,
         jobs=Job.TRAINING,
         at_least=1,
+    )
+
+
+@section
+class ExportConfig:
+    """--mode=export: an encoder in the formats of others."""
+
+    format: str = option(
+        "torch",
+        "timm and torch: safetensors, with a configuration or a module. keras "
+        "(Keras 3), onnx, tflite (float32 and float16), saved_model.",
+        role=Role.JOB,
+        jobs=Job.EXPORT,
+        choices=("timm", "torch", "keras", "onnx", "tflite", "saved_model"),
+    )
+    licence: str | None = option(
+        None,
+        "Licence that the weights are given away under, for their card: "
+        "apache-2.0, cc-by-4.0. Unset: the card says that none is stated.",
+        role=Role.LOGGING,
+        jobs=Job.EXPORT,
     )
 
 

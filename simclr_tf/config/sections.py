@@ -14,6 +14,7 @@ from simclr_tf.config.data_options import AugmentConfig, DataConfig
 from simclr_tf.config.evaluation_options import EvalConfig
 from simclr_tf.config.job_options import (
     DeviceConfig,
+    ExportConfig,
     JobConfig,
     OutputConfig,
     PreflightConfig,
@@ -34,6 +35,7 @@ class Config:
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
     eval: EvalConfig = dataclasses.field(default_factory=EvalConfig)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
+    export: ExportConfig = dataclasses.field(default_factory=ExportConfig)
     device: DeviceConfig = dataclasses.field(default_factory=DeviceConfig)
     preflight: PreflightConfig = dataclasses.field(
         default_factory=PreflightConfig

@@ -88,6 +88,12 @@ JOBS = {
         "features.npz, neighbours.png",
         Accepts(encoders=_ANY),
     ),
+    Kind.EXPORT: Entry(
+        "export",
+        "--checkpoint, and what its run recorded",
+        "a folder of weights, configuration and a model card",
+        Accepts(),
+    ),
     Kind.PREFLIGHT: Entry(
         "preflight", "nothing but options", "a report, --json", Accepts()
     ),
