@@ -1,5 +1,6 @@
 """A study's commands: what they say, and which cell is which."""
 
+import dataclasses
 import pathlib
 import re
 import shlex
@@ -92,8 +93,9 @@ def test_a_cell_that_would_be_refused_is_refused_at_once():
 @pytest.mark.parametrize("name", catalog.names())
 def test_shipped_commands_are_parsed_to_what_was_meant(name, size):
     study = catalog.find(name, size=size)
-    cells = cells_of(study, typed={}, seeds=1)
-    for cell in cells[:: max(1, len(cells) // 5)]:
+    few = study.settings[:: max(1, len(study.settings) // 5)]
+    study = dataclasses.replace(study, settings=few)
+    for cell in cells_of(study, typed={}, seeds=1):
         for command in cell.commands:
             arguments = shlex.split(shlex.join(command.arguments("S")))
             parsed = definitions.parse(["run.py", *arguments])
