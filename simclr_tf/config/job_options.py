@@ -192,6 +192,15 @@ class DeviceConfig:
         jobs=Job.EVERY,
     )
 
+    benchmark_seconds: float = option(
+        5.0,
+        "--mode=benchmark_input: how long each stage is timed.",
+        role=Role.MACHINE,
+        jobs=Job.BENCHMARK_INPUT,
+        above=0,
+        at_most=86_400,  # a day for each stage
+    )
+
 
 @section
 class PreflightConfig:

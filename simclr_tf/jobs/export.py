@@ -20,6 +20,7 @@ def export(run: TrainingRun) -> None:
         folder,
         step=run.step,
         image_size=run.config.data.image_size,
+        num_channels=run.config.model.num_channels,
         keep=keep,
         class_names=run.train_source.class_names,
         metadata={
