@@ -212,11 +212,16 @@ def _result(folder: str) -> dict[str, Any]:
 
 
 def _record(folder: str) -> dict[str, Any]:
-    """The metrics of the record of an evaluation."""
+    """The metrics of the record of an evaluation; of several variants (kNN's
+    numbers of neighbours), the first has its name without a prefix, too."""
     for path in sorted(gfile.glob(os.path.join(folder, "*.json"))):
-        metrics = (_read(path) or {}).get("metrics")
-        if isinstance(metrics, Mapping):
-            return {k: v["value"] for k, v in metrics.items()}
+        record = _read(path) or {}
+        if isinstance(record.get("metrics"), Mapping):
+            found = {k: v["value"] for k, v in record["metrics"].items()}
+            main = record.get("metric", "")
+            if main in found:
+                found.setdefault(main.split("/")[-1], found[main])
+            return found
     return {}
 
 

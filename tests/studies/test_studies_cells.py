@@ -1,5 +1,8 @@
 """A study's commands: what they say, and which cell is which."""
 
+import dataclasses
+import pathlib
+import re
 import shlex
 
 import pytest
@@ -10,6 +13,8 @@ from simclr_tf.errors import UserError
 from simclr_tf.studies import Curves, Setting, Study, catalog
 from simclr_tf.studies.cells import cells_of
 from tests.studies import tiny
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def test_a_cell_is_a_training_and_its_evaluations():
@@ -88,14 +93,34 @@ def test_a_cell_that_would_be_refused_is_refused_at_once():
 @pytest.mark.parametrize("name", catalog.names())
 def test_shipped_commands_are_parsed_to_what_was_meant(name, size):
     study = catalog.find(name, size=size)
-    cells = cells_of(study, typed={}, seeds=1)
-    for cell in cells[:: max(1, len(cells) // 5)]:
+    few = study.settings[:: max(1, len(study.settings) // 5)]
+    study = dataclasses.replace(study, settings=few)
+    for cell in cells_of(study, typed={}, seeds=1):
         for command in cell.commands:
             arguments = shlex.split(shlex.join(command.arguments("S")))
             parsed = definitions.parse(["run.py", *arguments])
             resolve.resolve(parsed.given)
             given = {n: parsed.given[n] for n in command.flags}
             assert given == dict(command.flags)
+
+
+def test_the_study_of_the_docs(tmp_path):
+    page = (ROOT / "docs" / "studies.md").read_text()
+    (block,) = re.findall(r"```python\n([^`]*STUDY = [^`]*)```", page)
+    path = tmp_path / "MINE.py"
+    path.write_text(block)
+    assert len(block.splitlines()) <= 20
+    study = catalog.find(str(path), size="quick")
+    assert len(cells_of(study, typed={}, seeds=study.seeds)) == 27
+
+
+def test_the_docs_count_the_runs():
+    page = (ROOT / "docs" / "studies.md").read_text()
+    told = re.findall(r"^\| `(\w+)` .* (\d+) \|$", page, re.MULTILINE)
+    found = [(n, catalog.find(n, size="quick")) for n in catalog.names()]
+    assert dict(told) == {
+        name: str(len(study.settings) * study.seeds) for name, study in found
+    }
 
 
 def test_a_study_of_a_file(tmp_path):

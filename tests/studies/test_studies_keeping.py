@@ -130,7 +130,11 @@ def test_numbers_come_from_records(folder, cell):
         folder,
         cell,
         "knn/knn_digits_0123.json",
-        metrics={"top_1": {"value": 0.7, "low": 0.6, "high": 0.8}},
+        metric="k10/top_1",
+        metrics={
+            f"k{k}/top_1": {"value": value, "low": 0.6, "high": 0.8}
+            for k, value in ((20, 0.5), (10, 0.7))
+        },
     )
     rows = [
         {"step": 1, "train/contrast_acc": 0.1},
