@@ -15,7 +15,9 @@ setup(
     install_requires=[
         "absl-py>=1.4",
         "importlib_resources",  # imported, not declared, by TFDS 4.9.10
+        "matplotlib",
         "numpy",
+        "pandas",
         "pillow>=10.1",  # the first whose own font comes in every size
         "scikit-learn>=1.5",
         "scipy",

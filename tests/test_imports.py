@@ -35,6 +35,7 @@ ALLOWED = {
     "convert": _GROUND | {"models"},
     "run_files": _GROUND | {"config", "models"},
     "reports": _GROUND | {"config", "evaluation"},
+    "studies": _GROUND | {"config", "run_files"},
     "build": _GROUND
     | _NETWORK
     | _DATA
@@ -57,6 +58,7 @@ ALLOWED = {
         "train",
         "run_files",
         "reports",
+        "studies",
         "convert",
         "picture",
     },

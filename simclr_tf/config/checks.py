@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from simclr_tf.config import job_kinds, operator_list
+from simclr_tf.config.evaluation_options import FEW_LABELS_OF
 from simclr_tf.config.job_kinds import Job
 from simclr_tf.errors import UserError
 
@@ -32,6 +33,7 @@ def require_consistent(config) -> None:
     _check_length(config.optim)
     _check_profile(config.output.profile_steps)
     _check_names(config)
+    _check_scored(config.eval.linear_eval_of)
     if config.data.dataset == "folder" and not config.data.data_dir:
         raise UserError(
             "--dataset=folder needs --data_dir, the folder of images. "
@@ -48,8 +50,15 @@ def require_used(config, typed: Collection[str]) -> None:
             left aside, since it was not meant for this command alone.
 
     Raises:
-        UserError: an option of another loss, or of no operator of a list.
+        UserError: an option of another loss, of no operator of a list, or of
+            a choice that is not left open.
     """
+    if config.eval.l2 is not None and "holdout_fraction" in typed:
+        raise UserError(
+            f"--holdout_fraction={config.eval.holdout_fraction:g} is for "
+            "choosing the strength of regularisation, which --l2="
+            f"{config.eval.l2:g} gives. Leave one out."
+        )
     if "temperature" in typed and config.optim.loss == "margin_triplet":
         raise UserError(
             f"--temperature={config.optim.temperature:g} is not for "
@@ -253,6 +262,16 @@ def _check_names(config) -> None:
         raise UserError(
             "--dataset must be a name, with /config if it has one; --data_dir "
             f"says where it lies. Received: {dataset!r}."
+        )
+
+
+def _check_scored(names: str) -> None:
+    named = names.split(",")
+    wrong = [name for name in named if name not in FEW_LABELS_OF]
+    if wrong or len(set(named)) < len(named):
+        raise UserError(
+            f"--linear_eval_of must be names of {', '.join(FEW_LABELS_OF)}, "
+            f"with commas, each once. Received: {names}."
         )
 
 

@@ -15,7 +15,8 @@ class JobConfig:
         "evaluate its checkpoints as they appear (eval); score an encoder by "
         "a --protocol (evaluate); write its features (embed); compile the "
         "training step for a TPU --topology without a TPU (preflight); time "
-        "the stages that images go through on the host (benchmark_input).",
+        "the stages that images go through on the host (benchmark_input); "
+        "compare settings (study).",
         role=Role.JOB,
         jobs=Job.EVERY,
         choices=tuple(job_kinds.MODES),
@@ -239,4 +240,46 @@ class PreflightConfig:
         jobs=Job.PREFLIGHT,
         at_least=0,
         at_most=10**6,  # a column of the linear head each
+    )
+
+
+@section
+class StudyConfig:
+    """--mode=study: a grid of runs, its table and its figure."""
+
+    study: str | None = option(
+        None,
+        "Name of a shipped study, or a Python file of your own, which is "
+        "executed and defines STUDY.",
+        role=Role.JOB,
+        jobs=Job.STUDY,
+    )
+    study_size: str = option(
+        "quick",
+        "quick: embedded images, minutes to an hour on 2 cores. paper: the "
+        "paper's setting.",
+        role=Role.JOB,
+        jobs=Job.STUDY,
+        choices=("quick", "paper"),
+    )
+    study_seeds: int = option(
+        0,
+        "How often each setting is run, from --seed on; 0: as the study says.",
+        role=Role.JOB,
+        jobs=Job.STUDY,
+        at_least=0,
+        at_most=1000,
+    )
+    study_index: int | None = option(
+        None,
+        "Run only this cell, counted from 0, as --commands prints them.",
+        role=Role.MACHINE,
+        jobs=Job.STUDY,
+        at_least=0,
+    )
+    commands: bool = option(
+        False,
+        "Print the study's commands, a cell a line, and run nothing.",
+        role=Role.JOB,
+        jobs=Job.STUDY,
     )

@@ -17,6 +17,7 @@ from simclr_tf.config.job_options import (
     JobConfig,
     OutputConfig,
     PreflightConfig,
+    StudyConfig,
 )
 from simclr_tf.config.model_options import ModelConfig
 from simclr_tf.config.training_options import OptimConfig
@@ -37,6 +38,7 @@ class Config:
     preflight: PreflightConfig = dataclasses.field(
         default_factory=PreflightConfig
     )
+    study: StudyConfig = dataclasses.field(default_factory=StudyConfig)
 
     def __post_init__(self):
         checks.require_consistent(self)

@@ -49,6 +49,10 @@ class EmbeddingPictures:
         self._folder, self._config = folder, config
         self._source, self._found = source, found
         self._strategy = strategy
+        # One, so that its step is traced once.
+        self._extract = features.extractor(
+            features.raw_pixels, strategy=strategy
+        )
 
     def draw(self) -> None:
         """Writes all of them, and says where they are."""
@@ -150,12 +154,10 @@ class EmbeddingPictures:
     def _pixels(self, wanted: np.ndarray, side: int | None) -> np.ndarray:
         """Of few images, in the order of their ids, which are sorted."""
         part = subset.take(self._source, self._places(wanted), name="shown")
-        shown = features.extract(
-            features.raw_pixels,
+        shown = self._extract(
             batches.evaluation_dataset(
                 self._config, part, strategy=self._strategy
-            ),
-            strategy=self._strategy,
+            )
         )
         size = self._config.data.image_size
         shape = (-1, size, size, self._config.model.num_channels)

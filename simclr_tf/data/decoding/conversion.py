@@ -79,13 +79,16 @@ def payload(
     """
     rows = np.array(paths, dtype=object)
     how = {"num_channels": num_channels, "own_range": own_range}
-    suspects = [
-        i
-        for i, kind in enumerate(kinds_of_paths)
+    suspicious = {
+        kind
+        for kind in set(kinds_of_paths)
         # JPEG stands for PNG, too.
         if kind in ("WebP", "BMP")
         or (own_range and kind == "JPEG")
         or kinds.needs_pillow(kind, b"", **how)
+    }
+    suspects = [
+        i for i, kind in enumerate(kinds_of_paths) if kind in suspicious
     ]
 
     def convert(i):

@@ -153,7 +153,8 @@ def _part(
     start = len(lies_in) + 1 if lies_in else 0
     ids = path_ids([name[start:] for name in names])
     chosen = split_spec.slice_of(ids, split, folder.where)
-    names, ids = [names[i] for i in chosen], ids[chosen]
+    if len(chosen) < len(names):
+        names, ids = [names[i] for i in chosen], ids[chosen]
     labels, classes, notes = labelling.of(folder, names, lies_in)
     paths = folder.paths(names)
     images, contents = fingerprint.of_files(paths, ids)
