@@ -137,3 +137,10 @@ class ModelConfig:
         jobs=Job.EVERY,
         choices=("auto", "none", "bfloat16", "float16"),
     )
+
+    @property
+    def projection_depth(self) -> int:
+        """Layers of g; the selector of z, its output."""
+        return {"none": 0, "linear": 1}.get(
+            self.proj_head_mode, self.num_proj_layers
+        )
