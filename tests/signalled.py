@@ -173,11 +173,9 @@ def _serve():
     import tensorflow  # noqa: F401
 
     import run  # noqa: F401  before TensorFlow
-    from simclr_tf.jobs import (  # noqa: F401
-        embed,
+    from simclr_tf.jobs import embed, follow, training  # noqa: F401
+    from simclr_tf.jobs.protocols import (  # noqa: F401
         evaluate,
-        follow,
-        training,
         transfer_finetune,
     )
 

@@ -27,13 +27,18 @@ def require_consistent(config) -> None:
     _check_labels(config.data)
     _check_operators(config.augment)
     _check_table(config.data, job)
+    _check_channels(config)
     _check_batches(config)
     _check_loss(config.optim)
     _check_length(config.optim)
     _check_profile(config.output.profile_steps)
     _check_names(config)
     _check_scored(config.eval.linear_eval_of)
-    if config.data.dataset == "folder" and not config.data.data_dir:
+    if (
+        config.data.dataset == "folder"
+        and not config.data.data_dir
+        and job is not Job.EXPORT  # which reads no images
+    ):
         raise UserError(
             "--dataset=folder needs --data_dir, the folder of images. "
             "Received: no --data_dir."
@@ -124,11 +129,11 @@ def _check_selector(model) -> None:
 
 def _check_checkpoint(config, job: Job) -> None:
     checkpoint = config.job.checkpoint
-    builds_upon = job in Job.ON_ENCODER or config.job.train_mode == "finetune"
+    builds_upon = job in Job.ON_WEIGHTS or config.job.train_mode == "finetune"
     if checkpoint and not builds_upon:
         raise UserError(
             f"--checkpoint={checkpoint} is for --train_mode=finetune, "
-            "--mode=evaluate and --mode=embed: other training starts from the "
+            "--mode=evaluate, embed and export: other training starts from the "
             "seed, or continues its model_dir. Leave it out."
         )
     # A follower's run says what it was built upon.
@@ -158,6 +163,47 @@ def _check_table(data, job: Job) -> None:
             f"--labels={data.labels} is for --dataset=folder. Received: "
             f"--dataset={data.dataset}."
         )
+
+
+def _check_channels(config) -> None:
+    data, augment = config.data, config.augment
+    num_channels = config.model.num_channels
+    asked = f"--num_channels={num_channels}"
+    if num_channels not in (1, 3) and data.cache_dataset == "disk":
+        raise UserError(
+            f"--cache_dataset=disk keeps RGB, and {asked} asks for bands, "
+            "which are converted once and held in memory. Leave it out."
+        )
+    taken = job_kinds.takes(
+        mode=config.job.mode,
+        train_mode=config.job.train_mode,
+        protocol=config.eval.protocol,
+    )
+    if num_channels == 3 or not taken & (Job.PRETRAIN | Job.SUPERVISED):
+        return
+    if augment.operators is None:
+        if augment.color_jitter_strength:
+            raise UserError(
+                f"{asked}: colour jitter and colour drop are defined in RGB. "
+                "Set --color_jitter_strength=0, or name the operators, as in "
+                "--operators=crop,flip,blur. Received: "
+                f"--color_jitter_strength={augment.color_jitter_strength:g}."
+            )
+        return
+    for flag in ("operators", "second_operators"):
+        parsed = operator_list.parsed(flag, getattr(augment, flag))
+        for name, _ in parsed or ():
+            if name in operator_list.IN_RGB:
+                others = ", ".join(
+                    other
+                    for other in operator_list.NAMES
+                    if other not in operator_list.IN_RGB
+                )
+                raise UserError(
+                    f"{asked}: {name} is defined in RGB. Received: --{flag}="
+                    f"{getattr(augment, flag)}. Take it out; these work: "
+                    f"{others}."
+                )
 
 
 def _check_batches(config) -> None:

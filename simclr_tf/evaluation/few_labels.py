@@ -61,7 +61,7 @@ class Encoded(NamedTuple):
     """What one pass over the images gives.
 
     Attributes:
-        encode: float32[N, S, S, 3] -> float[N, D].
+        encode: float32[N, S, S, C] -> float[N, D].
         parts: of ENCODER_SUFFIXES -> which of the D numbers are its features.
     """
 

@@ -94,11 +94,24 @@ JOBS = {
         "features.npz, neighbours.png",
         Accepts(encoders=_ANY),
     ),
+    Kind.EXPORT: Entry(
+        "export",
+        "--checkpoint, and what its run recorded",
+        "a folder of weights, configuration and a model card",
+        Accepts(),
+    ),
     Kind.PREFLIGHT: Entry(
         "preflight", "nothing but options", "a report, --json", Accepts()
     ),
     Kind.BENCHMARK_INPUT: Entry(
         "benchmark_input", "images", "benchmark_input.json", Accepts()
+    ),
+    Kind.STUDY: Entry(
+        "study.job",
+        "a study, and what its runs read",
+        "a run and cell.json for each cell, table.csv, table.md, figure.png, "
+        "figure.svg",
+        Accepts(),
     ),
 }
 
