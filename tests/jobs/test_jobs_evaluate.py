@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import run
 from simclr_tf.evaluation import records
+from simclr_tf.evaluation.fitted import mlp
 from tests.tiny_datasets import write_tfds
 
 SHORT = ("--eval_batch_size=32",)
@@ -108,8 +109,10 @@ def test_a_given_l2_holds_nothing_out(go, pretrained):
     assert made["config"]["model"]["ft_proj_selector"] == 2
 
 
-def test_knowledge_is_a_record_and_a_table(go, pretrained):
-    """Colours are the tiny classes', and pixels show what was done."""
+@pytest.mark.slow
+def test_knowledge_is_a_record_and_a_table(go, pretrained, monkeypatch):
+    """What it comes to, not how good it is: few updates of few images."""
+    monkeypatch.setattr(mlp, "MAX_UPDATES", 20)
     flags = ("--mode=evaluate", "--protocol=knowledge")
     assert go(*flags, "--encoder=pixels") == 0, go.err
     of_pixels, predictions = record(pretrained, "knowledge_cifar10_pixels")

@@ -58,8 +58,11 @@ def scores(
     if len(there) == 1:
         found[:, there] = 1.0
         return found, 0
-    batch_size = min(BATCH_SIZE, len(values))
-    an_epoch = math.ceil(len(values) / batch_size)
+    # A held-out part that lacks a class could not choose.
+    holds_out = counts.min() * HELD_OUT >= 1
+    fitted = len(values) - holds_out * math.ceil(HELD_OUT * len(values))
+    batch_size = min(BATCH_SIZE, fitted)
+    an_epoch = math.ceil(fitted / batch_size)
     model = MLPClassifier(
         (HIDDEN_UNITS,),
         batch_size=batch_size,
@@ -68,8 +71,7 @@ def scores(
         n_iter_no_change=max(
             PATIENCE_EPOCHS, math.ceil(PATIENCE_UPDATES / an_epoch)
         ),
-        # A part that lacks a class could not choose.
-        early_stopping=counts.min() * HELD_OUT >= 1,
+        early_stopping=bool(holds_out),
         validation_fraction=HELD_OUT,
         random_state=seed,
     )

@@ -16,6 +16,7 @@ import numpy as np
 from simclr_tf import files
 from simclr_tf.augment.transformations import TRANSFORMATIONS, Transformation
 from simclr_tf.build import account, batches, encoder, splits
+from simclr_tf.config import operator_list
 from simclr_tf.data import subset
 from simclr_tf.data.corrupt import CorruptLog, in_words
 from simclr_tf.errors import UserError
@@ -67,6 +68,12 @@ class Knowledge:
             )
         self._splits = dict(zip(_PARTS, (train, test), strict=True))
         self._unreadable = dict.fromkeys(_PARTS, ())
+        self._tasks = [
+            task
+            for task in TRANSFORMATIONS
+            if config.model.num_channels == 3
+            or task.operator[0] not in operator_list.IN_RGB
+        ]
         self._encoder, self._widths = encoder.open_with_projection(
             config,
             strategy=self._strategy,
@@ -103,12 +110,12 @@ class Knowledge:
             self._encoder.encode, strategy=self._strategy
         )
         scores, tests, epochs = {}, {}, {}
-        for task in TRANSFORMATIONS:
+        for task in self._tasks:
             found = {part: self._features(extract, task, part)
                      for part in _PARTS}  # fmt: skip
             tests[task.name] = found["test"]
             scores[task.name], epochs[task.name] = self._fitted(task, found)
-        first, *others = TRANSFORMATIONS
+        first, *others = self._tasks
         recording.write(
             self._path,
             config=self._config,
@@ -116,8 +123,8 @@ class Knowledge:
             choices={
                 **mlp.choices(),
                 "epochs": epochs,
-                "classes": {t.name: list(t.classes) for t in TRANSFORMATIONS},
-                "operators": {t.name: t.operator for t in TRANSFORMATIONS},
+                "classes": {t.name: list(t.classes) for t in self._tasks},
+                "operators": {t.name: t.operator for t in self._tasks},
             },
             encoder=self._encoder.description,
             encoder_frozen=True,
