@@ -33,7 +33,8 @@ ALLOWED = {
     "evaluation": _GROUND | {"distributed"},
     "train": _GROUND | _NETWORK | {"distributed"},
     "convert": _GROUND | {"models"},
-    "run_files": _GROUND | {"config", "models"},
+    "official": {"errors", "files"},
+    "run_files": _GROUND | {"config", "models", "official"},
     "reports": _GROUND | {"config", "evaluation"},
     "build": _GROUND
     | _NETWORK
@@ -42,6 +43,7 @@ ALLOWED = {
         "distributed",
         "config",
         "evaluation",
+        "official",
         "picture",
         "run_files",
         "train",
@@ -58,6 +60,7 @@ ALLOWED = {
         "run_files",
         "reports",
         "convert",
+        "official",
         "picture",
     },
 }

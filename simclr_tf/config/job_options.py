@@ -46,10 +46,18 @@ class JobConfig:
     )
     checkpoint: str | None = option(
         None,
-        "The encoder to finetune, evaluate or embed with: a model_dir, one of "
-        "its checkpoints (RUN/ckpt-100), or a SavedModel of ours.",
+        "The encoder to finetune, evaluate or embed with, or to pretrain on "
+        "from: a model_dir, one of its checkpoints (RUN/ckpt-100), a "
+        "SavedModel of ours, or what Google released, local or gs://.",
         role=Role.OBJECTIVE | Role.LOCATION,
-        jobs=Job.FINETUNE | Job.ON_ENCODER,
+        jobs=Job.PRETRAIN | Job.FINETUNE | Job.ON_ENCODER,
+    )
+    ema_weights: bool = option(
+        False,
+        "Of what Google released: take the moving averages of the weights, "
+        "where the checkpoint has them.",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN | Job.FINETUNE | Job.ON_ENCODER,
     )
 
 
