@@ -4,6 +4,7 @@
 # make soak         what takes longer still
 # make install      only set up .venv
 # make preflight    add the TPU compiler to .venv (Python 3.11; 300 MB)
+# make export-env   what reads exports: PyTorch, timm, onnxruntime (optional)
 # make lint         ruff
 
 PYTHON ?= python3
@@ -11,11 +12,14 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 COMPILER := $(VENV)/.preflight
+EXPORT := .venv-export
+# A CPU build of PyTorch: make export-env TORCH_FROM="--extra-index-url URL"
+TORCH_FROM ?=
 # Two processes, a file in one of them: most tests keep one core busy. The files
 # in their own order, so that the last ones are short.
 IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: install preflight quickstart test test-slow soak lint
+.PHONY: install preflight export-env quickstart test test-slow soak lint
 
 install: $(INSTALLED)
 
@@ -33,6 +37,19 @@ preflight: $(COMPILER)
 
 $(COMPILER): $(INSTALLED)
 	$(RUN) -m pip install --quiet -c constraints.txt --editable ".[preflight]"
+	touch $@
+
+export-env: $(EXPORT)/.installed
+
+# On top of .venv, whose packages it sees. timm asks for torchvision, whose
+# version follows from torch's.
+$(EXPORT)/.installed: constraints-export.txt $(INSTALLED)
+	$(RUN) -m venv --clear --without-pip $(EXPORT)
+	$(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+	  $$($(EXPORT)/bin/python -c \
+	  'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth
+	$(EXPORT)/bin/python -m pip install --quiet $(TORCH_FROM) \
+	  -r constraints-export.txt
 	touch $@
 
 quickstart: $(INSTALLED)

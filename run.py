@@ -99,6 +99,7 @@ def _run(argv: list[str], stop: StopRequest) -> int:
         compile_step=_compile_step,
         started=_STARTED,
         stop=stop,
+        program=(sys.executable, os.path.abspath(__file__)),
     )
     try:
         job = table.make(request)
@@ -114,7 +115,10 @@ def _run(argv: list[str], stop: StopRequest) -> int:
 
 def _measured(resolved, defaults: str):
     """What a folder's recipe makes of its pictures and of this machine."""
-    if resolved.config.data.dataset != "folder" or defaults != "paper":
+    config = resolved.config
+    if config.data.dataset != "folder" or defaults != "paper":
+        return {}
+    if config.job.mode == "study":  # each of its runs measures for itself
         return {}
     from simclr_tf.build import fitting
 
@@ -132,7 +136,10 @@ def _inherited(given):
 
 
 def _say_options(resolved) -> None:
-    """What the run is; of a follower, its folder says it."""
+    """What the run is; of a follower, its folder says it, and a study's
+    commands are its own."""
+    if resolved.config.job.mode == "study":
+        return
     if resolved.config.output.verbose:
         print(resolved.table(), flush=True)
     elif resolved.config.job.mode != "eval":

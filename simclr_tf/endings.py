@@ -178,7 +178,7 @@ def _of_file(error: Exception, folder: str) -> str:
 
 def _folder(config: Config) -> str:
     """Where the job writes."""
-    beside = roles.job(config) in Job.EVALUATE | Job.EMBED
+    beside = roles.job(config) in Job.ON_WEIGHTS
     if beside and config.job.checkpoint:
         with contextlib.suppress(UserError):
             return loading.results_folder(config, "")

@@ -16,7 +16,7 @@ from simclr_tf.augment import draw, geometry
 from simclr_tf.augment.policy import Policy
 from simclr_tf.build import network
 from simclr_tf.config import roles
-from simclr_tf.data.sources import Source
+from simclr_tf.data.sources import Source, grey
 from simclr_tf.models.simclr import SimClr
 from simclr_tf.run_files import loading
 
@@ -35,6 +35,7 @@ class LoadedEncoder:
             `encoder`, `projection_head` and, if it was saved with one,
             `linear_head`.
         image_size: S, the side of the images it was trained on, in pixels.
+        num_channels: C of these; 3 is RGB, 1 grey.
         config: the options of the run that made it, but for where and on
             what it ran: section -> option -> value.
         class_names: of the data it was trained on, in the order of the
@@ -43,7 +44,8 @@ class LoadedEncoder:
         path: of the checkpoint or SavedModel that was read.
 
     Call arguments:
-        images: [n, S, S, 3], RGB: uint8 in 0..255, or floats in [0, 1].
+        images: [n, S, S, C], RGB if C is 3: uint8 in 0..255, or floats in
+            [0, 1].
 
         The result is float32[n, D]: a tensor for a tensor, through which
         gradients flow and which works in graphs, a NumPy array for anything
@@ -68,11 +70,13 @@ class LoadedEncoder:
     ):
         self.model = model
         self.image_size = image_size
+        self.num_channels = config["model"]["num_channels"]
         self.config = config
         self.class_names = class_names
         self.step = step
         self.path = path
-        spec = tf.TensorSpec([None, image_size, image_size, 3], tf.float32)
+        self._shape = [None, image_size, image_size, self.num_channels]
+        spec = tf.TensorSpec(self._shape, tf.float32)
         self._encode = tf.function(
             lambda images: model.encoder(images, training=False),
             input_signature=[spec],
@@ -80,7 +84,7 @@ class LoadedEncoder:
 
     def __call__(self, images) -> np.ndarray | tf.Tensor:
         given = tf.convert_to_tensor(images)
-        features = self._encode(_as_floats(given, self.image_size))
+        features = self._encode(_as_floats(given, shape=self._shape))
         return features if tf.is_tensor(images) else features.numpy()
 
     def __repr__(self) -> str:
@@ -104,7 +108,10 @@ class LoadedEncoder:
                 `simclr_tf.data.from_arrays` takes.
 
         Returns:
-            uint8[n, S, S, 3].
+            uint8[n, S, S, C].
+
+        Raises:
+            ValueError: the images have bands, and not C of them.
         """
         options = self.config["augment"]
         return np.stack(
@@ -115,9 +122,21 @@ class LoadedEncoder:
                     crop_proportion=options["eval_crop"],
                     antialias=options["antialias"],
                 )
-                for image in _each(_as_source(images))
+                for image in _each(self._source(images))
             ]
         )
+
+    def _source(self, images) -> Source:
+        bands = 3 if self.num_channels == 1 else self.num_channels
+        source = _as_source(images, num_channels=bands)
+        if self.num_channels == 1 and source.num_channels == 3:
+            return grey(source)
+        if self.num_channels != source.num_channels:
+            raise ValueError(
+                f"images must have {self.num_channels} channels; received "
+                f"{source.num_channels}."
+            )
+        return source
 
 
 def load(path: str) -> LoadedEncoder:
@@ -177,11 +196,12 @@ def views(
             default: color_jitter_strength=0.5, use_blur=False, ...
 
     Returns:
-        float32[2, n, S, S, 3] in [0, 1].
+        float32[2, n, S, S, C] in [0, 1].
 
     Raises:
-        ValueError: an attribute is out of its range, or the source has no
-            random access.
+        ValueError: an attribute is out of its range, the source has no random
+            access, or colours are to be distorted where C is not 3
+            (color=False).
     """
     source = _as_source(images)
     policy = Policy(image_size, **augmentation)
@@ -203,12 +223,11 @@ def views(
     )
 
 
-def _as_floats(images: tf.Tensor, image_size: int) -> tf.Tensor:
-    """float32[n, S, S, 3] in [0, 1], or an error that says what is wrong."""
-    shape = [None, image_size, image_size, 3]
+def _as_floats(images: tf.Tensor, *, shape: list[int | None]) -> tf.Tensor:
+    """float32[n, S, S, C] in [0, 1], or an error that says what is wrong."""
     if not images.shape.is_compatible_with(shape):
         raise ValueError(
-            f"images must be [n, {image_size}, {image_size}, 3]; received "
+            f"images must be [n, {', '.join(map(str, shape[1:]))}]; received "
             f"{images.shape}. The encoder's `prepare` crops and resizes them."
         )
     if images.shape[0] == 0:
@@ -230,8 +249,10 @@ def _as_floats(images: tf.Tensor, image_size: int) -> tf.Tensor:
     return tf.cast(images, tf.float32)
 
 
-def _as_source(images) -> Source:
-    source = images if isinstance(images, Source) else data.from_arrays(images)
+def _as_source(images, **how) -> Source:
+    source = images
+    if not isinstance(images, Source):
+        source = data.from_arrays(images, **how)
     if not source.random_access:
         raise ValueError(
             f"images must have random access, and {source.name} is streamed. "
@@ -241,7 +262,7 @@ def _as_source(images) -> Source:
 
 
 def _each(source: Source, count: int | None = None):
-    """uint8[h, w, 3] of every example, or the first `count`."""
+    """uint8[h, w, C] of every example, or the first `count`."""
     size = source.num_examples
     for i in range(size if count is None else min(count, size)):
         image, _ = source.examples.read({}, tf.constant(i, tf.int64))

@@ -24,7 +24,7 @@ class Picture(NamedTuple):
     """Part of an image, perhaps at a reduced scale, as it is stored.
 
     Attributes:
-        pixels: uint8[h, w, 3]. Of a whole image (ratio 1) they are upright.
+        pixels: uint8[h, w, C]. Of a whole image (ratio 1) they are upright.
         shape: int32[3], of the whole image, upright.
         ratio: float32[2], the image's pixels to the height and width of one
             of these; 1, 2, 4 or 8, or of a copy that was shrunk any number.
@@ -55,13 +55,13 @@ class Crops:
 
 
 def whole(image) -> Picture:
-    """A picture of all of an upright image uint8[h, w, 3]."""
+    """A picture of all of an upright image uint8[h, w, C]."""
     corner, orientation = tf.zeros([2], tf.int32), tf.constant(1)
     return Picture(image, tf.shape(image), tf.ones([2]), corner, orientation)
 
 
 def upright(image, orientation) -> tf.Tensor:
-    """uint8[h, w, 3] turned and mirrored as EXIF's orientation 1..8 says."""
+    """uint8[h, w, C] turned and mirrored as EXIF's orientation 1..8 says."""
 
     def turned():
         image_ = tf.transpose(image, tf.gather(_AXES, orientation))

@@ -137,7 +137,7 @@ def draw(
         protocol=command.get("protocol", "logistic"),
     )
     flags = {**command, **places}
-    builds_upon = job in job_kinds.Job.EVALUATE | job_kinds.Job.EMBED
+    builds_upon = job in job_kinds.Job.ON_WEIGHTS
     if builds_upon or command.get("train_mode") == "finetune":
         flags["checkpoint"] = checkpoint
     else:

@@ -33,11 +33,15 @@ MOMENTS = {
     "scoring": ("simclr_tf.jobs.result", "_head_scores", 1),
     "few labels": ("simclr_tf.jobs.result", "_few_label_scores", 1),
     "features": ("simclr_tf.evaluation.features", "labelled", 1),
-    "regressions": ("simclr_tf.jobs.evaluate", "_Progress.__call__", 2),
+    "regressions": (
+        "simclr_tf.jobs.protocols.evaluate",
+        "_Progress.__call__",
+        2,
+    ),
     "record": ("simclr_tf.evaluation.records", "write", 1),
     "embedding": ("simclr_tf.jobs.embed", "Embedding._write_features", 1),
     "following": ("simclr_tf.jobs.follow", "Follow._score", 1),
-    "sweep": ("simclr_tf.jobs.transfer_finetune", "Sweep._train", 2),
+    "sweep": ("simclr_tf.jobs.protocols.transfer_finetune", "Sweep._train", 2),
 }
 
 
@@ -169,11 +173,9 @@ def _serve():
     import tensorflow  # noqa: F401
 
     import run  # noqa: F401  before TensorFlow
-    from simclr_tf.jobs import (  # noqa: F401
-        embed,
+    from simclr_tf.jobs import embed, follow, training  # noqa: F401
+    from simclr_tf.jobs.protocols import (  # noqa: F401
         evaluate,
-        follow,
-        training,
         transfer_finetune,
     )
 

@@ -36,6 +36,7 @@ def text_of(page):
     A page may say E="--checkpoint=RUN" once and $E in the commands after it.
     """
     text = page.read_text().replace("\\\n", " ")
+    text = text.replace("$SLURM_ARRAY_TASK_ID", "0")
     for name, value in re.findall(r"^([A-Z])=\"(.*)\"$", text, re.MULTILINE):
         text = re.sub(rf"\${name}\b", lambda _, v=value: v, text)
     return text
@@ -48,7 +49,11 @@ def commands(page):
         (
             [
                 a.replace("--flagfile=", f"--flagfile={ROOT}/")
-                for a in shlex.split(command, comments=True)
+                for a in shlex.split(
+                    # Behind it, what the shell does with it.
+                    re.split(r" [|>&]( |$)", command)[0],
+                    comments=True,
+                )
             ],
             "# refused" in command,
         )

@@ -36,6 +36,7 @@ ALLOWED = {
     "official": {"errors", "files"},
     "run_files": _GROUND | {"config", "models", "official"},
     "reports": _GROUND | {"config", "evaluation"},
+    "studies": _GROUND | {"config", "run_files"},
     "build": _GROUND
     | _NETWORK
     | _DATA
@@ -59,6 +60,7 @@ ALLOWED = {
         "train",
         "run_files",
         "reports",
+        "studies",
         "convert",
         "official",
         "picture",
@@ -124,6 +126,8 @@ def test_only_distributed_touches_the_replica_context():
 
 def test_keras_is_tf_keras_everywhere():
     for path in FILES:
+        if path.name == "keras_file.py":
+            continue  # which writes for Keras 3
         for module in imported(path):
             assert not module.startswith(("keras", "tensorflow.keras")), path
         assert "tf.keras" not in path.read_text().replace("`tf.keras`", ""), (

@@ -32,12 +32,12 @@ def gaussian_blur(images, sigma, *, kernel_size: int) -> tf.Tensor:
     error of about one level in 256.
 
     Args:
-        images: float32[N, H, W, 3].
+        images: float32[N, H, W, C].
         sigma: float32[N] in pixels; 0 leaves the image as it is, bit for bit.
         kernel_size: of all kernels, in pixels; odd.
 
     Returns:
-        float32[N, H, W, 3].
+        float32[N, H, W, C].
 
     Raises:
         ValueError: kernel_size is even or below 1.
@@ -48,12 +48,12 @@ def gaussian_blur(images, sigma, *, kernel_size: int) -> tf.Tensor:
         )
     blurred = images
     for _ in range(2):  # along the second axis, which then becomes the third
-        side, other = blurred.shape[1:3]
+        side, other, channels = blurred.shape[1:]
         # Equal ranks and no broadcasting: TF 2.20's oneDNN kernel crashes on
         # [1, S, S] times [3, 1, S, S].
-        rows = tf.reshape(blurred, [-1, side, other * 3])
+        rows = tf.reshape(blurred, [-1, side, other * channels])
         rows = tf.matmul(_band(sigma, side, kernel_size // 2), rows)
-        rows = tf.reshape(rows, [-1, side, other, 3])
+        rows = tf.reshape(rows, [-1, side, other, channels])
         blurred = tf.transpose(rows, [0, 2, 1, 3])
     return tf.where(sigma[:, None, None, None] > 0, blurred, images)
 

@@ -92,6 +92,11 @@ _BRIGHTNESS_FIRST = [
 
 
 def _to_planes(images) -> tf.Tensor:
+    if images.shape[-1] != 3:
+        raise ValueError(
+            "colours are distorted in RGB, got images of "
+            f"{images.shape[-1]} channels"
+        )
     return tf.transpose(images, [3, 0, 1, 2])
 
 

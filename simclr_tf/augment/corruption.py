@@ -3,7 +3,7 @@
 Paper: Figure 4. It says neither how large, how strong nor how often: what is
 here is ours.
 
-Legend: N images of S x S pixels.
+Legend: N images of S x S pixels and C channels.
 """
 
 import enum
@@ -49,11 +49,11 @@ def cutout(images, centers) -> tf.Tensor:
     The square's centre is anywhere, so a part of it may be outside.
 
     Args:
-        images: float32[N, S, S, 3].
+        images: float32[N, S, S, C].
         centers: float32[N, 2], from ``draw_centers``.
 
     Returns:
-        float32[N, S, S, 3].
+        float32[N, S, S, C].
     """
     side = images.shape[1]
     length = round(CUTOUT_SIDE * side)
@@ -79,16 +79,16 @@ def gaussian_noise(images, drawn) -> tf.Tensor:
     """Adds to each channel of each pixel a normal number of its own.
 
     Args:
-        images: float32[N, S, S, 3] in [0, 1].
+        images: float32[N, S, S, C] in [0, 1].
         drawn: float32[N, 3], from ``draw_noise``.
 
     Returns:
-        float32[N, S, S, 3], clipped to [0, 1].
+        float32[N, S, S, C], clipped to [0, 1].
     """
     key = counter_hash.mix(
         _NOISE, *(tf.cast(drawn[:, i, None], tf.int64) for i in (1, 2))
     )
-    numbers = tf.range(images.shape[1] * images.shape[2] * 3, dtype=tf.int64)
+    numbers = tf.range(images.shape[1:].num_elements(), dtype=tf.int64)
     radius = 1.0 - counter_hash.uniform(key, 2 * numbers)  # in (0, 1]
     angle = counter_hash.uniform(key, 2 * numbers + 1)
     # Box and Muller's: exact but for rounding, and without a branch.
@@ -106,10 +106,10 @@ def sobel(images) -> tf.Tensor:
     white is white, and clipped to 1. Beyond the border lies the mirror image.
 
     Args:
-        images: float32[N, S, S, 3] in [0, 1].
+        images: float32[N, S, S, C] in [0, 1].
 
     Returns:
-        float32[N, S, S, 3] in [0, 1].
+        float32[N, S, S, C] in [0, 1].
     """
     margins = [[0, 0], [1, 1], [1, 1], [0, 0]]
     padded = tf.pad(images, margins, mode="SYMMETRIC")

@@ -14,7 +14,7 @@ MAX_UNCROPPED_SIZE = 32
 
 
 def shape_of(image) -> tf.Tensor:
-    """int32[3], of uint8[h, w, 3], or of the whole image of a Picture."""
+    """int32[3], of uint8[h, w, C], or of the whole image of a Picture."""
     return image.shape if isinstance(image, Picture) else tf.shape(image)
 
 
@@ -26,7 +26,7 @@ def crop_resize(image, box, *, size: int, antialias: bool = False) -> tf.Tensor:
     which overshoot [0, 1] until its first clip.
 
     Args:
-        image: uint8[h, w, 3], or a Picture that was decoded for this box.
+        image: uint8[h, w, C], or a Picture that was decoded for this box.
         box: int32[4], (y, x, height, width), inside the (whole) image.
         size: S, side of the result in pixels.
         antialias: whether a box larger than the result is low-pass filtered,
@@ -34,7 +34,7 @@ def crop_resize(image, box, *, size: int, antialias: bool = False) -> tf.Tensor:
             and those between them don't count.
 
     Returns:
-        uint8[S, S, 3].
+        uint8[S, S, C].
     """
     if isinstance(image, Picture):
         return tf.cond(
@@ -47,7 +47,8 @@ def crop_resize(image, box, *, size: int, antialias: bool = False) -> tf.Tensor:
 
 def _cut(image, box, size, antialias) -> tf.Tensor:
     begin = tf.concat([box[:2], [0]], axis=0)
-    extent = tf.concat([box[2:], [3]], axis=0)
+    channels = image.shape[-1]
+    extent = tf.concat([box[2:], [channels]], axis=0)
     crop = tf.slice(image, begin, extent)
     resized = tf.image.resize(
         crop,
@@ -55,7 +56,7 @@ def _cut(image, box, size, antialias) -> tf.Tensor:
         tf.image.ResizeMethod.BICUBIC,
         antialias=antialias,
     )
-    return _rounded(resized, size)
+    return _rounded(resized, size, channels)
 
 
 def _cut_of_reduced(image: Picture, box, size, antialias) -> tf.Tensor:
@@ -66,7 +67,7 @@ def _cut_of_reduced(image: Picture, box, size, antialias) -> tf.Tensor:
     the nearest pixels, half of a view's pixel away at most: the operator for
     edges between pixels takes twice the time of the one for whole pixels.
     """
-    box = tf.convert_to_tensor(box)[None]
+    box, channels = tf.convert_to_tensor(box)[None], image.pixels.shape[-1]
     stored = picture.stored_boxes(box, image.shape, image.orientation)[0]
     stored = tf.cast(stored, tf.float32) / tf.tile(image.ratio, [2])
     begin = stored[:2] - tf.cast(image.corner, tf.float32)
@@ -82,7 +83,7 @@ def _cut_of_reduced(image: Picture, box, size, antialias) -> tf.Tensor:
     crop = tf.slice(
         image.pixels,
         tf.concat([tf.cast(first, tf.int32), [0]], axis=0),
-        tf.concat([tf.cast(last - first, tf.int32), [3]], axis=0),
+        tf.concat([tf.cast(last - first, tf.int32), [channels]], axis=0),
     )
     if antialias:
         scale = size / extent
@@ -98,13 +99,15 @@ def _cut_of_reduced(image: Picture, box, size, antialias) -> tf.Tensor:
         resized = tf.image.resize(
             crop, [size, size], tf.image.ResizeMethod.BICUBIC
         )
-    view = picture.upright(_rounded(resized, size), image.orientation)
-    return tf.ensure_shape(view, [size, size, 3])
+    view = _rounded(resized, size, channels)
+    view = picture.upright(view, image.orientation)
+    return tf.ensure_shape(view, [size, size, channels])
 
 
-def _rounded(resized, size) -> tf.Tensor:
+def _rounded(resized, size, channels) -> tf.Tensor:
     resized = tf.clip_by_value(tf.round(resized), 0.0, 255.0)
-    return tf.ensure_shape(tf.cast(resized, tf.uint8), [size, size, 3])
+    shape = [size, size, channels]
+    return tf.ensure_shape(tf.cast(resized, tf.uint8), shape)
 
 
 def central_box(image_shape, *, proportion: float) -> tf.Tensor:
@@ -128,7 +131,7 @@ def central_box(image_shape, *, proportion: float) -> tf.Tensor:
 
 
 def flip(image, coin) -> tf.Tensor:
-    """Mirrors uint8[h, w, 3] left to right where coin, bool[], is true."""
+    """Mirrors uint8[h, w, C] left to right where coin, bool[], is true."""
     # Reversing costs as much as resizing: only where the coin asks for it.
     return tf.cond(coin, lambda: tf.reverse(image, axis=[1]), lambda: image)
 
@@ -163,14 +166,14 @@ def eval_view(
     it is resized, from the largest central square.
 
     Args:
-        image: uint8[h, w, 3], or a Picture that was decoded for it.
+        image: uint8[h, w, C], or a Picture that was decoded for it.
         size: S, side of the result in pixels.
         crop: False keeps the whole shorter side at sizes above 32 px too.
         crop_proportion: of the shorter side, what the crop keeps.
         antialias: of `crop_resize`.
 
     Returns:
-        uint8[S, S, 3].
+        uint8[S, S, C].
     """
     box = eval_box(
         shape_of(image), size=size, crop=crop, crop_proportion=crop_proportion

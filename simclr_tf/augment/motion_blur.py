@@ -60,12 +60,12 @@ def motion_blur(images, direction, *, length: int) -> tf.Tensor:
     Beyond the border lies the mirror image.
 
     Args:
-        images: float32[N, S, S, 3].
+        images: float32[N, S, S, C].
         direction: float32[N, 1], in radians.
         length: of the path, in pixels; odd.
 
     Returns:
-        float32[N, S, S, 3].
+        float32[N, S, S, C].
     """
     side, margin = images.shape[1], length // 2
     paths = kernels(direction[:, 0], length)

@@ -174,12 +174,12 @@ class OperatorLists:
         """Applies all steps in order.
 
         Args:
-            images: float32[N, S, S, 3] in [0, 1].
+            images: float32[N, S, S, C] in [0, 1].
             parameters: float32[N, P], from ``draw``.
             how: the policy.
 
         Returns:
-            float32[N, S, S, 3] in [0, 1].
+            float32[N, S, S, C] in [0, 1].
         """
         for step, part in zip(
             self._steps, self._parts(parameters), strict=True

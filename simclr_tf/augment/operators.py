@@ -43,8 +43,8 @@ class Operator:
     Attributes:
         coin: the purpose of its coin.
         probability: of the coin, where the list says no other.
-        apply: (images float32[N, S, S, 3] in [0, 1], values float32[N, c],
-            policy) -> float32[N, S, S, 3] in [0, 1].
+        apply: (images float32[N, S, S, C] in [0, 1], values float32[N, c],
+            policy) -> float32[N, S, S, C] in [0, 1].
         draw: (seed int64[...], policy) -> values, float32[..., c].
         width: c.
         compiles: whether XLA can compile it.

@@ -192,12 +192,12 @@ class Policy:
         """Makes one view of one image, but for its colours and blur.
 
         Args:
-            image: uint8[h, w, 3], of any size; or a Picture that was decoded
+            image: uint8[h, w, C], of any size; or a Picture that was decoded
                 for ``crops``.
             drawn: what ``draw`` gave for this view.
 
         Returns:
-            uint8[S, S, 3].
+            uint8[S, S, C].
         """
         box = self.box(geometry.shape_of(image), drawn)
         view = geometry.crop_resize(
@@ -210,11 +210,11 @@ class Policy:
         """Applies to a batch of views the colours and blur drawn for them.
 
         Args:
-            images: uint8[N, S, S, 3], from ``host_view``.
+            images: uint8[N, S, S, C], from ``host_view``.
             parameters: float32[N, P], from ``draw``.
 
         Returns:
-            float32[N, S, S, 3] in [0, 1].
+            float32[N, S, S, C] in [0, 1].
         """
         if self._lists:
             return self._operated(images, self._per(parameters))

@@ -1,7 +1,7 @@
 """Crop, mirror and quarter turns of views: of a batch, wherever a policy has
 them. (`geometry` does what comes first in a policy, image by image.)
 
-Legend: N images of S x S pixels.
+Legend: N images of S x S pixels and C channels.
 """
 
 import enum
@@ -63,19 +63,20 @@ def crop(images, boxes) -> tf.Tensor:
     """Cuts a box out of each image and resizes it, bicubic, to the same size.
 
     Args:
-        images: float32[N, S, S, 3] in [0, 1].
+        images: float32[N, S, S, C] in [0, 1].
         boxes: float32[N, 4], from ``draw_boxes``.
 
     Returns:
-        float32[N, S, S, 3] in [0, 1].
+        float32[N, S, S, C] in [0, 1].
     """
-    side = images.shape[1]
+    side, channels = images.shape[1], images.shape[3]
     cropped = images
     for axis in range(2):  # rows, which then become columns
         matrix = _cubic(boxes[:, axis], boxes[:, axis + 2], side)
         # Equal ranks and no broadcasting, as in `blur.gaussian_blur`.
-        rows = tf.reshape(cropped, [-1, side, side * 3])
-        rows = tf.reshape(tf.matmul(matrix, rows), [-1, side, side, 3])
+        rows = tf.reshape(cropped, [-1, side, side * channels])
+        rows = tf.matmul(matrix, rows)
+        rows = tf.reshape(rows, [-1, side, side, channels])
         cropped = tf.transpose(rows, [0, 2, 1, 3])
     return tf.clip_by_value(cropped, 0.0, 1.0)
 
@@ -94,7 +95,7 @@ def _cubic(begin, extent, side: int) -> tf.Tensor:
 
 
 def mirror(images) -> tf.Tensor:
-    """float32[N, S, S, 3], left to right."""
+    """float32[N, S, S, C], left to right."""
     return tf.reverse(images, axis=[2])
 
 
@@ -107,11 +108,11 @@ def rotate(images, turns) -> tf.Tensor:
     """Turns each image by quarters, counterclockwise.
 
     Args:
-        images: float32[N, S, S, 3].
+        images: float32[N, S, S, C].
         turns: float32[N, 1], whole numbers in 0..3.
 
     Returns:
-        float32[N, S, S, 3].
+        float32[N, S, S, C].
     """
     turns = turns[:, :, None, None]
     half = tf.reverse(images, axis=[1, 2])

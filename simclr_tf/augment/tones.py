@@ -2,7 +2,7 @@
 
 Paper: B.2 adds both to the policy, and says no more of them.
 
-Legend: N images of S x S pixels.
+Legend: N images of S x S pixels and C channels.
 """
 
 import enum
@@ -35,11 +35,11 @@ def solarize(images, threshold) -> tf.Tensor:
     """Turns the tones from a threshold on into their negative.
 
     Args:
-        images: float32[N, S, S, 3] in [0, 1].
+        images: float32[N, S, S, C] in [0, 1].
         threshold: float32[N, 1].
 
     Returns:
-        float32[N, S, S, 3] in [0, 1].
+        float32[N, S, S, C] in [0, 1].
     """
     threshold = threshold[:, :, None, None]
     return tf.where(images < threshold, images, 1.0 - images)
@@ -51,15 +51,16 @@ def equalize(images) -> tf.Tensor:
     Pillow's algorithm, ImageOps.equalize, on tones rounded to 1/255.
 
     Args:
-        images: float32[N, S, S, 3] in [0, 1].
+        images: float32[N, S, S, C] in [0, 1].
 
     Returns:
-        float32[N, S, S, 3], multiples of 1/255 in [0, 1].
+        float32[N, S, S, C], multiples of 1/255 in [0, 1].
     """
     tones = tf.cast(tf.round(images * (_LEVELS - 1)), tf.int32)
-    channels = 3 * tf.shape(images)[0]
+    channels = images.shape[-1] * tf.shape(images)[0]
     # Each channel of each image has a histogram of its own.
-    own = tf.reshape(tf.range(channels), [-1, 1, 1, 3]) * _LEVELS + tones
+    own = tf.range(channels)
+    own = tf.reshape(own, [-1, 1, 1, images.shape[-1]]) * _LEVELS + tones
     counts = tf.math.unsorted_segment_sum(
         tf.ones_like(tf.reshape(own, [-1])),
         tf.reshape(own, [-1]),

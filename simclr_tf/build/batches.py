@@ -109,7 +109,7 @@ def sample_views(config: Config, source: Source, count: int) -> tf.Tensor:
     """The first images of training beside their views.
 
     Returns:
-        uint8[count, 3, S, S, 3]: the image as evaluation sees it, and the two
+        uint8[count, 3, S, S, C]: the image as evaluation sees it, and the two
         views that training sees of it.
     """
     policy = views.augmentation(config)

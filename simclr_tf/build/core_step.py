@@ -95,6 +95,7 @@ class CoreStep:
     def _batch_specs(self, N: int) -> dict[str, tf.TensorSpec]:
         """As `data.pipeline` makes batches, on the device."""
         S = self._config.data.image_size
+        C = self._config.model.num_channels
         P = views.augmentation(self._config).num_parameters
         pixels = tf.float32 if self._color_on_host else tf.uint8
         label = [N]
@@ -102,7 +103,7 @@ class CoreStep:
             label = [N, self._num_classes]
         specs = {"label": (label, tf.int64)}
         for view in range(self.views_per_example):
-            specs[f"images_{view}"] = ([N, S, S, 3], pixels)
+            specs[f"images_{view}"] = ([N, S, S, C], pixels)
             if not self._color_on_host:
                 specs[f"parameters_{view}"] = ([N, P], tf.float32)
         return {

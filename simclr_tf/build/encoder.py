@@ -17,7 +17,7 @@ class Encoder:
     """Images to features, and whose they are.
 
     Attributes:
-        encode: float32[N, S, S, 3] in [0, 1] -> float[N, D].
+        encode: float32[N, S, S, C] in [0, 1] -> float[N, D].
         variables: all that it reads; none of raw pixels.
         description: for the log and the record.
         said: what is to be said of its weights.

@@ -60,7 +60,11 @@ def folder_options(resolved: Resolved) -> Mapping[str, Any]:
             if origin.startswith("recipe folder") and name in before
         }
     num_images, side = folder.survey(
-        folder.Reading(data.data_dir, split_folders=data.split_folders),
+        folder.Reading(
+            data.data_dir,
+            split_folders=data.split_folders,
+            arrays=config.model.num_channels != 3,
+        ),
         data.train_split,
     )
     survey = folder_recipe.Survey(
@@ -70,7 +74,9 @@ def folder_options(resolved: Resolved) -> Mapping[str, Any]:
         cores=len(os.sched_getaffinity(0)),
         free_bytes=free_bytes(),
     )
-    values = folder_recipe.recipe(survey)
+    values = folder_recipe.recipe(
+        survey, num_channels=config.model.num_channels
+    )
     shown = {name: resolved.given.get(name, values[name]) for name in values}
     print(folder_recipe.reason(survey, shown), flush=True)
     return values

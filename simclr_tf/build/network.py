@@ -40,6 +40,7 @@ def build_model(
         bn_groups="global" if model.global_bn else "replica",
         dtype=dtype,
         seed=config.job.seed,
+        num_channels=config.model.num_channels,
     )
     built = build_simclr(
         encoder,

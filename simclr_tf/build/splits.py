@@ -32,10 +32,24 @@ def open_split(config: Config, split: str) -> Source:
         decoder=decoding.Decoder(
             background=decoding.background_of(data.alpha_background),
             max_pixels=data.max_image_pixels,
+            num_channels=config.model.num_channels,
+            own_range=data.intensity_range == "own",
         ),
     )
-    if data.cache_dataset != "disk":
-        return source
+    if data.intensity_range == "own" and not source.random_access:
+        raise UserError(
+            f"--intensity_range=own: {source.name} is read as a stream, which "
+            "shows 16 bits by their high byte. Raise --in_memory_limit_mb, or "
+            "set --intensity_range=full."
+        )
+    if data.cache_dataset == "disk":
+        source = _copied(config, source)
+    return sources.grey(source) if config.model.num_channels == 1 else source
+
+
+def _copied(config: Config, source: Source) -> Source:
+    """The source, read from copies on disk."""
+    data = config.data
     augment = config.augment
     return shrunk.copied(
         source,
@@ -156,4 +170,5 @@ def _is_there(config: Config, split: str) -> bool:
         split=split,
         data_dir=config.data.data_dir,
         split_folders=config.data.split_folders,
+        arrays=config.model.num_channels != 3,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from simclr_tf.config import job_kinds, operator_list
+from simclr_tf.config.evaluation_options import FEW_LABELS_OF
 from simclr_tf.config.job_kinds import Job
 from simclr_tf.errors import UserError
 
@@ -26,12 +27,18 @@ def require_consistent(config) -> None:
     _check_labels(config.data)
     _check_operators(config.augment)
     _check_table(config.data, job)
+    _check_channels(config)
     _check_batches(config)
     _check_loss(config.optim)
     _check_length(config.optim)
     _check_profile(config.output.profile_steps)
     _check_names(config)
-    if config.data.dataset == "folder" and not config.data.data_dir:
+    _check_scored(config.eval.linear_eval_of)
+    if (
+        config.data.dataset == "folder"
+        and not config.data.data_dir
+        and job is not Job.EXPORT  # which reads no images
+    ):
         raise UserError(
             "--dataset=folder needs --data_dir, the folder of images. "
             "Received: no --data_dir."
@@ -47,8 +54,15 @@ def require_used(config, typed: Collection[str]) -> None:
             left aside, since it was not meant for this command alone.
 
     Raises:
-        UserError: an option of another loss, or of no operator of a list.
+        UserError: an option of another loss, of no operator of a list, or of
+            a choice that is not left open.
     """
+    if config.eval.l2 is not None and "holdout_fraction" in typed:
+        raise UserError(
+            f"--holdout_fraction={config.eval.holdout_fraction:g} is for "
+            "choosing the strength of regularisation, which --l2="
+            f"{config.eval.l2:g} gives. Leave one out."
+        )
     if "temperature" in typed and config.optim.loss == "margin_triplet":
         raise UserError(
             f"--temperature={config.optim.temperature:g} is not for "
@@ -118,7 +132,7 @@ def _check_selector(model) -> None:
 def _check_checkpoint(config, job: Job) -> None:
     checkpoint = config.job.checkpoint
     train_mode = config.job.train_mode
-    needs = job in Job.ON_ENCODER or train_mode == "finetune"
+    needs = job in Job.ON_WEIGHTS or train_mode == "finetune"
     if checkpoint and not needs and train_mode != "pretrain":
         raise UserError(
             f"--checkpoint={checkpoint} is not for --train_mode={train_mode}, "
@@ -158,6 +172,47 @@ def _check_table(data, job: Job) -> None:
             f"--labels={data.labels} is for --dataset=folder. Received: "
             f"--dataset={data.dataset}."
         )
+
+
+def _check_channels(config) -> None:
+    data, augment = config.data, config.augment
+    num_channels = config.model.num_channels
+    asked = f"--num_channels={num_channels}"
+    if num_channels not in (1, 3) and data.cache_dataset == "disk":
+        raise UserError(
+            f"--cache_dataset=disk keeps RGB, and {asked} asks for bands, "
+            "which are converted once and held in memory. Leave it out."
+        )
+    taken = job_kinds.takes(
+        mode=config.job.mode,
+        train_mode=config.job.train_mode,
+        protocol=config.eval.protocol,
+    )
+    if num_channels == 3 or not taken & (Job.PRETRAIN | Job.SUPERVISED):
+        return
+    if augment.operators is None:
+        if augment.color_jitter_strength:
+            raise UserError(
+                f"{asked}: colour jitter and colour drop are defined in RGB. "
+                "Set --color_jitter_strength=0, or name the operators, as in "
+                "--operators=crop,flip,blur. Received: "
+                f"--color_jitter_strength={augment.color_jitter_strength:g}."
+            )
+        return
+    for flag in ("operators", "second_operators"):
+        parsed = operator_list.parsed(flag, getattr(augment, flag))
+        for name, _ in parsed or ():
+            if name in operator_list.IN_RGB:
+                others = ", ".join(
+                    other
+                    for other in operator_list.NAMES
+                    if other not in operator_list.IN_RGB
+                )
+                raise UserError(
+                    f"{asked}: {name} is defined in RGB. Received: --{flag}="
+                    f"{getattr(augment, flag)}. Take it out; these work: "
+                    f"{others}."
+                )
 
 
 def _check_batches(config) -> None:
@@ -218,6 +273,16 @@ def _check_names(config) -> None:
         raise UserError(
             "--dataset must be a name, with /config if it has one; --data_dir "
             f"says where it lies. Received: {dataset!r}."
+        )
+
+
+def _check_scored(names: str) -> None:
+    named = names.split(",")
+    wrong = [name for name in named if name not in FEW_LABELS_OF]
+    if wrong or len(set(named)) < len(named):
+        raise UserError(
+            f"--linear_eval_of must be names of {', '.join(FEW_LABELS_OF)}, "
+            f"with commas, each once. Received: {names}."
         )
 
 

@@ -160,6 +160,14 @@ class DataConfig:
         jobs=Job.EVERY,
         at_least=1,
     )
+    intensity_range: str = option(
+        "full",
+        "Black and white in grey, or bands, of more than 8 bits: the ends of "
+        "the type's range (full), or the image's least and greatest (own).",
+        role=Role.DATASET | Role.FEATURES | Role.OBJECTIVE,
+        jobs=Job.EVERY,
+        choices=("full", "own"),
+    )
     input_threads: int = option(
         0,
         "Threads that prepare images, apart from the step's; 0: they share "
@@ -169,14 +177,6 @@ class DataConfig:
         at_least=0,
         # The system refuses more long before they are of use.
         at_most=1024,
-    )
-    benchmark_seconds: float = option(
-        5.0,
-        "--mode=benchmark_input: how long each stage is timed.",
-        role=Role.MACHINE,
-        jobs=Job.BENCHMARK_INPUT,
-        above=0,
-        at_most=86_400,  # a day for each stage
     )
 
 

@@ -5,6 +5,9 @@ from simclr_tf.config.job_kinds import Job
 from simclr_tf.config.option import Role, option, section
 from simclr_tf.config.training_options import MOST_IN_A_BATCH
 
+# What --linear_eval_of may name.
+FEW_LABELS_OF = ("features", "projections", "random", "pixels")
+
 
 @section
 class EvalConfig:
@@ -47,6 +50,14 @@ class EvalConfig:
         jobs=Job.PRETRAIN,
         at_least=1,
     )
+    linear_eval_of: str = option(
+        "features,random,pixels",
+        "What these regressions are fitted on, a list of names: features (h), "
+        "projections (z), random (features of the encoder that the seed "
+        "gives), pixels.",
+        role=Role.EVALUATION,
+        jobs=Job.PRETRAIN,
+    )
     protocol: str = option(
         "logistic",
         "What --mode=evaluate does with the encoder: probe (linear head by "
@@ -72,6 +83,16 @@ class EvalConfig:
         jobs=Job.LOGISTIC,
         above=0,
         below=1,
+    )
+    l2: float | None = option(
+        None,
+        "Strength of regularisation: l2 / 2 * ||W||^2 beside the sum of the "
+        "losses. Unset: chosen among the paper's 45 on held-out labels, which "
+        "takes 46 regressions.",
+        role=Role.EVALUATION,
+        jobs=Job.LOGISTIC,
+        above=0,
+        at_most=1e12,
     )
     sweep_points: tuple[int, ...] = option(
         (),

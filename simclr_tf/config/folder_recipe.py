@@ -47,8 +47,13 @@ class Survey:
     free_bytes: float
 
 
-def recipe(survey: Survey) -> dict[str, Any]:
-    """Options for a folder, by name."""
+def recipe(survey: Survey, *, num_channels: int = 3) -> dict[str, Any]:
+    """Options for a folder, by name.
+
+    Args:
+        survey: what is there.
+        num_channels: C of the images; 3 is RGB.
+    """
     fast = survey.has_accelerator
     largest = _SIZES[-1] if fast else _MOST_ON_CPU
     size = max(
@@ -69,6 +74,11 @@ def recipe(survey: Survey) -> dict[str, Any]:
         "train_epochs": float(round(epochs)),
         "checkpoint_epochs": float(max(1, round(epochs / 10))),
     }
+    if num_channels != 3:
+        # Jitter and drop are defined in RGB.
+        values["color_jitter_strength"] = 0.0
+    if num_channels not in (1, 3):
+        return values  # a copy keeps no bands
     copy_side = size * _COPY_SIDE
     copy_bytes = survey.num_images * copy_side**2 * _COPY_BYTES_OF_SQUARE
     if survey.side >= 2 * copy_side and copy_bytes < _MOST_COPY_BYTES:
@@ -84,6 +94,8 @@ def reason(survey: Survey, values: dict[str, Any]) -> str:
     copies = ""
     if values.get("cache_dataset") == "disk":
         copies = ", from copies shrunk for it (--cache_dataset=disk)"
+    if values.get("color_jitter_strength") == 0:
+        copies += ", no colour distortion (--color_jitter_strength=0)"
     return (
         f"Recipe for {survey.num_images} images of about {survey.side} px on "
         f"{where} with {survey.free_bytes / 1e9:.0f} GB free: ResNet-"

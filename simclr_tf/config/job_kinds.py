@@ -21,6 +21,8 @@ class Job(enum.Flag):
     EMBED = enum.auto()
     PREFLIGHT = enum.auto()
     BENCHMARK_INPUT = enum.auto()
+    STUDY = enum.auto()
+    EXPORT = enum.auto()
 
     # Those that move weights of a run whose options they read themselves.
     TRAINING = PRETRAIN | FINETUNE | SUPERVISED | PROBE
@@ -32,7 +34,9 @@ class Job(enum.Flag):
     ON_ENCODER = EVALUATE | OF_A_SPLIT
     # Those that extract features, once, of whole splits.
     ON_FEATURES = LOGISTIC | KNN | TRANSFER_LINEAR | OF_A_SPLIT
-    EVERY = TRAINING | ON_ENCODER | FOLLOW | PREFLIGHT | BENCHMARK_INPUT
+    # Those that are nothing without weights.
+    ON_WEIGHTS = ON_ENCODER | EXPORT
+    EVERY = TRAINING | ON_WEIGHTS | FOLLOW | PREFLIGHT | BENCHMARK_INPUT | STUDY
 
     @property
     def words(self) -> str:
@@ -66,6 +70,8 @@ MODES = {
     "embed": Job.EMBED,
     "preflight": Job.PREFLIGHT,
     "benchmark_input": Job.BENCHMARK_INPUT,
+    "study": Job.STUDY,
+    "export": Job.EXPORT,
 }
 
 
@@ -88,9 +94,12 @@ def takes(*, mode: str, train_mode: str, protocol: str) -> Job:
     """Whose options a command takes: its own, and of what it looks at.
 
     A preflight, a benchmark of the input and a follower are about a training
-    run, whose options they take, too.
+    run, whose options they take, too. A study hands on what its runs and their
+    evaluations take.
     """
     job = job_of(mode=mode, train_mode=train_mode, protocol=protocol)
     if job in Job.PREFLIGHT | Job.BENCHMARK_INPUT | Job.FOLLOW:
         return job | TRAIN_MODES[train_mode]
+    if job is Job.STUDY:
+        return job | Job.TRAINING | Job.EVALUATE
     return job

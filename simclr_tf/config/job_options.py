@@ -15,7 +15,9 @@ class JobConfig:
         "evaluate its checkpoints as they appear (eval); score an encoder by "
         "a --protocol (evaluate); write its features (embed); compile the "
         "training step for a TPU --topology without a TPU (preflight); time "
-        "the stages that images go through on the host (benchmark_input).",
+        "the stages that images go through on the host (benchmark_input); "
+        "compare settings (study); write an encoder in a --format of others "
+        "(export).",
         role=Role.JOB,
         jobs=Job.EVERY,
         choices=tuple(job_kinds.MODES),
@@ -32,8 +34,8 @@ class JobConfig:
     model_dir: str | None = option(
         None,
         "Folder of the run, local or gs://. Unset: runs/<dataset>, with the "
-        "train_mode if it is not pretrain; of evaluate and embed, a folder in "
-        "the checkpoint's run.",
+        "train_mode if it is not pretrain; of evaluate, embed and export, a "
+        "folder in the checkpoint's run.",
         role=Role.LOCATION,
         jobs=Job.EVERY,
     )
@@ -46,18 +48,18 @@ class JobConfig:
     )
     checkpoint: str | None = option(
         None,
-        "The encoder to finetune, evaluate or embed with, or to pretrain on "
-        "from: a model_dir, one of its checkpoints (RUN/ckpt-100), a "
-        "SavedModel of ours, or what Google released, local or gs://.",
+        "The encoder to finetune, evaluate, embed with or export, or to "
+        "pretrain on from: a model_dir, one of its checkpoints (RUN/ckpt-100), "
+        "a SavedModel of ours, or what Google released, local or gs://.",
         role=Role.OBJECTIVE | Role.LOCATION,
-        jobs=Job.PRETRAIN | Job.FINETUNE | Job.ON_ENCODER,
+        jobs=Job.PRETRAIN | Job.FINETUNE | Job.ON_WEIGHTS,
     )
     ema_weights: bool = option(
         False,
         "Of what Google released: take the moving averages of the weights, "
         "where the checkpoint has them.",
         role=Role.OBJECTIVE,
-        jobs=Job.PRETRAIN | Job.FINETUNE | Job.ON_ENCODER,
+        jobs=Job.PRETRAIN | Job.FINETUNE | Job.ON_WEIGHTS,
     )
 
 
@@ -124,6 +126,27 @@ class OutputConfig:
         role=Role.LOGGING,
         jobs=Job.TRAINING,
         at_least=1,
+    )
+
+
+@section
+class ExportConfig:
+    """--mode=export: an encoder in the formats of others."""
+
+    format: str = option(
+        "torch",
+        "timm and torch: safetensors, with a configuration or a module. keras "
+        "(Keras 3), onnx, tflite (float32 and float16), saved_model.",
+        role=Role.JOB,
+        jobs=Job.EXPORT,
+        choices=("timm", "torch", "keras", "onnx", "tflite", "saved_model"),
+    )
+    licence: str | None = option(
+        None,
+        "Licence that the weights are given away under, for their card: "
+        "apache-2.0, cc-by-4.0. Unset: the card says that none is stated.",
+        role=Role.LOGGING,
+        jobs=Job.EXPORT,
     )
 
 
@@ -199,6 +222,15 @@ class DeviceConfig:
         jobs=Job.EVERY,
     )
 
+    benchmark_seconds: float = option(
+        5.0,
+        "--mode=benchmark_input: how long each stage is timed.",
+        role=Role.MACHINE,
+        jobs=Job.BENCHMARK_INPUT,
+        above=0,
+        at_most=86_400,  # a day for each stage
+    )
+
 
 @section
 class PreflightConfig:
@@ -238,4 +270,46 @@ class PreflightConfig:
         jobs=Job.PREFLIGHT,
         at_least=0,
         at_most=10**6,  # a column of the linear head each
+    )
+
+
+@section
+class StudyConfig:
+    """--mode=study: a grid of runs, its table and its figure."""
+
+    study: str | None = option(
+        None,
+        "Name of a shipped study, or a Python file of your own, which is "
+        "executed and defines STUDY.",
+        role=Role.JOB,
+        jobs=Job.STUDY,
+    )
+    study_size: str = option(
+        "quick",
+        "quick: embedded images, minutes to an hour on 2 cores. paper: the "
+        "paper's setting.",
+        role=Role.JOB,
+        jobs=Job.STUDY,
+        choices=("quick", "paper"),
+    )
+    study_seeds: int = option(
+        0,
+        "How often each setting is run, from --seed on; 0: as the study says.",
+        role=Role.JOB,
+        jobs=Job.STUDY,
+        at_least=0,
+        at_most=1000,
+    )
+    study_index: int | None = option(
+        None,
+        "Run only this cell, counted from 0, as --commands prints them.",
+        role=Role.MACHINE,
+        jobs=Job.STUDY,
+        at_least=0,
+    )
+    commands: bool = option(
+        False,
+        "Print the study's commands, a cell a line, and run nothing.",
+        role=Role.JOB,
+        jobs=Job.STUDY,
     )

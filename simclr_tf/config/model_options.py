@@ -25,6 +25,15 @@ class ModelConfig:
         # their gradients and momentum.
         at_most=32,
     )
+    num_channels: int = option(
+        3,
+        "Channels of the images: 3 is RGB; 1 is grey, made of any image; "
+        "others are the bands of NPY or TIFF files in a folder.",
+        role=Role.ARCHITECTURE | Role.FEATURES,
+        jobs=Job.EVERY,
+        at_least=1,
+        at_most=512,
+    )
     sk_ratio: float = option(
         0.0,
         "Selective kernels (0.0625 advised); 0 turns them off.",

@@ -20,6 +20,8 @@ NAMES = (
 )
 # These run in the tf.data graph only: XLA cannot compile them.
 ON_HOST = ("autoaugment",)
+# These are defined in RGB.
+IN_RGB = ("color", "color_jitter", "color_drop", "autoaugment")
 NOTHING = "none"
 
 # Option -> the operators that it is for.

@@ -154,6 +154,9 @@ def recipe_for(
     recipe = RECIPES.get(name, _SMALL_BATCH)
     name = name if name in RECIPES else "other"
     task = task_of(given)
+    if name == "folder" and given.get("num_channels", 3) != 3:
+        # Jitter and drop are defined in RGB. (`folder_recipe` says so.)
+        recipe = {**recipe, "color_jitter_strength": 0.0}
     if task == "pretrain":
         return name, recipe
     images = {k: v for k, v in recipe.items() if k in _OF_THE_IMAGES}

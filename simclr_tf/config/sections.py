@@ -14,9 +14,11 @@ from simclr_tf.config.data_options import AugmentConfig, DataConfig
 from simclr_tf.config.evaluation_options import EvalConfig
 from simclr_tf.config.job_options import (
     DeviceConfig,
+    ExportConfig,
     JobConfig,
     OutputConfig,
     PreflightConfig,
+    StudyConfig,
 )
 from simclr_tf.config.model_options import ModelConfig
 from simclr_tf.config.training_options import OptimConfig
@@ -33,10 +35,12 @@ class Config:
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
     eval: EvalConfig = dataclasses.field(default_factory=EvalConfig)
     output: OutputConfig = dataclasses.field(default_factory=OutputConfig)
+    export: ExportConfig = dataclasses.field(default_factory=ExportConfig)
     device: DeviceConfig = dataclasses.field(default_factory=DeviceConfig)
     preflight: PreflightConfig = dataclasses.field(
         default_factory=PreflightConfig
     )
+    study: StudyConfig = dataclasses.field(default_factory=StudyConfig)
 
     def __post_init__(self):
         checks.require_consistent(self)

@@ -31,7 +31,7 @@ gfile = tf.io.gfile
 _PROGRAM = "saved_model.pb"
 
 
-def reusable(model: SimClr, *, image_size: int):
+def reusable(model: SimClr, *, image_size: int, num_channels: int = 3):
     """What `tf.saved_model.load` gives back, and its serving signature.
 
         loaded = tf.saved_model.load(path)
@@ -42,7 +42,8 @@ def reusable(model: SimClr, *, image_size: int):
 
     Args:
         model: built outside any strategy, in float32.
-        image_size: S of the images it takes, float32[N, S, S, 3] in [0, 1].
+        image_size: S of the images it takes, float32[N, S, S, C] in [0, 1].
+        num_channels: C of these.
 
     Raises:
         ValueError: a layer of the model does not compute in float32.
@@ -58,7 +59,9 @@ def reusable(model: SimClr, *, image_size: int):
         return named
 
     images = tf.TensorSpec(
-        [None, image_size, image_size, 3], tf.float32, name="images"
+        [None, image_size, image_size, num_channels],
+        tf.float32,
+        name="images",
     )
     inference = call.get_concrete_function(images)
     call.get_concrete_function(images, training=True)
@@ -80,6 +83,7 @@ def export(
     keep: int,
     metadata: Mapping[str, Any],
     class_names: Sequence[str] = (),
+    num_channels: int = 3,
 ) -> str:
     """Writes folder/<step>, whole or not at all, and prunes older ones.
 
@@ -94,6 +98,7 @@ def export(
             simclr_tf.json.
         class_names: of the linear head's classes, in their order; empty
             where they are not known.
+        num_channels: of the images that the model takes; 3 is RGB.
 
     Returns:
         The path written.
@@ -104,8 +109,8 @@ def export(
     """
     described = {
         **metadata,
-        "images": f"float32[N, {image_size}, {image_size}, 3], RGB, in [0, 1]; "
-        "no normalisation",
+        "images": f"float32[N, {image_size}, {image_size}, {num_channels}],"
+        f"{' RGB,' if num_channels == 3 else ''} in [0, 1]; no normalisation",
         "class_names": _names_of_logits(model, class_names),
     }
     path = os.path.join(folder, str(step))
@@ -114,7 +119,9 @@ def export(
     files.make_folders(folder)
     if gfile.exists(aside):
         gfile.rmtree(aside)  # its tensors would stay inside the new one
-    saved, inference = reusable(model, image_size=image_size)
+    saved, inference = reusable(
+        model, image_size=image_size, num_channels=num_channels
+    )
     tf.saved_model.save(saved, aside, signatures=inference)
     with gfile.GFile(os.path.join(aside, "simclr_tf.json"), "w") as file:
         file.write(json.dumps(described, indent=2) + "\n")

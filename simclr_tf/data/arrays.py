@@ -1,5 +1,6 @@
 """Images that are in memory already, as a source: the door for notebooks."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,18 +17,20 @@ def from_arrays(
     class_names: Sequence[str] | None = None,
     name: str = "arrays",
     split: str = "train",
+    num_channels: int = 3,
 ) -> Source:
     """A source of images in memory; they are copied.
 
     Args:
-        images: uint8[n, H, W, 3 | 1], of NumPy or TensorFlow, or a sequence of
-            uint8[h, w, 3 | 1], whose sizes may differ.
+        images: uint8[n, H, W, C], of NumPy or TensorFlow, or a sequence of
+            uint8[h, w, C], whose sizes may differ.
         labels: int[n] in 0..K-1, -1 where there is none; or n strings, the
             names of the classes; None: no labels.
         class_names: K names. None: the different strings, sorted; of numbers,
             "0" to the largest. Give it where two splits may lack some.
         name: of the data set.
         split: of the data set.
+        num_channels: C. 3: images may have 3 channels or 1, and become RGB.
 
     Returns:
         Source with random access. The sample ids are 0..n-1.
@@ -37,7 +40,7 @@ def from_arrays(
             numbers nor strings.
         ValueError: shapes or lengths that do not fit, labels out of range.
     """
-    payload, decode = _payload(images)
+    payload, decode = _payload(images, num_channels)
     size = payload.shape[0]
     numbers, class_names = _labels(labels, class_names, size)
     ids = np.arange(size)
@@ -63,33 +66,42 @@ def from_arrays(
         image_fingerprint=which,
         fingerprint=fingerprint.with_labels(which, numbers, class_names),
         class_names=class_names,
+        num_channels=num_channels,
     )
 
 
-def _payload(images):
+def _payload(images, num_channels: int):
     """The images as one tensor, and what makes an image of a row of it."""
+    channels = (3, 1) if num_channels == 3 else (num_channels,)
+    as_one = to_rgb if num_channels == 3 else tf.identity
     if hasattr(images, "shape"):
-        images = _checked(np.asarray(images), "n, H, W", rank=4)
+        images = _checked(np.asarray(images), "n, H, W", channels, rank=4)
         with tf.device("CPU:0"):
-            return tf.constant(images), to_rgb
-    each = [_checked(np.asarray(image), "h, w", rank=3) for image in images]
+            return tf.constant(images), as_one
+    each = [
+        _checked(np.asarray(image), "h, w", channels, rank=3)
+        for image in images
+    ]
     if not each:
         raise ValueError("images is empty: a source needs at least one.")
     with tf.device("CPU:0"):
-        rows = [tf.io.serialize_tensor(to_rgb(image)) for image in each]
-        return tf.stack(rows), parse_pixels
+        rows = [tf.io.serialize_tensor(as_one(image)) for image in each]
+        parse = functools.partial(parse_pixels, num_channels=num_channels)
+        return tf.stack(rows), parse
 
 
-def _checked(images: np.ndarray, axes: str, *, rank: int) -> np.ndarray:
+def _checked(
+    images: np.ndarray, axes: str, channels: tuple[int, ...], *, rank: int
+) -> np.ndarray:
     if images.dtype != np.uint8:
         raise TypeError(
             f"images must be uint8 in 0..255. Received: {images.dtype}. Of"
             " floats in [0, 1]: (images * 255).round().astype('uint8')."
         )
-    if images.ndim != rank or images.shape[-1] not in (1, 3):
+    if images.ndim != rank or images.shape[-1] not in channels:
         raise ValueError(
-            f"images must be uint8[{axes}, 3 or 1]. Received: a shape of"
-            f" {images.shape}."
+            f"images must be uint8[{axes}, {' or '.join(map(str, channels))}]."
+            f" Received: a shape of {images.shape}."
         )
     if 0 in images.shape:
         raise ValueError(

@@ -177,7 +177,7 @@ def read(examples, pick, crops=None):
     """Reads a pick; raises in the graph where that fails.
 
     Returns:
-        image uint8[h, w, 3], label int64[] and id int64[].
+        image uint8[h, w, C], label int64[] and id int64[].
     """
     image, label = examples.read(pick, pick["index"], crops)
     return image, label, examples.identify(pick, pick["index"])
@@ -197,7 +197,7 @@ def read_or_substitute(examples, pick, *, seed, crops=None, log=None):
         log: `CorruptLog` or None.
 
     Returns:
-        image uint8[h, w, 3], label int64[] and id int64[] of what was read.
+        image uint8[h, w, C], label int64[] and id int64[] of what was read.
     """
     wanted = examples.identify(pick, pick["index"])
 
@@ -221,7 +221,7 @@ def read_or_blank(examples, pick, *, blank, crops=None, log=None):
     """Reads a pick, or gives a blank image in its place.
 
     Returns:
-        image uint8[h, w, 3], label int64[], id int64[], and bool[]: whether
+        image uint8[h, w, C], label int64[], id int64[], and bool[]: whether
         the image could be read.
     """
     index = pick["index"]
@@ -234,7 +234,7 @@ def read_or_blank(examples, pick, *, blank, crops=None, log=None):
             lambda: (blank if crops is None else whole(blank), no_label),
         )
         pixels = image if crops is None else image.pixels
-        pixels.set_shape([None, None, 3])
+        pixels.set_shape([None, None, blank.shape[-1]])
         return image, label, attempt
 
     image, label, attempt = _first_that_works(attempted, 2)

@@ -49,6 +49,7 @@ class Source:
             run to run, and on any number of hosts.
         class_names: of the data set, in the order of the labels; empty where
             it has no classes. This split may show none of them.
+        num_channels: C of the images that are read: 3 is RGB, 1 grey.
         several_labels: whether an image may show several classes; its label
             is then int64[num_classes]: 1 present, 0 absent, -1 not counted.
         notes: of a folder, what was left out and how it was taken, in words.
@@ -63,6 +64,7 @@ class Source:
     fingerprint: str
     class_names: tuple[str, ...] = ()
     several_labels: bool = False
+    num_channels: int = 3
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 
@@ -85,6 +87,10 @@ class Source:
     def random_access(self) -> bool:
         """Whether the order is a full permutation on any number of hosts."""
         return isinstance(self.examples, Examples)
+
+    def black(self, side: int) -> tf.Tensor:
+        """uint8[side, side, C], an image that stands for none."""
+        return tf.zeros([side, side, self.num_channels], tf.uint8)
 
     def reduces(self, size: int) -> bool:
         """Whether an image may be decoded at a reduced scale for views of
@@ -109,7 +115,7 @@ class Examples:
             `Source.several_labels`.
         ids: int64[n], the same for an example whatever the order or slice of
             a split; other splits may use the same numbers.
-        decode: an element of payload -> uint8[h, w, 3].
+        decode: an element of payload -> uint8[h, w, C].
         name_of: int64[...] of indexes -> string[...], for messages; no two
             examples of a data set have the same.
         storage: "pixels", "images" or "files": what payload holds.
@@ -207,7 +213,7 @@ class Examples:
         return self.name_of(index)
 
     def read(self, pick, index, crops=None):
-        """uint8[h, w, 3], or with `picture.Crops` a Picture that was decoded
+        """uint8[h, w, C], or with `picture.Crops` a Picture that was decoded
         for them; and label int64[] or int64[K]."""
         del pick
         image = read_for(self.decode, tf.gather(self.payload, index), crops)
@@ -223,7 +229,9 @@ def read_for(decode: Callable, element, crops):
     return picture.whole(decode(element))
 
 
-def decoded(examples: Examples, *, limit_bytes: int) -> Examples:
+def decoded(
+    examples: Examples, *, limit_bytes: int, num_channels: int = 3
+) -> Examples:
     """The same examples with every image decoded once and kept.
 
     An unreadable image is kept as an empty string, which fails when its turn
@@ -259,16 +267,16 @@ def decoded(examples: Examples, *, limit_bytes: int) -> Examples:
     return dataclasses.replace(
         examples,
         payload=payload,
-        decode=parse_pixels,
+        decode=functools.partial(parse_pixels, num_channels=num_channels),
         storage="pixels",
         can_fail=can_fail,
     )
 
 
-def parse_pixels(serialized) -> tf.Tensor:
-    """uint8[h, w, 3] from such a tensor, serialized."""
+def parse_pixels(serialized, num_channels: int = 3) -> tf.Tensor:
+    """uint8[h, w, C] from such a tensor, serialized."""
     return tf.ensure_shape(
-        tf.io.parse_tensor(serialized, tf.uint8), [None, None, 3]
+        tf.io.parse_tensor(serialized, tf.uint8), [None, None, num_channels]
     )
 
 

@@ -67,7 +67,7 @@ def training_batches(
         draw: (epoch int64[k], id int64[k], number of the view) -> dict of
             tensors [k, ...]: all that is random of the view, for many samples
             at once, since small operations cost most.
-        view: (image uint8[h, w, 3], what was drawn for it) -> dict of tensors
+        view: (image uint8[h, w, C], what was drawn for it) -> dict of tensors
             of fixed shapes.
         num_views: views of an image, which is decoded once.
         crops: drawn for all views -> `picture.Crops`; view is then given a
@@ -155,7 +155,7 @@ def eval_batches(
         source: from `sources.open_source`.
         global_batch_size: B, over all replicas of all hosts.
         per_replica_batch_size: N; divides B / num_hosts.
-        view: image uint8[h, w, 3] -> uint8[S, S, 3].
+        view: image uint8[h, w, C] -> uint8[S, S, C].
         num_hosts: H, processes that each read their part.
         host: this one, 0..H-1.
         max_examples: only so many, spread over the source in a fixed
@@ -166,7 +166,7 @@ def eval_batches(
         threadpool_size: threads of a pool for this pipeline only.
 
     Returns:
-        Dataset of dicts: "images" uint8[N, S, S, 3], "label" int64[N] (or
+        Dataset of dicts: "images" uint8[N, S, S, C], "label" int64[N] (or
         int64[N, K] of a source with several labels),
         "id" int64[N] (-1 for padding), "mask" bool[N].
 
@@ -178,7 +178,7 @@ def eval_batches(
     num_examples = source.num_examples
     if max_examples is not None:
         num_examples = min(num_examples, max_examples)
-    blank = tf.zeros([_BLANK_SIDE, _BLANK_SIDE, 3], tf.uint8)
+    blank = source.black(_BLANK_SIDE)
     missing = tf.constant(-1, tf.int64)
     no_label = tf.fill(examples.label_shape, missing)
 
@@ -245,7 +245,7 @@ def scan(
     examples = source.examples
     if not examples.can_fail:
         return 0
-    blank = tf.zeros([1, 1, 3], tf.uint8)
+    blank = source.black(1)
 
     def careful(pick):
         return read_or_blank(examples, pick, blank=blank, log=corrupt)

@@ -135,7 +135,7 @@ class Shards:
             replaced by another of its window.
         label_shape: () for one label an image, (K,) for several.
         has_labels: whether any record has a label.
-        decode: encoded string[] -> uint8[h, w, 3].
+        decode: encoded string[] -> uint8[h, w, C].
     """
 
     pieces: Pieces

@@ -130,16 +130,16 @@ def copied(
             f"--cache_dataset=disk: {source.name} is read as a stream, record "
             "by record. Raise --in_memory_limit_mb, or leave the cache out."
         )
-    if not isinstance(examples.decode, Decoder):
-        return source  # pixels in memory
     decoder = examples.decode
+    if not isinstance(decoder, Decoder):
+        return source  # pixels in memory
     key = fingerprint.digest(
         _VERSION,
         source.image_fingerprint,
         side,
         decoder.background,
         decoder.max_pixels,
-        _QUALITY,
+        *([_QUALITY, "own range"] if decoder.own_range else [_QUALITY]),
     )
     parts = _Parts(os.path.join(folder, key), examples, side)
     parts.make(progress or (lambda done, total: None))

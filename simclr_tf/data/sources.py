@@ -1,7 +1,9 @@
 """Opening a data set by name: the one door to TFDS, folders and digits."""
 
+import dataclasses
+
 from simclr_tf.data import split_spec
-from simclr_tf.data.decoding import Decoder
+from simclr_tf.data.decoding import Decoder, GreyDecoder
 from simclr_tf.data.examples import Source
 from simclr_tf.data.folder import (
     Reading,
@@ -55,7 +57,9 @@ def open_source(
             -1, not counted.
         labels, class_folders, split_folders: of a folder; see
             `folder.Reading`.
-        decoder: what becomes of alpha and of large images; None: the default.
+        decoder: what becomes of alpha, of large images, of 16 bits and of
+            channels; None: the default. Images of a decoder for 1 channel
+            are in RGB: see `grey`.
 
     Returns:
         Source.
@@ -65,6 +69,7 @@ def open_source(
             does not exist or is empty, a feature that is ambiguous, a cache
             that does not fit. One line that names the flag.
     """
+    decoder = decoder or Decoder()
     if dataset == "folder":
         return open_folder(
             Reading(
@@ -75,11 +80,18 @@ def open_source(
                 several_labels=several_labels,
                 class_folders=class_folders,
                 split_folders=split_folders,
+                arrays=decoder.num_channels != 3,
             ),
             split=split,
             cache=cache,
             in_memory_limit_mb=in_memory_limit_mb,
-            decoder=decoder or Decoder(),
+            decoder=decoder,
+        )
+    if decoder.of_bands:
+        raise UserError(
+            f"--num_channels={decoder.num_channels} is for --dataset=folder, "
+            f"of NPY or TIFF files: {dataset} has RGB or grey, 3 or 1. "
+            f"Received: --dataset={dataset}."
         )
     for name, value, unset in (
         ("labels", labels, None),
@@ -103,8 +115,17 @@ def open_source(
         cache=cache,
         in_memory_limit_mb=in_memory_limit_mb,
         several_labels=several_labels,
-        decoder=decoder or Decoder(),
+        decoder=decoder,
     )
+
+
+def grey(source: Source) -> Source:
+    """The source with its images in one channel; ids and order stay."""
+    examples = source.examples
+    examples = dataclasses.replace(
+        examples, decode=GreyDecoder(examples.decode)
+    )
+    return dataclasses.replace(source, examples=examples, num_channels=1)
 
 
 def split_names(
@@ -124,14 +145,15 @@ def has_split(
     split: str,
     data_dir: str | None = None,
     split_folders: str = "auto",
+    arrays: bool = False,
 ) -> bool:
     """Whether all that a split names is there; its slices may be empty.
 
-    Arguments and errors as `open_source`.
+    Arguments and errors as `open_source`; arrays as of `folder.Reading`.
     """
     names = split_spec.names(split)
     if dataset == "folder":
-        reading = Reading(data_dir, split_folders=split_folders)
+        reading = Reading(data_dir, split_folders=split_folders, arrays=arrays)
         return all(has_folder_split(reading, name) for name in names)
     there = split_names(dataset=dataset, data_dir=data_dir)
     return set(names) <= {*there, "all"}

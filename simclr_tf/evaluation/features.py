@@ -37,10 +37,10 @@ def of(
 
     Args:
         encoder: a model of ours (its h is taken), a Keras model, or anything
-            that maps float32[N, S, S, 3] in [0, 1] to float[N, D]. It is
+            that maps float32[N, S, S, C] in [0, 1] to float[N, D]. It is
             called with training=False if it takes that.
-        images: [n, S, S, 3], NumPy or TensorFlow; uint8 in 0..255, or floats
-            in [0, 1].
+        images: [n, S, S, C], NumPy or TensorFlow; uint8 in 0..255, or floats
+            in [0, 1]. C is the encoder's `num_channels`, 3 if it has none.
         batch_size: images encoded at once.
 
     Returns:
@@ -50,7 +50,7 @@ def of(
         ValueError: images of another shape or type, none, or floats outside
             [0, 1].
     """
-    images = _checked_images(images)
+    images = _checked_images(images, getattr(encoder, "num_channels", 3))
     mode = {"training": False} if _takes_training(encoder) else {}
     parts = []
     for start in range(0, len(images), batch_size):
@@ -76,7 +76,7 @@ def extract(
 
     Args:
         encode, strategy: as in `extractor`.
-        dataset: distributed dataset of dicts: images uint8[N, S, S, 3],
+        dataset: distributed dataset of dicts: images uint8[N, S, S, C],
             label, id and mask.
     """
     return extractor(encode, strategy=strategy)(dataset)
@@ -92,7 +92,7 @@ def extractor(
     TensorFlow compiles the step when it is first called, and keeps it.
 
     Args:
-        encode: float32[N, S, S, 3] in [0, 1] -> float[N, D], run on every
+        encode: float32[N, S, S, C] in [0, 1] -> float[N, D], run on every
             replica.
         strategy: where the replicas run.
     """
@@ -136,20 +136,21 @@ def labelled(found: Features) -> Features:
 
 
 def raw_pixels(images: tf.Tensor) -> tf.Tensor:
-    """An encoder whose features are the pixels, float32[N, S*S*3].
+    """An encoder whose features are the pixels, float32[N, S*S*C].
 
     Args:
-        images: float32[N, S, S, 3] in [0, 1].
+        images: float32[N, S, S, C] in [0, 1].
     """
     return tf.reshape(images, [tf.shape(images)[0], -1])
 
 
-def _checked_images(images: Any) -> np.ndarray:
+def _checked_images(images: Any, num_channels: int) -> np.ndarray:
     images = np.asarray(images)
-    if images.ndim != 4 or images.shape[3] != 3 or not len(images):
+    fits = images.ndim == 4 and images.shape[3] == num_channels
+    if not fits or not len(images):
         raise ValueError(
-            "Images must be [n, S, S, 3], n at least 1. Received: "
-            f"{list(images.shape)}."
+            f"Images must be [n, S, S, {num_channels}], n at least 1. "
+            f"Received: {list(images.shape)}."
         )
     if images.dtype == np.uint8:
         return images

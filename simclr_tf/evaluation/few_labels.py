@@ -4,23 +4,33 @@ The quick answer to "is the encoder any good": scikit-learn's logistic
 regression with its default penalty (C = 1, which nothing is chosen by) on
 class-balanced draws of labels of the training split, scored on the evaluation
 split. The regression whose l2 is chosen is another one, in `l2_selection`.
+
+Long because what can be drawn is one question before training and after it.
 """
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from simclr_tf.errors import UserError
-from simclr_tf.evaluation import features, label_subsets, scoring
+from simclr_tf.evaluation import (
+    features,
+    label_subsets,
+    logistic,
+    scoring,
+    statistics,
+)
 from simclr_tf.evaluation.features import Features
 
 WHAT = "logistic regression, l2 fixed (C = 1)"
 # Result keys are linear_<n>_labels/top_1<suffix>.
 ENCODER_SUFFIXES = {
     "": "pretrained encoder",
+    "_projections": "its projections z",
     "_random_encoder": "random encoder",
     "_raw_pixels": "raw pixels",
 }
@@ -37,10 +47,26 @@ class Score(NamedTuple):
     Attributes:
         mean: over the draws.
         deviation: sample standard deviation over the draws; 0 for one draw.
+        low, high: 95 % bootstrap interval of the mean over other test images,
+            the draws being as they are.
     """
 
     mean: float
     deviation: float
+    low: float
+    high: float
+
+
+class Encoded(NamedTuple):
+    """What one pass over the images gives.
+
+    Attributes:
+        encode: float32[N, S, S, C] -> float[N, D].
+        parts: of ENCODER_SUFFIXES -> which of the D numbers are its features.
+    """
+
+    encode: Callable[[tf.Tensor], tf.Tensor]
+    parts: Mapping[str, slice]
 
 
 def check_budgets(
@@ -219,7 +245,7 @@ def score(
 
     scaler = StandardScaler().fit(train.values)
     values, test_values = (scaler.transform(f.values) for f in (train, test))
-    accuracies = []
+    accuracies, right = [], 0
     for draw in range(num_draws):
         chosen = balanced_draw(
             train.labels,
@@ -229,20 +255,32 @@ def score(
             draw=draw,
         )
         model = LogisticRegression(max_iter=1000)
-        model.fit(values[chosen], train.labels[chosen])
+        with logistic.threads_for(values[chosen].size * num_classes):
+            model.fit(values[chosen], train.labels[chosen])
+            scores = model.predict_proba(test_values)
+        right += scores.argmax(axis=1) == test.labels
         scored = scoring.score(
-            model.predict_proba(test_values),  # [M, K]: all classes are there
+            scores,  # [M, K]: all classes are there
             test.labels,
             what=WHAT,
             names=["top_1"],
         )
         accuracies.append(scored.metrics["top_1"].value)
     deviation = np.std(accuracies, ddof=1) if num_draws > 1 else 0.0
-    return Score(float(np.mean(accuracies)), float(deviation))
+    # Images that as many draws are right on are one cell.
+    share = np.arange(num_draws + 1) / num_draws
+    mean = statistics.bootstrap(
+        lambda counts: counts @ share / counts.sum(axis=1),
+        np.bincount(right[test.labels >= 0], minlength=num_draws + 1),
+        seed=seed,
+    )
+    return Score(
+        float(np.mean(accuracies)), float(deviation), mean.low, mean.high
+    )
 
 
 def results(
-    encoders: Sequence[Callable[[tf.Tensor], tf.Tensor]],
+    encoders: Iterable[Encoded],
     *,
     train: Callable[[], Iterable],
     test: Callable[[], Iterable],
@@ -252,15 +290,14 @@ def results(
     num_draws: int,
     seed: int,
     say: Callable[[str], None] = print,
-) -> dict[str, float]:
+) -> dict[str, float | list[float]]:
     """Top-1 of regressions on few labels, over several encoders.
 
     A budget that cannot be drawn (of a stream, whose labels nobody knew
     before) or scored is left out, with a word: it costs no other result.
 
     Args:
-        encoders: the pretrained encoder, the random one it started from, and
-            the raw pixels; float32[N, S, S, 3] -> float[N, D] each.
+        encoders: what regressions are fitted on.
         train, test: give a distributed dataset of the split's examples.
         strategy: where the replicas run.
         budgets: numbers of labels.
@@ -271,16 +308,17 @@ def results(
         say: told what is left out.
 
     Returns:
-        linear_<n>_labels/top_1<suffix> and ..._deviation, in [0, 1].
+        linear_<n>_labels/top_1<suffix> and ..._deviation, in [0, 1], and
+        ..._interval, [low, high] of the first.
     """
     found, left_out = {}, {}
-    for suffix, encode in zip(ENCODER_SUFFIXES, encoders, strict=True):
+    for encode, parts in encoders:
         extract = features.extractor(encode, strategy=strategy)
         sides = [extract(split()) for split in (train, test)]
-        for budget in budgets:
+        for (suffix, part), budget in itertools.product(parts.items(), budgets):
             try:
                 one = score(
-                    *sides,
+                    *(s._replace(values=s.values[:, part]) for s in sides),
                     num_labels=budget,
                     num_classes=num_classes,
                     num_draws=num_draws,
@@ -290,7 +328,11 @@ def results(
                 left_out[budget] = str(error)
                 continue
             key = f"linear_{budget}_labels/top_1{suffix}"
-            found |= {key: one.mean, f"{key}_deviation": one.deviation}
+            found |= {
+                key: one.mean,
+                f"{key}_deviation": one.deviation,
+                f"{key}_interval": [one.low, one.high],
+            }
     for message in left_out.values():
         say(f"Left out: {message}")
     return found

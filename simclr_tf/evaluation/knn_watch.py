@@ -15,7 +15,7 @@ class KnnWatch:
     """Top-1 of weighted nearest neighbours; traced once, called often.
 
     Args:
-        encode: float32[N, S, S, 3] in [0, 1] -> float[N, D].
+        encode: float32[N, S, S, C] in [0, 1] -> float[N, D].
         train, test: give a distributed dataset of labelled examples.
         strategy: where the replicas run.
         num_classes: K.

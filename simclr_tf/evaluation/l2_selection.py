@@ -126,6 +126,46 @@ def linear_transfer(
     )
 
 
+def with_given(
+    train: tuple[np.ndarray, np.ndarray],
+    test_values: np.ndarray,
+    *,
+    l2: float,
+    num_classes: int,
+    choices: logistic.Choices | None = None,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The same classifier where nothing is chosen: one fit, on all labels.
+
+    Args:
+        train, test_values, num_classes, choices: as in `linear_transfer`; of
+            the choices, l2_values does not count.
+        l2: of the penalty.
+
+    Returns:
+        float64[M, K], scores of the test examples; and how it was fitted, as
+        it goes into the JSON record.
+
+    Raises:
+        ValueError: labels that do not fit num_classes.
+    """
+    choices = dataclasses.replace(
+        choices or logistic.Choices(), l2_values=(float(l2),)
+    )
+    values, labels = _labelled(*train)
+    scale = _scaling(values, choices)
+    found = logistic.fit(
+        scale(values), labels, l2=l2, num_classes=num_classes, choices=choices
+    )
+    record = {
+        "l2": found.l2,
+        "l2_given": True,
+        "refit": found.to_record(),
+        "not_converged": int(not found.converged),
+        "choices": dataclasses.asdict(choices),
+    }
+    return found.scores(scale(test_values)), record
+
+
 def _scaling(values: np.ndarray, choices: logistic.Choices) -> Callable:
     """Values, standardised as these are; a constant feature becomes 0."""
     if not choices.standardise:

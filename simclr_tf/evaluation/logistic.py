@@ -140,7 +140,7 @@ def fit(
         )
         return value, gradient.ravel()
 
-    with _threads_for(values.size * num_classes):
+    with threads_for(values.size * num_classes):
         found = optimize.minimize(
             value_and_gradient,
             first.ravel(),
@@ -202,7 +202,8 @@ def objective(
     return loss / len(values) + l2 / 2 * np.vdot(weights, weights), gradient
 
 
-def _threads_for(num_multiplications: int):
+def threads_for(num_multiplications: int):
+    """A context with as many threads as a product is worth."""
     if num_multiplications < _THREADS_FROM:
         return threadpoolctl.threadpool_limits(limits=1, user_api="blas")
     return contextlib.nullcontext()

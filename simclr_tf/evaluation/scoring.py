@@ -69,6 +69,13 @@ def what_is_scored(train_mode: str, fine_tune_after_block: int) -> str:
     return PROTOCOLS[train_mode]
 
 
+def what_protocol_scores(protocol: str, l2: float | None = None) -> str:
+    """In words; l2 is --l2, None where it is chosen."""
+    if l2 is not None:
+        return f"logistic regression, l2 fixed ({l2:g})"
+    return PROTOCOLS[protocol]
+
+
 def score(
     scores: np.ndarray,
     labels: np.ndarray,

@@ -114,7 +114,7 @@ class InputBenchmark:
             f"{config.data.image_size} px, {os.cpu_count()} cores; colour and "
             f"blur on the {where}.\n"
             f"{len(self._stages)} stages, each with all before it, "
-            f"{config.data.benchmark_seconds:g} s each:"
+            f"{config.device.benchmark_seconds:g} s each:"
         )
 
     def run(self) -> int:
@@ -122,7 +122,7 @@ class InputBenchmark:
         rates = {}
         for name, dataset in self._stages.items():
             rates[name] = images_per_second(
-                dataset, seconds=self._config.data.benchmark_seconds
+                dataset, seconds=self._config.device.benchmark_seconds
             )
             print(
                 f"  {len(rates)}/{len(self._stages)}  {name:<20}"

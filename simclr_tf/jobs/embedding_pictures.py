@@ -12,7 +12,12 @@ from simclr_tf.data import subset
 from simclr_tf.data.sources import Source
 from simclr_tf.evaluation import features, knn
 from simclr_tf.evaluation.features import Features
-from simclr_tf.reports import embedding_map, near_duplicates, neighbours
+from simclr_tf.reports import (
+    embedding_map,
+    near_duplicates,
+    neighbours,
+    pictures,
+)
 
 _NEIGHBOURS = 7
 # Side of the images on the map, and of those that are compared.
@@ -44,6 +49,10 @@ class EmbeddingPictures:
         self._folder, self._config = folder, config
         self._source, self._found = source, found
         self._strategy = strategy
+        # One, so that its step is traced once.
+        self._extract = features.extractor(
+            features.raw_pixels, strategy=strategy
+        )
 
     def draw(self) -> None:
         """Writes all of them, and says where they are."""
@@ -75,15 +84,19 @@ class EmbeddingPictures:
         ids = found.ids[rows.ravel()]
         images = self._images(ids)
         picture = neighbours.picture(
-            images.reshape(*rows.shape, *images.shape[1:]),
+            pictures.visible(images).reshape(
+                *rows.shape, *images.shape[1:3], 3
+            ),
             similarity,
             self.names(ids).reshape(rows.shape).tolist(),
         )
         path = os.path.join(self._folder, "neighbours.png")
+        shown = self._shown()
         files.write_bytes(path, tf.io.encode_png(picture).numpy())
         print(
             f"Nearest neighbours: {path}; the image on the left, then the {k} "
-            "nearest other images, by cosine similarity of their features."
+            f"nearest other images, by cosine similarity of their "
+            f"features{shown}."
         )
 
     def _draw_map(self) -> None:
@@ -97,13 +110,13 @@ class EmbeddingPictures:
             found.values[rows], seed=self._config.job.seed
         )
         picture = embedding_map.picture(
-            where, self._images(found.ids[rows], _SMALL)
+            where, pictures.visible(self._images(found.ids[rows], _SMALL))
         )
         path = os.path.join(self._folder, "map.png")
         files.write_bytes(path, tf.io.encode_png(picture).numpy())
         print(
             f"Map: {path}; {count} images by {method} of their features, "
-            "similar ones side by side."
+            f"similar ones side by side{self._shown()}."
         )
 
     def _list_near_duplicates(self) -> None:
@@ -130,7 +143,7 @@ class EmbeddingPictures:
         )
 
     def _images(self, ids: np.ndarray, side: int | None = None) -> np.ndarray:
-        """uint8[n, S, S, 3] as the encoder sees them, shrunk to a side."""
+        """uint8[n, S, S, C] as the encoder sees them, shrunk to a side."""
         wanted = np.unique(ids)
         parts = [
             self._pixels(wanted[start : start + _AT_A_TIME], side)
@@ -141,18 +154,22 @@ class EmbeddingPictures:
     def _pixels(self, wanted: np.ndarray, side: int | None) -> np.ndarray:
         """Of few images, in the order of their ids, which are sorted."""
         part = subset.take(self._source, self._places(wanted), name="shown")
-        shown = features.extract(
-            features.raw_pixels,
+        shown = self._extract(
             batches.evaluation_dataset(
                 self._config, part, strategy=self._strategy
-            ),
-            strategy=self._strategy,
+            )
         )
         size = self._config.data.image_size
-        images = shown.values.reshape(-1, size, size, 3)[np.argsort(shown.ids)]
+        shape = (-1, size, size, self._config.model.num_channels)
+        images = shown.values.reshape(shape)[np.argsort(shown.ids)]
         if side is not None and side < size:
             images = tf.image.resize(images, (side, side), "area").numpy()
         return np.rint(images * 255).astype(np.uint8)
+
+    def _shown(self) -> str:
+        """Which bands pictures show, where they cannot show all."""
+        note = pictures.note_of(self._config.model.num_channels)
+        return f"; shown: {note}" if note else ""
 
     def _places(self, ids: np.ndarray) -> np.ndarray:
         """Where examples of these ids are in the source."""

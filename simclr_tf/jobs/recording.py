@@ -112,7 +112,7 @@ def write(
         num_unreadable: images left out.
         overlap: test examples that are in the training split, too.
     """
-    scored = scoring.PROTOCOLS[protocol]
+    scored = scoring.what_protocol_scores(protocol, config.eval.l2)
     estimates = {
         _prefixed(prefix, name): estimate
         for prefix, each in scores.items()

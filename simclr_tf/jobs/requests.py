@@ -1,6 +1,7 @@
 """What a job is made from, and what it accepts."""
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -50,6 +51,7 @@ class Request:
         compile_step: compiles a training step for a TPU; of `preflight`.
         started: time.monotonic() when the process began; None where it has
             done other work before.
+        program: what runs a command of ours, before its flags; of `study`.
         stop: the process's, for signals; by default one that hears none.
     """
 
@@ -57,6 +59,7 @@ class Request:
     place: Callable[[Config], Placement]
     compile_step: Callable[..., Any] | None = None
     started: float | None = None
+    program: tuple[str, ...] = (sys.executable, "run.py")
     stop: StopRequest = dataclasses.field(default_factory=StopRequest)
 
     @property

@@ -18,12 +18,12 @@ from simclr_tf.config.job_kinds import Job
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import features, few_labels, records, scoring
 from simclr_tf.evaluation.features import Features
-from simclr_tf.jobs import recording
+from simclr_tf.jobs import few_label_encoders, recording
 from simclr_tf.jobs.embedding_pictures import EmbeddingPictures
 from simclr_tf.jobs.training_run import TrainingRun
 from simclr_tf.optim import selection
 from simclr_tf.reports import embedding_map, next_steps, words
-from simclr_tf.run_files import start_weights
+from simclr_tf.run_files import metrics_file, start_weights
 from simclr_tf.run_files.metrics_log import write_scalars
 
 # What of the data an old result must have been scored on to hold.
@@ -97,7 +97,7 @@ def score(run: TrainingRun) -> dict[str, Any]:
             run.folder.keep_result(old)
         return old
     scores = _scores(run)
-    result = {"global_step": run.step, **scores, **facts}
+    result = {"global_step": run.step, **scores, **_contrast(run), **facts}
     if old is not None and scoring.is_poorer(result, old):
         print(f"Step {run.step} was scored better before; that result stays.")
         return old
@@ -129,6 +129,18 @@ def _facts(run: TrainingRun) -> dict[str, Any]:
         "config": config.to_dict(),
         "simclr_tf": simclr_tf.__version__,
         "tensorflow": tf.__version__,
+    }
+
+
+def _contrast(run: TrainingRun) -> dict[str, float]:
+    """The contrastive loss and its measures (Paper: Table 5), of the last log
+    point up to these weights."""
+    path = run.folder.file("metrics.jsonl")
+    row = metrics_file.row_at(path, run.step) if run.pretrains else None
+    return {
+        key: value
+        for key, value in (row or {}).items()
+        if key.startswith("train/contrast_")
     }
 
 
@@ -226,21 +238,15 @@ def _record(run: TrainingRun, logits: Features):
         )
 
 
-def _few_label_scores(run: TrainingRun) -> dict[str, float]:
+def _few_label_scores(run: TrainingRun) -> dict[str, Any]:
     options = run.config.eval
-    with run.strategy.scope():
-        untrained = run.build_model()  # the seed gives the same weights
-    models = [
-        lambda x, model=model: model(x, training=False).features
-        for model in (run.model, untrained)
-    ]
     pool = few_labels.pool_size(
         run.budgets,
         run.class_counts,
         run.train_source.num_examples,
     )
     return few_labels.results(
-        [*models, features.raw_pixels],
+        few_label_encoders.of(run, options.linear_eval_of.split(",")),
         train=lambda: run.examples("train", pool),
         test=lambda: run.examples("eval"),
         strategy=run.strategy,

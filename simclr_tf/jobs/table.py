@@ -53,31 +53,31 @@ JOBS = {
         "follow", "a run, as it grows", "result.json of the run", Accepts()
     ),
     Kind.PROBE: Entry(
-        "probe",
+        "protocols.probe",
         "labelled images, --checkpoint",
         f"a record, and {_RUN}",
         Accepts(encoders=("checkpoint", "random"), labels=_LABELLED),
     ),
     Kind.LOGISTIC: Entry(
-        "evaluate",
+        "protocols.evaluate",
         "labelled images, --checkpoint",
         _RECORD,
         Accepts(encoders=_ANY, labels=_LABELLED),
     ),
     Kind.KNN: Entry(
-        "evaluate",
+        "protocols.evaluate",
         "labelled images, --checkpoint",
         _RECORD,
         Accepts(encoders=_ANY, labels=("one",)),
     ),
     Kind.TRANSFER_LINEAR: Entry(
-        "evaluate",
+        "protocols.evaluate",
         "a data set of the paper's twelve, or another, --checkpoint",
         _RECORD,
         Accepts(encoders=_ANY, labels=_LABELLED),
     ),
     Kind.TRANSFER_FINETUNE: Entry(
-        "transfer_finetune",
+        "protocols.transfer_finetune",
         "a data set of the paper's twelve, or another, --checkpoint",
         "a record, and a run for each setting",
         Accepts(encoders=("checkpoint", "random"), labels=_LABELLED),
@@ -88,11 +88,24 @@ JOBS = {
         "features.npz, neighbours.png",
         Accepts(encoders=_ANY),
     ),
+    Kind.EXPORT: Entry(
+        "export",
+        "--checkpoint, and what its run recorded",
+        "a folder of weights, configuration and a model card",
+        Accepts(),
+    ),
     Kind.PREFLIGHT: Entry(
         "preflight", "nothing but options", "a report, --json", Accepts()
     ),
     Kind.BENCHMARK_INPUT: Entry(
         "benchmark_input", "images", "benchmark_input.json", Accepts()
+    ),
+    Kind.STUDY: Entry(
+        "study.job",
+        "a study, and what its runs read",
+        "a run and cell.json for each cell, table.csv, table.md, figure.png, "
+        "figure.svg",
+        Accepts(),
     ),
 }
 

@@ -267,7 +267,9 @@ class Training:
     def _picture_views(self):
         config, source = self._run.config, self._run.train_source
         seen = batches.sample_views(config, source, _PICTURED_IMAGES)
-        return pictures.grid(seen, _VIEW_CAPTIONS)
+        note = pictures.note_of(config.model.num_channels)
+        captions = [f"{c} ({note})" if note else c for c in _VIEW_CAPTIONS]
+        return pictures.grid(pictures.visible(seen), captions)
 
     def _trainer(self) -> StepTrainer:
         run, config = self._run, self._run.config

@@ -88,6 +88,10 @@ class ProjectionHead(keras.layers.Layer):
             hiddens.append(x if j == self.depth else tf.nn.relu(x))
         return hiddens
 
+    def layer(self, index: int) -> tuple[keras.layers.Dense, BatchNorm]:
+        """Layer `index`, from 1, as its parts."""
+        return self._dense[index - 1], self._norm[index - 1]
+
     def layers_after(self, index: int) -> list[keras.layers.Layer]:
         """The layers that hidden `index` (0 is h, -1 is z) doesn't need."""
         index %= self.depth + 1

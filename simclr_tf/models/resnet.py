@@ -28,7 +28,7 @@ class ResNet(keras.Model):
         stages: five models in order: stem, group 1, ..., group 4.
 
     Call arguments:
-        inputs: images float32[N, S, S, 3] in [0, 1].
+        inputs: images float32[N, S, S, C] in [0, 1].
         training: True for batch statistics.
 
     Raises:
@@ -59,6 +59,7 @@ def resnet(
     bn_groups: str = "global",
     dtype=None,
     seed: int = 0,
+    num_channels: int = 3,
 ) -> ResNet:
     """The encoder network f(.): images to representations h.
 
@@ -75,9 +76,10 @@ def resnet(
         bn_groups: which rows share BN statistics, as in `BatchNorm`.
         dtype: Keras dtype policy or its name; None for the global one.
         seed: of the initial weights, which depend on nothing else.
+        num_channels: C of the images; 3 is RGB.
 
     Returns:
-        A model from images float32[N, S, S, 3] in [0, 1] to h float32[N, D],
+        A model from images float32[N, S, S, C] in [0, 1] to h float32[N, D],
         with D = 512 * width, four times that for bottlenecks.
 
     Raises:
@@ -101,7 +103,7 @@ def resnet(
         resnet_d=sk_ratio > 0,
         parts=parts,
     )
-    images = keras.Input([image_size, image_size, 3], name="images")
+    images = keras.Input([image_size, image_size, num_channels], name="images")
     x = _stage("stem", images, stem)
     for i, num_blocks in enumerate(block_counts):
         group = functools.partial(

@@ -35,7 +35,7 @@ class SimClr(keras.Model):
     Built when made: variables exist, and `summary` works.
 
     Args:
-        encoder: images float32[N, S, S, 3] to h float32[N, D].
+        encoder: images float32[N, S, S, C] to h float32[N, D].
         projection_head: h to [h, ..., z].
         linear_head: a classifier, or None.
         selector: what the classifier reads, an index into [h, output of the
@@ -44,7 +44,7 @@ class SimClr(keras.Model):
             that it watches the representation without changing it.
 
     Call arguments:
-        images: float32[N, S, S, 3] in [0, 1]; in pretraining both views, one
+        images: float32[N, S, S, C] in [0, 1]; in pretraining both views, one
             after the other.
         training: True for batch statistics.
 

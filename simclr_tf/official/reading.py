@@ -90,13 +90,13 @@ class Contents:
             raise _cannot_be_read(self.prefix, error) from error
 
 
-def is_ours(prefix: str) -> bool:
-    """Whether a checkpoint has the keys of ours; not where it cannot be read,
-    which whoever reads it says."""
+def is_ours(prefix: str) -> bool | None:
+    """Whether a checkpoint has the keys of ours; None where it cannot be
+    read, which whoever reads it says."""
     try:
         keys = _reader(prefix).get_variable_to_shape_map()
     except _UNREADABLE:
-        return False
+        return None
     return any(key.startswith(_OURS) for key in keys)
 
 

@@ -20,7 +20,7 @@ def pairs(
 
     Args:
         features: float32[n, D].
-        images_of: rows int64[m] -> uint8[m, S, S, 3], what the encoder sees.
+        images_of: rows int64[m] -> uint8[m, S, S, C], what the encoder sees.
 
     Returns:
         (mean difference of their pixels in levels 0..255, row, later row),

@@ -11,6 +11,24 @@ _GAP = 4
 _PAPER, _INK = (208, 208, 208), (0, 0, 0)
 
 
+def visible(images) -> np.ndarray:
+    """uint8[..., 3] of uint8[..., C]: RGB as it is, one channel or two as grey
+    of the first, more by the first three."""
+    images = np.asarray(images)
+    if images.shape[-1] < 3:
+        return images[..., :1].repeat(3, axis=-1)
+    return images[..., :3]
+
+
+def note_of(num_channels: int) -> str:
+    """What `visible` shows of so many channels; "" of RGB and grey."""
+    if num_channels in (1, 3):
+        return ""
+    if num_channels == 2:
+        return "band 1 of 2"
+    return f"bands 1, 2, 3 of {num_channels}"
+
+
 def grid(images, captions: Sequence[str] = ()) -> np.ndarray:
     """Rows of images as one picture; small ones enlarged without smoothing.
 

@@ -33,6 +33,8 @@ def of_result(result: Mapping[str, Any]) -> str:
     }
     for budget in sorted(budgets):
         lines += _few_labels(result, budget)
+    if len(lines) == 1:
+        lines[0] += " nothing was scored."
     return "\n".join(lines)
 
 

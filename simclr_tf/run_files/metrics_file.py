@@ -136,6 +136,23 @@ def last_rows(path: str, count: int) -> list[dict[str, Any]]:
     return found[::-1]
 
 
+def row_at(path: str, step: int) -> dict[str, Any] | None:
+    """The training metrics of the last log point up to a step.
+
+    Args:
+        path: the file; None is found where there is none.
+        step: of the weights.
+    """
+    if not gfile.exists(path):
+        return None
+    for _, line in lines_from_end(path):
+        row = _row(line)
+        # A line of the nearest neighbours has no loss.
+        if row and row["step"] <= step and "train/total_loss" in row:
+            return row
+    return None
+
+
 def _is_cut(line: bytes) -> bool:
     """The last line of a run that was killed while it wrote it."""
     start = b'{"step": '

@@ -30,18 +30,23 @@ DEAD_SECONDS = 6 * BEAT_SECONDS
 _SETTLE_SECONDS = 1.0
 
 
+class Owned(UserError):
+    """Another process owns a folder, and lives."""
+
+
 class Owner:
     """This process, as the owner of a folder. A context, or `release`.
 
     Args:
         folder: which it takes; exists.
+        name: of the file that says so.
 
     Raises:
-        UserError: another process owns it, and lives.
+        Owned: another process owns it, and lives.
     """
 
-    def __init__(self, folder: str):
-        self._path = os.path.join(folder, "owner.json")
+    def __init__(self, folder: str, *, name: str = "owner.json"):
+        self._path = os.path.join(folder, name)
         self._me = {
             "host": socket.gethostname(),
             "boot": _boot_id(),
@@ -67,7 +72,7 @@ class Owner:
     def _take(self, folder: str) -> None:
         owner = _read(self._path)
         if owner is not None and lives(owner):
-            raise UserError(
+            raise Owned(
                 f"--model_dir={folder} belongs to a command that is running: "
                 f"process {owner.get('pid')} on {owner.get('host')}, started "
                 f"{_clock(owner.get('started'))}, {owner.get('command')!r}. "
@@ -80,7 +85,7 @@ class Owner:
             self._create(dead=owner)
         won = _read(self._path)
         if won is None or won.get("token") != self._me["token"]:
-            raise UserError(
+            raise Owned(
                 f"--model_dir={folder} was taken by another command at this "
                 "moment. Wait for it, or choose another --model_dir."
             )
@@ -114,6 +119,12 @@ class Owner:
                 self._write()
             except (tf.errors.OpError, OSError):
                 continue
+
+
+def is_owned(folder: str, *, name: str = "owner.json") -> bool:
+    """Whether a process that lives owns a folder."""
+    owner = _read(os.path.join(folder, name))
+    return owner is not None and lives(owner)
 
 
 def lives(owner: dict[str, Any]) -> bool:

@@ -72,15 +72,16 @@ def locate(path: str) -> Location:
 def _official(path: str) -> str | None:
     """The prefix of variables that are not ours, if there are any.
 
-    Ours have a description beside them, or else its loss is what is said.
+    Their keys tell; where they cannot be read, what is beside them.
     """
     prefix = layout.prefix_at(path)
     if prefix is None or gfile.exists(os.path.join(path, "simclr_tf.json")):
         return None
-    described = os.path.join(os.path.dirname(prefix), "config.json")
-    if gfile.exists(described) or reading.is_ours(prefix):
-        return None
-    return prefix
+    ours = reading.is_ours(prefix)
+    if ours is None:
+        beside = os.path.join(os.path.dirname(prefix), "config.json")
+        ours = gfile.exists(beside)
+    return None if ours else prefix
 
 
 def _newest(folder: str) -> str | None:

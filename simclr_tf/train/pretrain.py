@@ -33,8 +33,8 @@ class PretrainTrainer(StepTrainer):
             `losses.Triplets`.
         weight_decay: of the L2 terms in the loss.
         decayed: the variables of those terms.
-        color_view: (images uint8[N, S, S, 3], parameters float32[N, P]) ->
-            float32[N, S, S, 3]; None where the host has done it.
+        color_view: (images uint8[N, S, S, C], parameters float32[N, P]) ->
+            float32[N, S, S, C]; None where the host has done it.
         step: of `StepTrainer`; the dataset has views under images_0 and
             images_1.
     """

@@ -206,6 +206,17 @@ def test_config_is_frozen():
         ({"loss": "margin_triplet", "temperature": 0.3}, "--temperature"),
         ({"operators": "crop,sharpen"}, "--operators.*none.*'sharpen'"),
         ({"operators": "crop,,flip"}, "--operators.*''"),
+        ({"linear_eval_of": "features,h"}, "--linear_eval_of.*features,h"),
+        ({"linear_eval_of": "pixels,pixels"}, "--linear_eval_of.*each once"),
+        (
+            {
+                "mode": "evaluate",
+                "checkpoint": "RUN",
+                "l2": 1.0,
+                "holdout_fraction": 0.2,
+            },
+            "--holdout_fraction.*--l2=1",
+        ),
         ({"operators": "crop,sobel:2"}, "--operators.*sobel:0.5.*'sobel:2'"),
         ({"operators": "sobel:nan"}, "--operators.*'sobel:nan'"),
         ({"operators": "sobel:"}, "--operators.*'sobel:'"),

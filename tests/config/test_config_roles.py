@@ -19,7 +19,7 @@ _COMMANDS = [
 
 def given_for(command):
     """A command with what it cannot do without."""
-    builds = command["mode"] in ("evaluate", "embed") or (
+    builds = command["mode"] in ("evaluate", "embed", "export") or (
         command.get("train_mode") == "finetune"
     )
     return {**command, **({"checkpoint": "RUN"} if builds else {})}
@@ -32,6 +32,8 @@ def sample(field):
         return next(c for c in rule["choices"] if c != default)
     if isinstance(default, bool) or "bool" in str(field.type):
         return not default
+    if default is None and "float" in str(field.type):
+        return 0.5
     if default is None or isinstance(default, str):
         return "other"
     if isinstance(default, tuple):

@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import few_labels
 from simclr_tf.evaluation.features import Features, raw_pixels
+from simclr_tf.evaluation.few_labels import Encoded
 
 
 @pytest.fixture
@@ -147,6 +148,20 @@ def test_score_is_the_mean_over_draws_of_scikit_learns_accuracy(rng, labels):
     )
 
 
+def test_the_interval_is_that_of_the_test_images(rng, labels):
+    """Of one draw, whose accuracy is a share: the binomial's, about."""
+    train, test = (features(clusters(rng, labels, 1.5), labels) for _ in "ab")
+    settings = {"num_labels": 25, "num_classes": 5, "seed": 4}
+    one = few_labels.score(train, test, num_draws=1, **settings)
+    half = 1.96 * np.sqrt(one.mean * (1 - one.mean) / len(labels))
+    assert one.low == pytest.approx(one.mean - half, abs=0.015)
+    assert one.high == pytest.approx(one.mean + half, abs=0.015)
+    # Draws that agree on most images make it no narrower than they differ.
+    many = few_labels.score(train, test, num_draws=4, **settings)
+    assert many.low < many.mean < many.high
+    assert many.high - many.low < one.high - one.low
+
+
 def test_test_examples_without_a_label_do_not_count(rng, labels):
     train, test = (features(clusters(rng, labels, 1.0), labels) for _ in "ab")
     settings = {
@@ -184,7 +199,10 @@ def test_a_budget_that_fails_late_costs_no_other(rng, labels):
     said = []
     labels = np.r_[labels, np.full(30, -1)]
     found = few_labels.results(
-        [raw_pixels] * 3,
+        [
+            Encoded(raw_pixels, {"": slice(None), "_projections": slice(6)}),
+            Encoded(raw_pixels, {"_raw_pixels": slice(None)}),
+        ],
         train=split_of(labels, rng),
         test=split_of(labels, rng),
         strategy=tf.distribute.get_strategy(),
@@ -198,7 +216,11 @@ def test_a_budget_that_fails_late_costs_no_other(rng, labels):
         "linear_25_labels",
         "linear_50_labels",
     }
-    assert len(found) == 2 * 3 * 2
+    assert len(found) == 2 * 3 * 3
+    # Of one pass over the images, each as if it had its own.
+    for end in ("", "_deviation", "_interval"):
+        of_both = found[f"linear_50_labels/top_1{end}"]
+        assert found[f"linear_50_labels/top_1_raw_pixels{end}"] == of_both
     assert found["linear_50_labels/top_1"] > 0.4
     assert len(said) == 1 and "--linear_eval_labels=500" in said[0]
 
@@ -207,10 +229,7 @@ def test_separable_is_perfect_and_noise_is_chance(rng, labels):
     easy = features(clusters(rng, labels, 1e-3), labels)
     assert few_labels.score(
         easy, easy, num_labels=25, num_classes=5, num_draws=2, seed=0
-    ) == (
-        1.0,
-        0.0,
-    )
+    ) == (1.0, 0.0, 1.0, 1.0)
     noise = features(
         rng.normal(size=(200, 8)).astype(np.float32), rng.permutation(labels)
     )

@@ -237,6 +237,20 @@ def test_warm_start_changes_the_way_and_not_the_end(digits):
     assert iterations[0] < iterations[1]
 
 
+def test_a_given_l2_is_the_last_fit_of_the_protocol(digits):
+    """Fitted once, on all labels, where the protocol would choose it."""
+    train, validation, test = digits
+    chosen = run(digits, l2_values=(1.0,))
+    both = [np.concatenate(x) for x in zip(train, validation, strict=True)]
+    scores, record = l2_selection.with_given(
+        both, test[0], l2=1.0, num_classes=10
+    )
+    np.testing.assert_allclose(scores, chosen.scores, atol=3e-3)
+    assert record["l2"] == 1.0 and record["l2_given"]
+    assert record["not_converged"] == 0
+    assert record["refit"]["gradient_norm"] <= 1e-7
+
+
 def test_standardised_features_have_no_unit(digits):
     """Another scale and shift per feature, and constants, change nothing."""
     rng = np.random.default_rng(1)

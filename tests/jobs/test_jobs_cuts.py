@@ -166,6 +166,7 @@ class Recorded:
         assert found.keys() == self.outcome.keys(), said[-3000:]
         for path, content in found.items():
             assert content == self.outcome[path], f"{path}: {said[-3000:]}"
+        return said
 
 
 @pytest.fixture(scope="module")

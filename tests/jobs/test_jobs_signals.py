@@ -176,17 +176,15 @@ def test_a_signal_amid_the_imports(tmp_path, number):
     assert f"Stopped by {number.name} before any work" in done.stdout
 
 
-def test_a_sweep_continues_after_a_signal(server, tmp_path):
+def test_a_sweep_continues_after_a_signal(server, straight, tmp_path):
     tiny_transfer.write("dtd", tmp_path / "data")
     command = (
         "--mode=evaluate",
         "--protocol=transfer_finetune",
-        "--encoder=random",
+        f"--checkpoint={straight}",
         "--dataset=dtd",
         f"--data_dir={tmp_path}/data",
         f"--model_dir={tmp_path}/sweep",
-        *NET,
-        "--image_size=32",
         "--train_batch_size=8",
         "--train_steps=2",
         "--sweep_points=0,1",

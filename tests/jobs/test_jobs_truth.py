@@ -10,10 +10,8 @@ import run
 from simclr_tf.config import resolve
 from simclr_tf.jobs import recording
 from simclr_tf.jobs import result as results
-from simclr_tf.jobs.transfer_finetune import more_settings
 from simclr_tf.run_files.owner import Owner
 from tests import image_files
-from tests.evaluation.test_evaluation_records import write as write_record
 from tests.tiny_datasets import write_tfds
 
 TINY = (
@@ -150,16 +148,6 @@ def test_a_sample_of_another_size_is_another_question(go, tmp_path):
         assert go("--mode=train_then_eval", *sample) == 0, go.err
         assert "was scored before" not in go.out
         assert result_of(tmp_path / "run")["eval/num_examples"] == size
-
-
-def test_a_sweep_of_fewer_settings_is_no_better_record(tmp_path):
-    path = str(tmp_path / "sweep")
-    assert more_settings(path, 1) == 0
-    tried = [{"number": number} for number in range(3)]
-    write_record(path, choices={"validation": tried})
-    assert [more_settings(path, n) for n in (1, 2, 3, 4)] == [3, 3, 0, 0]
-    (tmp_path / "sweep.npz").unlink()
-    assert more_settings(path, 1) == 0
 
 
 @pytest.mark.slow

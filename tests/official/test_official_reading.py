@@ -12,6 +12,7 @@ from simclr_tf.errors import UserError
 from simclr_tf.official import reading
 from simclr_tf.run_files import loading
 
+# Checkpoints and endpoints that google-research/simclr wrote.
 _BESIDE = pathlib.Path(__file__).parents[3] / "shared" / "official_weights"
 PLACE = pathlib.Path(os.environ.get("SIMCLR_TF_OFFICIAL", str(_BESIDE)))
 needs_files = pytest.mark.skipif(
@@ -20,6 +21,7 @@ needs_files = pytest.mark.skipif(
 
 
 @needs_files
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [

@@ -46,6 +46,21 @@ def test_metrics_forget_what_will_be_logged_again(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_a_row_is_of_the_last_log_point_up_to_a_step(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    assert metrics_file.row_at(str(path), 9) is None
+    path.write_text(
+        '{"step": 10, "train/total_loss": 1}\n'
+        '{"step": 20, "train/total_loss": 2}\n'
+        '{"step": 20, "eval/knn": 5}\n{"step": 30, "train/total_loss": 3}\n'
+    )
+    losses = [
+        (metrics_file.row_at(str(path), step) or {}).get("train/total_loss")
+        for step in (9, 10, 19, 20, 29, 30, 99)
+    ]
+    assert losses == [None, 1, 1, 2, 2, 3, 3]
+
+
 def test_from_nothing_nothing_is_kept(tmp_path):
     path = tmp_path / "metrics.jsonl"
     write(path, [10, 20])

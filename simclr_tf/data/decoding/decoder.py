@@ -6,10 +6,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf.data.decoding import reduced
+from simclr_tf.data.decoding import bands, reduced
+from simclr_tf.data.decoding import kinds as kinds_
 from simclr_tf.data.decoding.pixels import KINDS, MAX_PIXELS, WHITE, rgb_of
 from simclr_tf.picture import Crops, Picture, whole
 
+_OF_CONVERSION = ("max_pixels", "num_channels", "own_range")
 _OF_PIXELS = ("background", "max_pixels", "kinds", "oriented", "transparent")
 
 
@@ -26,6 +28,9 @@ class Decoder:
         oriented: whether an orientation may be said.
         transparent: whether anything may be transparent.
         largest_side: pixels that the shorter side of no JPEG exceeds.
+        num_channels: C; where it is neither 1 nor 3, elements are stacks of
+            bands (`bands`). Grey is made of RGB by `grey.GreyDecoder`.
+        own_range: of `conversion.payload`, which has done it.
     """
 
     paths: bool = False
@@ -35,22 +40,45 @@ class Decoder:
     oriented: bool = True
     transparent: bool = True
     largest_side: int = MAX_PIXELS
+    num_channels: int = 3
+    own_range: bool = False
 
     def __call__(self, element) -> tf.Tensor:
-        """uint8[h, w, 3], upright, of an element of the payload.
+        """uint8[h, w, 3], or [h, w, C] of bands, upright, of an element of
+        the payload.
 
         Raises:
             In the graph: no, or a damaged, or too large an image, or one of
             a sort that TensorFlow decodes wrongly.
         """
+        if self.of_bands:
+            return bands.unpacked(element, self.num_channels)
         return rgb_of(self.encoded(element), **self._how())
+
+    @property
+    def of_bands(self) -> bool:
+        """Whether images are neither RGB nor grey."""
+        return kinds_.is_of_bands(self.num_channels)
+
+    @property
+    def decoded_channels(self) -> int:
+        """C of what it gives; grey is made of RGB behind it."""
+        return self.num_channels if self.of_bands else 3
+
+    @property
+    def conversion(self) -> dict[str, Any]:
+        """Options of `conversion.converted`."""
+        return {name: getattr(self, name) for name in _OF_CONVERSION}
 
     def reduces(self, size: int) -> bool:
         """Whether `picture` may reduce anything for views of this size."""
-        return "JPEG" in self.kinds and self.largest_side >= 2 * size
+        large = "JPEG" in self.kinds and self.largest_side >= 2 * size
+        return large and not self.of_bands
 
     def picture(self, element, crops: Crops, shape=None) -> Picture:
         """The same at the least scale that crops allow; see `reduced`."""
+        if self.of_bands:
+            return whole(self(element))
         encoded = self.encoded(element)
         if not self.reduces(crops.size) and shape is None:
             return whole(rgb_of(encoded, **self._how()))

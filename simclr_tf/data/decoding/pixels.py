@@ -178,7 +178,7 @@ def _bmp(encoded, head, max_pixels) -> tf.Tensor:
 
 
 def _gif(encoded, head, max_pixels, *, channels) -> tf.Tensor:
-    """Of a plain GIF, in the sense of `conversion.plain_gif`."""
+    """Of a plain GIF, in the sense of `kinds.plain_gif`."""
     width, height = headers.numbers(head, (6, 2), (8, 2))
     with tf.control_dependencies([_small_enough(height, width, max_pixels)]):
         image = tf.io.decode_image(

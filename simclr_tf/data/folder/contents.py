@@ -22,6 +22,7 @@ class Reading:
         class_folders: whether subfolders are classes.
         split_folders: "auto", "yes" or "no": whether a folder called like a
             split is one.
+        arrays: whether NPY files are images, also beside others.
     """
 
     data_dir: str | None
@@ -31,6 +32,7 @@ class Reading:
     several_labels: bool = False
     class_folders: bool = True
     split_folders: str = "auto"
+    arrays: bool = False
 
 
 class Folder:
@@ -46,7 +48,9 @@ class Folder:
     def __init__(self, reading: Reading):
         self.reading = reading
         self.where = f"--data_dir={reading.data_dir}"
-        self.listing = found = places.listing_of(reading.data_dir)
+        self.listing = found = places.listing_of(
+            reading.data_dir, arrays=reading.arrays
+        )
         asked = reading.split_folders
         self.inner = layout.inner(found.names, stop_at_splits=asked != "no")
         # Below the folder that holds everything, and above it nothing.

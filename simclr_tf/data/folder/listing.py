@@ -2,7 +2,8 @@
 
 The names of images, and files that start like one, count as images. The rest
 is counted by its suffix; names that begin with a dot are passed over without
-a word.
+a word. NPY arrays count as images where they are asked for, or where there is
+nothing else.
 
 A link is followed once: what is really there comes under its own name, and
 then under the links to it only where it would be read nowhere else.
@@ -49,6 +50,8 @@ class Listing:
             of the two before.
         modified: real path of every folder -> time of its last change in ns;
             empty where the folder is remote.
+        arrays: names of NPY files, which are among neither names nor
+            passed_over until `with_arrays` decides.
     """
 
     base: str
@@ -62,6 +65,21 @@ class Listing:
     closed: list[str] = dataclasses.field(default_factory=list)
     unread: dict[str, str] = dataclasses.field(default_factory=dict)
     modified: dict[str, int] = dataclasses.field(default_factory=dict)
+    arrays: list[str] = dataclasses.field(default_factory=list)
+
+    def with_arrays(self, wanted: bool) -> "Listing":
+        """The same, its NPY files among the images, or passed over."""
+        if not self.arrays:
+            return self
+        if wanted or not self.names:
+            kinds = self.kinds | dict.fromkeys(self.arrays, "NPY")
+            names = sorted([*self.names, *self.arrays])
+            return dataclasses.replace(
+                self, names=names, kinds=kinds, arrays=[]
+            )
+        counted = collections.Counter(self.passed_over)
+        counted.update(suffix(name) for name in self.arrays)
+        return dataclasses.replace(self, passed_over=dict(counted), arrays=[])
 
     def path(self, name: str) -> str:
         """Where an image lies."""
@@ -121,7 +139,8 @@ def read(
     needed = _needed(
         {_kind_of_suffix(name) for name in images} | {*unclear.values()}
     )
-    kept, passed_over, installs = [], collections.Counter(), {}
+    kept, arrays = [], []
+    passed_over, installs = collections.Counter(), {}
     unread = {
         join(base, name): why
         for names, why in (
@@ -132,7 +151,9 @@ def read(
     }
     for name in files:
         kind = unclear[name] if name in unclear else _kind_of_suffix(name)
-        if kind is None or kind in needed:
+        if kind == "NPY":
+            arrays.append(name)
+        elif kind is None or kind in needed:
             passed_over[suffix(name)] += 1
             if kind is not None:
                 installs.setdefault(needed[kind], set()).add(suffix(name))
@@ -144,7 +165,7 @@ def read(
         base=base,
         names=sorted(kept),
         kinds=odd_kinds(base, kept),
-        targets={n: walk.targets[n] for n in kept if n in walk.targets}
+        targets={n: walk.targets[n] for n in kept + arrays if n in walk.targets}
         if walk.targets
         else {},
         passed_over=dict(passed_over),
@@ -153,6 +174,7 @@ def read(
         closed=sorted(walk.closed),
         unread=unread,
         modified=walk.modified,
+        arrays=sorted(arrays),
     )
 
 

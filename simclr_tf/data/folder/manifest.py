@@ -22,7 +22,7 @@ _LEAST_FILES = 50_000
 # A folder that was changed so recently may have been changed while it was
 # read, without its time telling.
 _SETTLED_NS = 2_000_000_000
-_VERSION = 2
+_VERSION = 3
 
 
 def folder() -> Path:
@@ -49,7 +49,7 @@ def still_holds(listing: Listing) -> bool:
 
 def write(listing: Listing) -> None:
     """Keeps a listing, where it is large; nothing happens where it cannot."""
-    if len(listing.names) < _LEAST_FILES:
+    if len(listing.names) + len(listing.arrays) < _LEAST_FILES:
         return
     path = _path(listing.base)
     fields = dataclasses.asdict(listing) | {"version": _VERSION}

@@ -28,8 +28,12 @@ _SECONDS_BEFORE_A_WORD = 3.0
 _last: dict[str, Listing] = {}
 
 
-def listing_of(data_dir: str | None) -> Listing:
+def listing_of(data_dir: str | None, *, arrays: bool = False) -> Listing:
     """What lies in --data_dir.
+
+    Args:
+        data_dir: see above.
+        arrays: whether NPY files are images, also beside others.
 
     Raises:
         UserError: nothing of that name.
@@ -41,12 +45,12 @@ def listing_of(data_dir: str | None) -> Listing:
     path = os.path.expanduser(data_dir)
     path = path.rstrip("/") or path
     if tf.io.gfile.isdir(path):
-        return _of_folder(path)
+        return _of_folder(path).with_arrays(arrays)
     if tf.io.gfile.exists(path):
-        return _of_list(path, data_dir)
+        return _of_list(path, data_dir, arrays)
     parts = [part for part in data_dir.split(",") if part]
     if len(parts) > 1:
-        return _merged([listing_of(part) for part in parts])
+        return _merged([listing_of(part, arrays=arrays) for part in parts])
     raise UserError(f"--data_dir={data_dir} is not an existing folder.")
 
 
@@ -76,7 +80,7 @@ def _of_folder(path: str) -> Listing:
     return found
 
 
-def _of_list(path: str, data_dir: str) -> Listing:
+def _of_list(path: str, data_dir: str, arrays: bool) -> Listing:
     """A text file that names folders and files."""
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
@@ -103,7 +107,7 @@ def _of_list(path: str, data_dir: str) -> Listing:
     parts = [_of_folder(folder.rstrip("/")) for folder in folders]
     if files:
         parts.append(_of_files(files))
-    return _merged(parts)
+    return _merged([part.with_arrays(arrays) for part in parts])
 
 
 def _of_files(files: Sequence[str]) -> Listing:
@@ -112,8 +116,9 @@ def _of_files(files: Sequence[str]) -> Listing:
     while not all(file.startswith(f"{base}/") for file in files):
         base = os.path.dirname(base)
     images = [file for file in files if listing.has_suffix(file)]
+    arrays = [file for file in files if file.lower().endswith(".npy")]
     passed_over: dict[str, int] = {}
-    for file in set(files) - set(images):
+    for file in set(files) - {*images, *arrays}:
         suffix = listing.suffix(file)
         passed_over[suffix] = passed_over.get(suffix, 0) + 1
     names = [file[len(base) + 1 :] for file in images]
@@ -122,6 +127,7 @@ def _of_files(files: Sequence[str]) -> Listing:
         names=names,
         kinds=listing.odd_kinds(base, names),
         passed_over=passed_over,
+        arrays=[file[len(base) + 1 :] for file in arrays],
     )
 
 

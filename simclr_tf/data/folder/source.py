@@ -115,6 +115,10 @@ def _side(path: str) -> int:
         ):
             # What is damaged is said where it is decoded.
             warnings.simplefilter("ignore")
+            if decoding.sniff(file.read(decoding.HEAD_BYTES)) == "NPY":
+                file.seek(0)
+                return decoding.side_of_array(file)
+            file.seek(0)
             with Image.open(file) as image:
                 return min(image.size)
     except (
@@ -149,20 +153,28 @@ def _part(
     start = len(lies_in) + 1 if lies_in else 0
     ids = path_ids([name[start:] for name in names])
     chosen = split_spec.slice_of(ids, split, folder.where)
-    names, ids = [names[i] for i in chosen], ids[chosen]
+    if len(chosen) < len(names):
+        names, ids = [names[i] for i in chosen], ids[chosen]
     labels, classes, notes = labelling.of(folder, names, lies_in)
     paths = folder.paths(names)
     images, contents = fingerprint.of_files(paths, ids)
-    payload = decoding.payload(
+    rows, num_stretched = decoding.payload(
         paths,
         folder.kinds(names),
         limit_bytes=limit_bytes,
-        max_pixels=decoder.max_pixels,
+        **decoder.conversion,
     )
-    decoder = dataclasses.replace(decoder, **decoding.of_payload(payload))
-    examples = _examples(paths, payload, ids, labels, contents, decoder)
+    if num_stretched:
+        notes.append(f"{num_stretched} of more than 8 bits, in their own range")
+    if not decoder.of_bands:
+        decoder = dataclasses.replace(decoder, **decoding.of_payload(rows))
+    examples = _examples(paths, rows, ids, labels, contents, decoder)
     if cache:
-        examples = decoded(examples, limit_bytes=limit_bytes)
+        examples = decoded(
+            examples,
+            limit_bytes=limit_bytes,
+            num_channels=decoder.decoded_channels,
+        )
     return Source(
         name="folder",
         split=split,
@@ -171,6 +183,7 @@ def _part(
         fingerprint=fingerprint.with_labels(images, labels, classes),
         class_names=tuple(map(text_of, classes)),
         several_labels=labels.ndim == 2,
+        num_channels=decoder.decoded_channels,
         notes=tuple(notes + folder.notes(lies_in)),
         left_out=tuple(
             sorted(
@@ -217,9 +230,9 @@ def _examples(paths, payload, ids, labels, contents, decoder) -> Examples:
             storage="files",
             can_fail=True,
             contents=contents,
-            reason_of=functools.partial(_reason, max_pixels=decoder.max_pixels),
+            reason_of=functools.partial(_reason, **decoder.conversion),
         )
 
 
-def _reason(path: bytes, *, max_pixels: int) -> str:
-    return decoding.reason_of_file(os.fsdecode(path), max_pixels=max_pixels)
+def _reason(path: bytes, **how) -> str:
+    return decoding.reason_of_file(os.fsdecode(path), **how)

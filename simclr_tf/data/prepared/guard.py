@@ -55,7 +55,7 @@ def require_known_place(data_dir: str) -> None:
         UserError: naming --data_dir.
     """
     try:
-        tfds.core.as_path(data_dir)
+        tfds.core.Path(data_dir)
     except (KeyError, ValueError) as error:
         raise UserError(
             f"--data_dir={data_dir} is no place that TensorFlow Datasets knows:"

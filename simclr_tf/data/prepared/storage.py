@@ -91,9 +91,7 @@ class Stored:
 
     def _images(self) -> Examples:
         images, labels = self._read_all(self.parse)
-        rows = decoding.of_images(
-            images.numpy(), max_pixels=self.decoder.max_pixels
-        )
+        rows = decoding.of_images(images.numpy(), **self.decoder.conversion)
         with tf.device("CPU:0"):
             images = tf.constant(rows)
         return self._in_memory(

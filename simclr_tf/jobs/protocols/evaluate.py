@@ -80,7 +80,7 @@ class Evaluation:
             )
         train = self._splits["train"]
         self._overlap = subset.overlap(train, self._splits["test"])
-        if config.eval.protocol == "logistic" and train.random_access:
+        if self._chooses_l2 and train.random_access:
             self._hold_out(subset.labels_of(train))
         self._dtype = precision.dtype_policy(
             config.model.mixed_precision, placement.device_type
@@ -222,6 +222,15 @@ class Evaluation:
 
     def _logistic(self, found: Mapping[str, Features]):
         train = found["train"]
+        metric = metrics.fitting(train.labels)[0]
+        if not self._chooses_l2:
+            scores, choices = l2_selection.with_given(
+                (train.values, train.labels),
+                found["test"].values,
+                l2=self._config.eval.l2,
+                num_classes=self._num_classes,
+            )
+            return {"": scores}, choices, metric
         fitted, held_out = self._hold_out(train.labels)
         parts = [
             (train.values[chosen], train.labels[chosen])
@@ -234,7 +243,6 @@ class Evaluation:
             ),
             "num_validation": len(held_out),
         }
-        metric = metrics.fitting(train.labels)[0]
         return self._regress(parts, found["test"], metric, choices)
 
     def _transfer_linear(self, found: Mapping[str, Features]):
@@ -253,8 +261,12 @@ class Evaluation:
             metric=metric,
             progress=_Progress(),
         )
-        choices = {**choices, **outcome.to_record()}
-        return {"": outcome.scores}, choices, metric
+        return {"": outcome.scores}, {**choices, **outcome.to_record()}, metric
+
+    @property
+    def _chooses_l2(self) -> bool:
+        asked = self._config.eval
+        return asked.protocol == "logistic" and asked.l2 is None
 
     @property
     def _num_classes(self) -> int:

@@ -8,7 +8,7 @@ Every point of the grid is a run in a folder of its own, trained on the
 training split and scored on the validation split. The best setting is trained
 once more on both and tested once. Whatever is finished stays: the same
 command goes on where it was stopped, and --sweep_points shares a grid among
-machines.
+commands: what others have finished in the same folder counts, too.
 """
 
 import dataclasses
@@ -69,7 +69,7 @@ class Sweep:
                 f"the grid. Received: {','.join(map(str, wrong))}."
             )
         self._points = [points[n] for n in chosen]
-        self._all = len(self._points) == len(points)
+        self._others = [p for p in points if p not in self._points]
 
     def describe(self) -> str:
         """What will be done."""
@@ -81,6 +81,8 @@ class Sweep:
 
     def run(self) -> int:
         """Trains what is not trained yet; records the best when all are."""
+        # A record is written beside the folder of its runs.
+        files.sweep_asides(os.path.dirname(self._folder))
         validated = {}
         for place, point in enumerate(self._points):
             print(
@@ -89,17 +91,13 @@ class Sweep:
                 f"{point.weight_decay:.3g}",
                 flush=True,
             )
-            record = self._record_of(
-                point,
-                name=f"point_{point.number:02}",
-                train="train",
-                test="validation",
-            )
+            record = self._record_of(point, **_on_validation(point))
             validated[point] = self._value(record)
             self._request.stop.outcome = (
                 f"after setting {place + 1}, which is saved. The same command "
                 "does the others."
             )
+        validated = self._with_others(validated)
         # max keeps the first of equals: the smallest learning rate.
         best = max(validated, key=validated.get)
         print(
@@ -115,6 +113,19 @@ class Sweep:
         )
         self._write(final, best, validated)
         return 0
+
+    def _with_others(self, validated: dict) -> dict:
+        """Adds the settings that other commands have finished, by number."""
+        found = {}
+        for point in self._others:
+            record = self._finished(point, **_on_validation(point))
+            if record is not None:
+                found[point] = self._value(record)
+        if found:
+            numbers = ", ".join(str(point.number) for point in found)
+            print(f"Finished by other commands: setting {numbers}", flush=True)
+        both = validated | found
+        return {point: both[point] for point in sorted(both)}
 
     def _choose_folder(self) -> str:
         config = transfer_sets.on_parts(
@@ -135,19 +146,34 @@ class Sweep:
             splits=sources,
         )
 
-    def _record_of(self, point, *, name, train, test) -> Record:
+    def _record_of(self, point, name, train, test) -> Record:
         folder = os.path.join(self._folder, name)
         path = os.path.join(folder, "record.json")
-        config = self._config_of(point, folder, train, test)
-        if record := _finished(folder, path):
-            _require_same(record, config, path)
+        if record := self._finished(point, name, train, test):
             print(f"  finished before: {path}")
             return record
-        self._train(config)
+        self._train(self._config_of(point, folder, train, test))
         # A model for every setting would fill the memory.
         keras.backend.clear_session()
         gc.collect()
         return records.read(path)
+
+    def _finished(self, point, name, train, test) -> Record | None:
+        """The record of a run that left nothing to do; what is damaged is
+        said."""
+        folder = os.path.join(self._folder, name)
+        path = os.path.join(folder, "record.json")
+        # The result is written after the record.
+        result = os.path.join(folder, "result.json")
+        if not files.gfile.exists(path) or not files.gfile.exists(result):
+            return None
+        try:
+            record = records.read(path)
+        except UserError as error:
+            print(f"{error} The setting is not finished.", flush=True)
+            return None
+        _require_same(record, self._config_of(point, folder, train, test), path)
+        return record
 
     def _train(self, config: Config) -> None:
         resolved = dataclasses.replace(
@@ -203,9 +229,6 @@ class Sweep:
         return record.metrics[self._set.metric].value
 
     def _write(self, final: Record, best, validated) -> None:
-        if tried := more_settings(self._folder, len(validated)):
-            print(f"A record of {tried} settings was written before; it stays.")
-            return
         record = dataclasses.replace(
             final,
             protocol="transfer_finetune",
@@ -214,7 +237,7 @@ class Sweep:
             choices={
                 **final.choices,
                 **self._set.to_record(),
-                "whole_grid": self._all,
+                "whole_grid": len(validated) == len(self._grid.points()),
                 "best": best._asdict(),
                 "validation": [
                     {**point._asdict(), self._set.metric: value}
@@ -229,36 +252,13 @@ class Sweep:
         )
 
 
-def more_settings(path: str, number: int) -> int:
-    """How many settings the record of a sweep compares, if more than a number;
-    else, and where there is no such record, 0.
-
-    Args:
-        path: of the record, without a suffix.
-        number: of settings compared now.
-    """
-    if not files.gfile.exists(f"{path}.json"):
-        return 0
-    try:
-        tried = len(records.read(path).choices.get("validation", ()))
-        records.read_predictions(path)
-    except UserError as error:
-        print(f"{error} It is written anew.", flush=True)
-        return 0
-    return tried if tried > number else 0
-
-
-def _finished(folder: str, path: str) -> Record | None:
-    """The record of a run that left nothing to do; what is damaged is said."""
-    # The result is written after the record.
-    result = os.path.join(folder, "result.json")
-    if not files.gfile.exists(path) or not files.gfile.exists(result):
-        return None
-    try:
-        return records.read(path)
-    except UserError as error:
-        print(f"{error} The run is scored anew.", flush=True)
-        return None
+def _on_validation(point) -> dict[str, str]:
+    """Where a setting is tried, and on what."""
+    return {
+        "name": f"point_{point.number:02}",
+        "train": "train",
+        "test": "validation",
+    }
 
 
 def _best_name(point) -> str:

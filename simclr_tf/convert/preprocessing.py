@@ -1,0 +1,24 @@
+"""How an encoder's images are prepared, as a program to give away."""
+
+import pathlib
+import re
+
+_PROGRAM = pathlib.Path(__file__).with_name("preprocess_images.py")
+
+
+def program(*, size: int, crop: float, antialias: bool) -> str:
+    """`preprocess_images.py` with the settings of an encoder.
+
+    Args:
+        size: S, side of its images in pixels.
+        crop: of an image's shorter side, what evaluation keeps.
+        antialias: of `augment.geometry.crop_resize`.
+    """
+    text = _PROGRAM.read_text()
+    settings = {"SIZE": size, "CROP": crop, "ANTIALIAS": antialias}
+    for name, value in settings.items():
+        text, count = re.subn(
+            rf"^{name} = .*$", f"{name} = {value!r}", text, flags=re.MULTILINE
+        )
+        assert count == 1, name
+    return text

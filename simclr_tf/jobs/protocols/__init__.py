@@ -1,0 +1,1 @@
+"""The jobs of --mode=evaluate: what is done with an encoder to score it."""

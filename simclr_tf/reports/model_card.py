@@ -1,0 +1,274 @@
+"""The README.md of an export: what the weights are, from their run's records.
+
+The head is what hubs read (YAML); the text is for people. Nothing in it says
+where the run lay, or on whose machine: places are no part of a card.
+"""
+
+import json
+import os
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from simclr_tf import files
+from simclr_tf.config import options
+from simclr_tf.config.roles import show
+from simclr_tf.errors import UserError
+from simclr_tf.evaluation import records
+from simclr_tf.evaluation.statistics import Estimate
+from simclr_tf.reports import loading_code
+
+_LIBRARIES = {
+    "timm": "timm",
+    "torch": "pytorch",
+    "keras": "keras",
+    "onnx": "onnx",
+    "tflite": "tflite",
+    "saved_model": "tensorflow",
+}
+_FILES = {
+    "README.md": "this card",
+    "class_names.json": "`class_names[k]` is the class of `logits[:, k]`",
+    "config.json": "what the library builds the network from",
+    "export.json": "what was written, how it was checked, the run's options",
+    "model.keras": "network and weights, of Keras' own layers",
+    "model.onnx": "network and weights, opset 17",
+    "model.py": "the network, a PyTorch module",
+    "model.safetensors": "the weights, float32",
+    "model_float16.tflite": "network and weights, weights in float16",
+    "model_float32.tflite": "network and weights, float32",
+    "preprocess.py": "from an image to what the network takes",
+    "saved_model.pb": "the graph",
+    "simclr_tf.json": "what simclr_tf reads beside a SavedModel",
+    "variables": "the weights",
+}
+
+
+class Result(NamedTuple):
+    """A number for the card.
+
+    Attributes:
+        what: was scored, in words.
+        on: which images, in words.
+        metric: its name.
+        estimate: with its 95 % interval.
+    """
+
+    what: str
+    on: str
+    metric: str
+    estimate: Estimate
+
+
+def results_of(
+    folder: str, *, encoder_sha256: Collection[str], step: int
+) -> list[Result]:
+    """What a run's records say of these weights, and of no others.
+
+    Args:
+        folder: of the run.
+        encoder_sha256: of the weights; a record counts for any of them.
+        step: of the weights, for result_<step>.json.
+    """
+    found = []
+    for path in _record_paths(folder):
+        try:
+            record = records.read(path)
+        except UserError:
+            continue  # damaged, or none of ours: it says nothing
+        of_these = record.encoder_sha256_after in encoder_sha256
+        if of_these and record.encoder_kind != "pixels":
+            test = record.splits["test"]
+            on = f"{test['num_examples']} images of {record.dataset}"
+            found.append(
+                Result(record.scored, on, record.metric, record.estimate)
+            )
+    return found or _of_result(os.path.join(folder, f"result_{step}.json"))
+
+
+def text(
+    record: Mapping[str, Any],
+    *,
+    names: Sequence[str],
+    results: Sequence[Result],
+) -> str:
+    """The whole card.
+
+    Args:
+        record: of the export, as export.json has it.
+        names: of what lies in the folder.
+        results: from `results_of`.
+    """
+    parts = [
+        _head(record),
+        _title(record),
+        _table("Files", ("file", "what it is"), _files(names)),
+        _use(record),
+        _images(record),
+        _training(record),
+        _results(results),
+        _check(record["check"]),
+        _licence(record),
+    ]
+    return "\n".join(parts)
+
+
+def _record_paths(folder: str) -> list[str]:
+    """Of the evaluations beside a run, and of a classifier's own record."""
+    beside = os.path.join(folder, "evaluations", "*.json")
+    own = os.path.join(folder, "record.json")
+    return sorted([*tf.io.gfile.glob(beside), *tf.io.gfile.glob(own)])
+
+
+def _of_result(path: str) -> list[Result]:
+    """The linear head that was trained along, where nothing else is known."""
+    if not tf.io.gfile.exists(path):
+        return []
+    try:
+        result = files.read_json(path)
+        interval = result["eval/intervals"]["label_top_1_accuracy"]
+        value = result["eval/label_top_1_accuracy"]
+        estimate = Estimate(float(value), *map(float, interval))
+        on = f"{result['dataset']} {result['eval_split']}"
+    except (UserError, KeyError, TypeError, ValueError):
+        return []
+    what = "linear head, trained along"
+    return [Result(what, on, "top_1", estimate)]
+
+
+def _head(record) -> str:
+    task = "classification" if record["num_classes"] else "feature-extraction"
+    lines = [
+        "---",
+        f"license: {json.dumps(record['licence'] or 'unknown')}",
+        f"library_name: {_LIBRARIES[record['format']]}",
+        f"pipeline_tag: image-{task}",
+        "tags:",
+        "- simclr",
+        "- self-supervised-learning",
+        "---",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _title(record) -> str:
+    config, classes = record["config"], record["num_classes"]
+    dataset, mode = config["data"]["dataset"], config["job"]["train_mode"]
+    dataset = "a folder of images" if dataset == "folder" else dataset
+    how = {
+        "pretrain": f"pretrained by SimCLR on {dataset}, without labels",
+        "finetune": f"fine-tuned on {dataset}",
+        "supervised": f"trained on {dataset} with labels",
+    }.get(mode, f"of {dataset}")
+    has = f", and the logits of {classes} classes" if classes else ""
+    return (
+        f"# {record['architecture']}, {how}\n\n"
+        f"It makes {record['num_features']} features of an image of "
+        f"{record['image_size']} x {record['image_size']} pixels{has}. The "
+        "features are h of the paper (Chen et al. 2020, arXiv:2002.05709), "
+        f"the mean over the last maps, after {record['global_step']} steps. "
+        f"Written by simclr_tf {record['simclr_tf']}.\n"
+    )
+
+
+def _files(names) -> list[tuple[str, str]]:
+    return [(f"`{name}`", _FILES.get(name, "")) for name in names]
+
+
+def _use(record) -> str:
+    filled = loading_code.of(
+        record["format"],
+        image_size=record["image_size"],
+        classifies=record["num_classes"] > 0,
+    )
+    return f"## Use\n\nIn this folder:\n\n```python\n{filled}```\n"
+
+
+def _images(record) -> str:
+    size, crop = record["image_size"], record["crop"]
+    return (
+        "## Images\n\n"
+        f"RGB, {size} x {size} pixels, floats in [0, 1]: pixels / 255, with "
+        "nothing subtracted (mean 0, standard deviation 1). ImageNet's mean "
+        "and deviation would spoil the features. An image is cut to the "
+        f"central square of {crop:g} of its shorter side, and resized by "
+        "bicubic interpolation. `preprocess.py` does all of it.\n"
+    )
+
+
+def _training(record) -> str:
+    known, rows = options(), []
+    for section in record["config"].values():
+        for name, value in section.items():
+            if name in known and value != known[name][1].default:
+                rows.append((f"`{name}`", f"{show(value)}"))
+    table = _table("Training", ("option", "value"), rows)
+    return (
+        f"{table}\nOptions that differ from simclr_tf's defaults, which are "
+        "the paper's.\n"
+    )
+
+
+def _results(results: Sequence[Result]) -> str:
+    if not results:
+        return "## Results\n\nThe run has none recorded for these weights.\n"
+    rows = [
+        (
+            one.what,
+            one.on,
+            one.metric,
+            f"{one.estimate.value:.1%} "
+            f"[{one.estimate.low:.1%}, {one.estimate.high:.1%}]",
+        )
+        for one in results
+    ]
+    heads = ("what was scored", "on", "metric", "value, 95 % interval")
+    return _table("Results", heads, rows)
+
+
+def _check(check) -> str:
+    if not check["made"]:
+        return (
+            "## Check\n\nThe files were not read again: "
+            f"{check['reason']} where they were written.\n"
+        )
+    versions = ", ".join(f"{k} {v}" for k, v in check["with"].items())
+    rows = [
+        (f"`{file}`", output, f"{error:.1e}")
+        for file, errors in check["errors"].items()
+        for output, error in errors.items()
+    ]
+    heads = ("file", "output", "largest error / largest value")
+    return (
+        _table("Check", heads, rows)
+        + f"\nAgainst the model that was trained, in float32, on "
+        f"{check['images']}; read by {versions}.\n"
+    )
+
+
+def _licence(record) -> str:
+    if record["licence"]:
+        said = f"The weights are given away under {record['licence']}."
+    else:
+        said = (
+            "None is stated: whoever gives the weights away says under which "
+            "(`--licence`, or the head of this card)."
+        )
+    return (
+        f"## Licence\n\n{said} `preprocess.py` and `model.py`, where it is, "
+        "are of simclr_tf, under Apache-2.0.\n"
+    )
+
+
+def _table(title, heads, rows) -> str:
+    lines = [f"## {title}", "", "| " + " | ".join(heads) + " |"]
+    lines.append("|" + "---|" * len(heads))
+    lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: str) -> str:
+    """Names may come from strangers: a cell stays a cell."""
+    return " ".join(str(value).split()).replace("|", "\\|")

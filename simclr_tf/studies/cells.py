@@ -1,0 +1,237 @@
+"""From a study to its cells: plain commands of run.py, each with a name."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from simclr_tf.config import job_kinds, options, resolve, roles
+from simclr_tf.config.option import Role
+from simclr_tf.errors import UserError
+from simclr_tf.studies.study import Setting, Study
+
+RUN = "run"  # the folder of training, and the name of its command
+
+# What the study's own command says of itself, and not of its cells.
+_OF_THE_STUDY = (
+    "mode",
+    "model_dir",
+    "seed",
+    "study",
+    "study_size",
+    "study_seeds",
+    "study_index",
+    "commands",
+)
+# What evaluations take of what was typed: not how the encoder is trained.
+_OF_EVALUATIONS = (
+    Role.DATASET | Role.FEATURES | Role.EVALUATION | Role.MACHINE | Role.LOGGING
+)
+_OF_TRAINING = Role.ARCHITECTURE | Role.SCHEDULE
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """A command of a cell.
+
+    Attributes:
+        name: RUN, or of an evaluation; its folder in the cell's.
+        flags: option -> value.
+    """
+
+    name: str
+    flags: Mapping[str, Any]
+
+    def arguments(self, cell_folder: str) -> list[str]:
+        """Its flags as they are typed.
+
+        Args:
+            cell_folder: where the cell lies.
+        """
+        mode, *rest = (_typed(n, v) for n, v in self.flags.items())
+        places = [f"--model_dir={os.path.join(cell_folder, self.name)}"]
+        if self.name != RUN:
+            places.append(f"--checkpoint={os.path.join(cell_folder, RUN)}")
+        return [mode, *places, *rest]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A setting with a seed.
+
+    Attributes:
+        index: in the study; seeds change slowest, so that more seeds leave the
+            numbers of cells as they are.
+        setting, seed: what it is.
+        commands: training, then evaluations.
+        digest: of all that its numbers depend on.
+    """
+
+    index: int
+    setting: Setting
+    seed: int
+    commands: tuple[Command, ...]
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return f"{self.index:03d}-{self.digest[:10]}"
+
+    @property
+    def words(self) -> str:
+        """In a line."""
+        return f"{self.setting.words}, seed {self.seed}"
+
+    def line(self, folder: str, program: str = "python run.py") -> str:
+        """Its commands as a line of a shell.
+
+        Args:
+            folder: of the cells.
+            program: what runs a command.
+        """
+        place = os.path.join(folder, self.name)
+        return " && ".join(
+            f"{program} {shlex.join(command.arguments(place))}"
+            for command in self.commands
+        )
+
+
+def cells_of(
+    study: Study,
+    *,
+    typed: Mapping[str, Any],
+    seeds: int,
+    first_seed: int = 0,
+    defaults: str = "paper",
+) -> list[Cell]:
+    """All cells, checked.
+
+    Args:
+        study: which.
+        typed: option -> value of the study's command. They win over the
+            study's base.
+        seeds: how many cells a setting has.
+        first_seed: of them.
+        defaults: as in `resolve.resolve`.
+
+    Raises:
+        UserError: what was typed is what the study varies, or a cell's command
+            would be refused.
+    """
+    typed = {n: v for n, v in typed.items() if n not in _OF_THE_STUDY}
+    _require_free(study, typed)
+    cells = []
+    for seed in range(first_seed, first_seed + seeds):
+        for setting in study.settings:
+            commands = _commands(study, setting, seed=seed, typed=typed)
+            if defaults != "paper":
+                commands = [
+                    Command(c.name, {**c.flags, "defaults": defaults})
+                    for c in commands
+                ]
+            cells.append(
+                Cell(
+                    index=len(cells),
+                    setting=setting,
+                    seed=seed,
+                    commands=tuple(commands),
+                    digest=_digest(setting, commands),
+                )
+            )
+    return cells
+
+
+def _require_free(study: Study, typed: Mapping[str, Any]) -> None:
+    """Refuses what the study says itself."""
+    varied = {name for setting in study.settings for name in setting.flags}
+    if "train_epochs" in varied:
+        varied.add("train_steps")  # which would overrule it
+    for name, value in typed.items():
+        if name in varied or name == "protocol":
+            raise UserError(
+                f"--{name}={roles.show(value)} is what this study says itself, "
+                "cell by cell. Leave it out, or write a study of your own "
+                "(docs/studies.md)."
+            )
+
+
+def _commands(study, setting, *, seed: int, typed) -> list[Command]:
+    training = {"mode": "train_then_eval", **setting.flags}
+    base = {**study.base, **setting.base}
+    if "train_epochs" in typed:
+        base.pop("train_steps", None)  # a length in the other unit
+    base |= typed
+    commands = [Command(RUN, {**_with(training, base), "seed": seed})]
+    data = {
+        name: value
+        for name, value in typed.items()
+        if roles.role_of(name) & _OF_EVALUATIONS
+        and not roles.role_of(name) & _OF_TRAINING
+    }
+    for name, own in study.evaluations.items():
+        differs = setting.evaluations.get(name, {})
+        if differs is None:
+            continue
+        flags = {"mode": "evaluate", **own, **differs}
+        commands.append(Command(name, {**_with(flags, data), "seed": seed}))
+    return commands
+
+
+def _with(own: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """A command's own options behind those of `more` that its job takes."""
+    asked = {**more, **own}
+    taken = job_kinds.takes(
+        **{
+            name: asked.get(name, options()[name][1].default)
+            for name in ("mode", "train_mode", "protocol")
+        }
+    )
+    known = options()
+    kept = {
+        name: value
+        for name, value in more.items()
+        if name in own or known[name][1].metadata["jobs"] & taken
+    }
+    return {"mode": own["mode"], **kept, **own}
+
+
+def _digest(setting: Setting, commands: list[Command]) -> str:
+    """Of everything that is computed; not of where, on what, how verbosely."""
+    identities = []
+    for command in commands:
+        flags = dict(command.flags)
+        defaults = flags.pop("defaults", "paper")
+        if command.name != RUN:
+            flags["checkpoint"] = RUN
+        try:
+            made = resolve.resolve(flags, defaults=defaults)
+        except UserError as error:
+            raise UserError(
+                f"{error} (Of the cell: {setting.words}.)"
+            ) from error
+        config = made.config
+        identities.append(
+            {
+                **roles.of_record(config),
+                # Where other data lies is part of which data it is.
+                **roles.values_of(config, Role.DATASET),
+                "mode": config.job.mode,
+                "protocol": config.eval.protocol,
+                "name": command.name,
+            }
+        )
+    text = json.dumps(identities, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _typed(name: str, value: Any) -> str:
+    """A flag as it is typed, which is parsed to the same value."""
+    if isinstance(value, bool):
+        value = str(value).lower()
+    elif isinstance(value, tuple | list):
+        value = ",".join(map(str, value))
+    return f"--{name}={value}"

@@ -1,0 +1,242 @@
+"""What lies in a study's folder: study.json, and a folder for each cell.
+
+cells/012-0123456789/     index, and digest of its options
+    run/                  of training
+    <evaluation>/         records
+    log.txt               what the commands printed
+    claim.json            whose it is, while it is run
+    cell.json             its numbers; with it, the cell is done
+    failed.json           why it is not
+"""
+
+import dataclasses
+import fnmatch
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+import simclr_tf
+from simclr_tf import files
+from simclr_tf.errors import UserError
+from simclr_tf.run_files import metrics_file, owner
+from simclr_tf.studies.cells import RUN, Cell
+from simclr_tf.studies.study import Measure
+
+gfile = tf.io.gfile
+
+_CLAIM = "claim.json"
+# A checkpoint's score is a line of its own.
+_ROWS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What is known of a cell.
+
+    Attributes:
+        cell: which.
+        values: measure -> number; None where the cell is not done.
+        sources: measure -> where its number was read.
+        error: why it failed, in a line; None where it did not.
+        seconds: that it took; None where it is not done.
+    """
+
+    cell: Cell
+    values: Mapping[str, float] | None = None
+    sources: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    error: str | None = None
+    seconds: float | None = None
+
+
+class StudyFolder:
+    """A study's folder.
+
+    Args:
+        path: of any file system.
+    """
+
+    def __init__(self, path: str):
+        self.path = path
+        self.cells = os.path.join(path, "cells")
+
+    def folder_of(self, cell: Cell) -> str:
+        """Where a cell lies."""
+        return os.path.join(self.cells, cell.name)
+
+    def file_of(self, cell: Cell, name: str) -> str:
+        """A file of a cell."""
+        return os.path.join(self.folder_of(cell), name)
+
+    def outcome(self, cell: Cell) -> Outcome:
+        """What is known of a cell; nothing of what is damaged."""
+        done = _read(self.file_of(cell, "cell.json"))
+        if done and done.get("digest") == cell.digest:
+            return Outcome(
+                cell,
+                values=done["measures"],
+                sources=done["sources"],
+                seconds=done["seconds"],
+            )
+        failed = _read(self.file_of(cell, "failed.json"))
+        return Outcome(cell, error=failed and str(failed.get("error")))
+
+    def is_done(self, cell: Cell) -> bool:
+        """Whether its numbers are there."""
+        return self.outcome(cell).values is not None
+
+    def failed_since(self, cell: Cell, moment: float) -> bool:
+        """Whether it failed after a moment (time.time())."""
+        failed = _read(self.file_of(cell, "failed.json"))
+        return failed is not None and failed.get("time", 0.0) >= moment
+
+    def claim(self, cell: Cell) -> owner.Owner | None:
+        """Makes a cell this process's, until it is released or dies; None
+        where another has it, or what it left behind still runs."""
+        folder = self.folder_of(cell)
+        files.make_folders(folder)
+        try:
+            claim = owner.Owner(folder, name=_CLAIM)
+        except owner.Owned:
+            return None
+        if owner.is_owned(os.path.join(folder, RUN)):
+            claim.release()
+            return None
+        files.sweep_asides(folder)
+        return claim
+
+    def num_claimed(self, cells: Sequence[Cell]) -> int:
+        """How many of these cells are being run."""
+        return sum(
+            owner.is_owned(self.folder_of(cell), name=_CLAIM) for cell in cells
+        )
+
+    def write_done(
+        self, cell: Cell, found: Mapping[str, tuple[float, str]], seconds: float
+    ) -> None:
+        """Makes a cell count.
+
+        Args:
+            cell: which.
+            found: measure -> its number, and where it was read.
+            seconds: that it took.
+        """
+        files.write_json(
+            self.file_of(cell, "cell.json"),
+            {
+                "index": cell.index,
+                "seed": cell.seed,
+                "levels": dict(cell.setting.levels),
+                "digest": cell.digest,
+                "commands": self.lines(cell),
+                "measures": {name: value for name, (value, _) in found.items()},
+                "sources": {name: place for name, (_, place) in found.items()},
+                "seconds": round(seconds, 1),
+                "simclr_tf": simclr_tf.__version__,
+            },
+        )
+        self._forget_failure(cell)
+
+    def write_failed(self, cell: Cell, error: str) -> None:
+        """Says why a cell is not done."""
+        content = {
+            "index": cell.index,
+            "digest": cell.digest,
+            "commands": self.lines(cell),
+            "error": error,
+            "time": time.time(),
+        }
+        files.write_json(self.file_of(cell, "failed.json"), content)
+
+    def lines(self, cell: Cell) -> list[str]:
+        """A cell's commands."""
+        return cell.line(self.cells).split(" && ")
+
+    def _forget_failure(self, cell: Cell) -> None:
+        path = self.file_of(cell, "failed.json")
+        if gfile.exists(path):
+            gfile.remove(path)
+
+
+def measured(
+    folder: str, cell: Cell, measures: Sequence[Measure]
+) -> dict[str, tuple[float, str]]:
+    """Reads a cell's numbers from the records of its commands.
+
+    Args:
+        folder: of the cell.
+        cell: whose commands have run.
+        measures: the first must be there.
+
+    Returns:
+        Measure -> its number, and which of its sources has it.
+
+    Raises:
+        UserError: no record has the first.
+    """
+    contents = {"log": _last_row(os.path.join(folder, RUN))}
+    for command in cell.commands:
+        place = os.path.join(folder, command.name)
+        contents[command.name] = (
+            _result(place) if command.name == RUN else _record(place)
+        )
+    found = {}
+    for measure in measures:
+        for source in measure.sources:
+            name, _, pattern = source.partition(":")
+            if hit := _first(contents.get(name, {}), pattern):
+                found[measure.name] = (hit[1], f"{name}:{hit[0]}")
+                break
+    if measures[0].name not in found:
+        raise UserError(
+            f"{folder} has no {measures[0].name} "
+            f"({' or '.join(measures[0].sources)}): are there labels to score "
+            "on?"
+        )
+    return found
+
+
+def _first(
+    content: Mapping[str, Any], pattern: str
+) -> tuple[str, float] | None:
+    for key, value in content.items():
+        if fnmatch.fnmatchcase(key, pattern) and isinstance(value, int | float):
+            return key, float(value)
+    return None
+
+
+def _result(folder: str) -> dict[str, Any]:
+    return _read(os.path.join(folder, "result.json")) or {}
+
+
+def _record(folder: str) -> dict[str, Any]:
+    """The metrics of the record of an evaluation; of several variants (kNN's
+    numbers of neighbours), the first has its name without a prefix, too."""
+    for path in sorted(gfile.glob(os.path.join(folder, "*.json"))):
+        record = _read(path) or {}
+        if isinstance(record.get("metrics"), Mapping):
+            found = {k: v["value"] for k, v in record["metrics"].items()}
+            main = record.get("metric", "")
+            if main in found:
+                found.setdefault(main.split("/")[-1], found[main])
+            return found
+    return {}
+
+
+def _last_row(folder: str) -> dict[str, Any]:
+    """The newest value of everything that the last lines of the log have."""
+    path = os.path.join(folder, "metrics.jsonl")
+    rows = metrics_file.last_rows(path, _ROWS) if gfile.exists(path) else []
+    return {key: value for row in rows for key, value in row.items()}
+
+
+def _read(path: str) -> dict[str, Any] | None:
+    """A JSON file; None where there is none that can be read."""
+    if not gfile.exists(path):
+        return None
+    try:
+        return files.read_json(path)
+    except UserError:
+        return None

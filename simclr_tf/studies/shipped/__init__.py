@@ -1,0 +1,1 @@
+"""The paper's comparisons, a file each: STUDY in two sizes."""

@@ -1,0 +1,50 @@
+"""Table 1: how strong the colour distortion is, with and without labels."""
+
+from simclr_tf.studies import sizes
+from simclr_tf.studies.study import Curves, Setting, Study
+
+_PLAIN = {"use_blur": False}
+STRENGTHS = {
+    "1/8": {"color_jitter_strength": 0.125, **_PLAIN},
+    "1/4": {"color_jitter_strength": 0.25, **_PLAIN},
+    "1/2": {"color_jitter_strength": 0.5, **_PLAIN},
+    "1": {"color_jitter_strength": 1.0, **_PLAIN},
+    "1 + blur": {"color_jitter_strength": 1.0, "use_blur": True},
+    "AutoAugment": {},
+}
+_PAPER = {
+    "SimCLR": (59.6, 61.0, 62.6, 63.2, 64.5, 61.1),
+    "supervised": (77.0, 76.7, 76.5, 75.7, 75.4, 77.1),
+}
+# A mirrored digit is another one.
+_AUTO_AUGMENT = {"quick": "crop,autoaugment", "paper": "crop,flip,autoaugment"}
+_SUPERVISED = {"quick": {}, "paper": {"train_epochs": 90.0}}
+
+
+def _settings(size):
+    for objective, numbers in _PAPER.items():
+        for (strength, flags), number in zip(
+            STRENGTHS.items(), numbers, strict=True
+        ):
+            supervised = objective == "supervised"
+            yield Setting(
+                {"objective": objective, "strength": strength},
+                flags={
+                    **({"train_mode": "supervised"} if supervised else {}),
+                    **(flags or {"operators": _AUTO_AUGMENT[size]}),
+                },
+                base=_SUPERVISED[size] if supervised else {},
+                evaluations={"linear": None} if supervised else {},
+                paper=sizes.paper(number),
+            )
+
+
+STUDY = {
+    size: Study(
+        title="Table 1: strength of the colour distortion",
+        settings=list(_settings(size)),
+        figure=Curves(x="strength", lines=("objective",)),
+        **{**common, "seeds": {"quick": 3, "paper": 1}[size]},
+    )
+    for size, common in sizes.SIZES.items()
+}

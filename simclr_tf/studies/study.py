@@ -1,0 +1,161 @@
+"""What a study is: settings, how they are scored, how it is drawn."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Level = str | int | float
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """A number of a cell.
+
+    Attributes:
+        name: in words; a column of the table.
+        sources: where it is read, the first that is there: "run:KEY" of the
+            run's result.json, "log:KEY" of the last line of its metrics.jsonl,
+            or "NAME:KEY" of the record of the evaluation called NAME. KEY may
+            hold wildcards.
+        scale: what it is multiplied by where it is shown; 100 for percent.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    scale: float = 100.0
+
+    @property
+    def label(self) -> str:
+        """The name with its unit."""
+        return f"{self.name}, %" if self.scale == 100.0 else self.name
+
+
+# Of every pretraining on data with labels, and of every classifier.
+PROBE = Measure("linear probe", ("run:eval/label_top_1_accuracy",))
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One of the things that are compared.
+
+    Attributes:
+        levels: factor -> level, in words or numbers.
+        flags: option -> value, of training; what is compared.
+        base: option -> value of training that differs from the study's base,
+            and gives way to what is typed.
+        evaluations: name -> options that differ from the study's evaluation of
+            this name; None: it is left out.
+        paper: measure -> the paper's number, as it is shown.
+    """
+
+    levels: Mapping[str, Level]
+    flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    base: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    evaluations: Mapping[str, Mapping[str, Any] | None] = dataclasses.field(
+        default_factory=dict
+    )
+    paper: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """Its levels, in a line."""
+        return ", ".join(f"{k} {v}" for k, v in self.levels.items())
+
+
+@dataclasses.dataclass(frozen=True)
+class HeatMap:
+    """A matrix of colours with numbers, and a last column of the rows' means.
+
+    Attributes:
+        rows, columns: factors.
+    """
+
+    rows: str
+    columns: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Curves:
+    """A panel for each measure, in it a line for each level of a factor.
+
+    Attributes:
+        x: factor along the axis.
+        lines: factors, whose levels together have a line each; none: one line.
+        best_over: factors of which the best level counts.
+    """
+
+    x: str
+    lines: tuple[str, ...] = ()
+    best_over: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Bars:
+    """A panel for each measure, in it groups of bars.
+
+    Attributes: as of `Curves`.
+    """
+
+    x: str
+    lines: tuple[str, ...] = ()
+    best_over: tuple[str, ...] = ()
+
+
+Figure = HeatMap | Curves | Bars
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """A comparison.
+
+    Attributes:
+        title: what it is about, and the paper's figure or table.
+        base: option -> value, of all training.
+        settings: what is compared; all have the same factors.
+        figure: how it is drawn.
+        measures: what is read of each cell; the first must be there.
+        evaluations: name -> options of a --mode=evaluate command that follows
+            training, which are not what training was told.
+        seeds: how often each setting is run.
+    """
+
+    title: str
+    base: Mapping[str, Any]
+    settings: Sequence[Setting]
+    figure: Figure
+    measures: Sequence[Measure] = (PROBE,)
+    evaluations: Mapping[str, Mapping[str, Any]] = dataclasses.field(
+        default_factory=dict
+    )
+    seeds: int = 1
+
+    def __post_init__(self):
+        if not self.settings or not self.measures:
+            raise ValueError("A study needs settings and measures.")
+        for setting in self.settings:
+            if list(setting.levels) != self.factors:
+                raise ValueError(
+                    f"Every setting needs the factors {self.factors}. "
+                    f"Received: {list(setting.levels)}."
+                )
+        levels = [tuple(s.levels.values()) for s in self.settings]
+        if len(set(levels)) < len(levels):
+            raise ValueError("Two settings have the same levels.")
+        figure = self.figure
+        used = (
+            [figure.rows, figure.columns]
+            if isinstance(figure, HeatMap)
+            else [figure.x, *figure.lines, *figure.best_over]
+        )
+        for factor in used:
+            if factor not in self.factors:
+                raise ValueError(f"The figure's factor {factor!r} is none.")
+
+    @property
+    def factors(self) -> list[str]:
+        """Their names."""
+        return list(self.settings[0].levels)
+
+    def levels_of(self, factor: str) -> list[Level]:
+        """In the order of the settings, each once."""
+        return list(dict.fromkeys(s.levels[factor] for s in self.settings))

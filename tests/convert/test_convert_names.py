@@ -1,0 +1,157 @@
+"""Names, shapes, refusals, preparation of images: no library of others."""
+
+import json
+
+import numpy as np
+import pytest
+
+from simclr_tf.augment import geometry
+from simclr_tf.config import options
+from simclr_tf.convert import folder, formats, names, preprocessing
+from simclr_tf.convert.network import Architecture, errors, fixed_images
+from simclr_tf.convert.timm_folder import refusal
+from simclr_tf.errors import UserError
+from simclr_tf.reports import loading_code, model_card
+
+
+@pytest.mark.parametrize(
+    ("ours", "torch", "timm"),
+    [
+        ("stem_conv", "stem.stem_conv", "stem.conv"),
+        ("group1_block0_conv1", "groups.0.0.conv1", "stages.0.blocks.0.conv1"),
+        (
+            "group4_block12_shortcut_norm",
+            "groups.3.12.shortcut_norm",
+            "stages.3.blocks.12.downsample.norm",
+        ),
+        ("linear_head", "linear_head", "head.fc"),
+    ],
+)
+def test_names(ours, torch, timm):
+    assert names.torch_layer(ours) == torch
+    assert names.timm_layer(ours) == timm
+
+
+def test_layouts(rng):
+    kernel, dense = rng.normal(size=[3, 5, 2, 4]), rng.normal(size=[6, 7])
+    weights = {
+        "group1_block0_conv1/kernel": kernel,
+        "linear_head/kernel": dense,
+    }
+    state = names.state_dict(weights, names.timm_layer, linear_is_conv=True)
+    conv = state["stages.0.blocks.0.conv1.weight"]
+    assert conv.shape == (4, 2, 3, 5) and conv[1, 0, 2, 3] == kernel[2, 3, 0, 1]
+    np.testing.assert_array_equal(state["head.fc.weight"][:, :, 0, 0], dense.T)
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [
+        ({}, None),
+        ({"depth": 101, "width": 3}, None),
+        ({"depth": 18}, "depths"),
+        ({"sk_ratio": 0.0625}, "selective"),
+        ({"se_ratio": 0.25}, "squeeze"),
+        ({"image_size": 32}, "stem"),
+        ({"width": 0.5}, "widths"),
+        ({"projection": (9,)}, "projection"),
+    ],
+)
+def test_what_timm_holds(changed, word):
+    settings = {"depth": 50, "width": 1.0, "image_size": 224, **changed}
+    shape = Architecture(**settings)
+    why = refusal(shape)
+    assert (why is None) is (word is None)
+    assert word is None or word in why
+    held = formats.that_hold(shape)
+    assert held == [n for n in formats.FORMATS if word is None or n != "timm"]
+
+
+def test_formats_are_those_of_the_option():
+    choices = options()["format"][1].metadata["choices"]
+    assert tuple(formats.FORMATS) == choices
+    for name in choices:
+        for classifies in (True, False):
+            code = loading_code.of(name, image_size=8, classifies=classifies)
+            compile(code, name, "exec")
+
+
+def test_errors_are_shares_of_the_largest():
+    want = {"features": np.array([0.0, -4.0], np.float32)}
+    assert errors(want, {"features": np.array([1.0, -4.0])}) == {
+        "features": 0.25
+    }
+    with pytest.raises(ValueError, match="features must be"):
+        errors(want, {})
+
+
+def test_fixed_images_are_images():
+    images = fixed_images(9)
+    assert images.shape == (2, 9, 9, 3) and images.dtype == np.float32
+    assert images.min() >= 0 and images.max() <= 1
+
+
+@pytest.mark.parametrize("antialias", [True, False])
+@pytest.mark.parametrize("shape", [(90, 71), (20, 31)])
+def test_preprocess_is_the_evaluations(rng, antialias, shape):
+    image = rng.integers(0, 256, size=[*shape, 3], dtype=np.uint8)
+    space = {}
+    program = preprocessing.program(size=40, crop=0.875, antialias=antialias)
+    exec(compile(program, "preprocess.py", "exec"), space)
+    got = space["preprocess"](image) * 255
+    want = geometry.eval_view(image, size=40, antialias=antialias).numpy()
+    difference = np.abs(got - want.astype(np.float32))
+    # TensorFlow's kernel without a filter looks weights up in a table of
+    # 1,024: a few values round to the other side.
+    assert difference.max() < 1.01 and difference.mean() < 0.06
+
+
+def test_a_folder_keeps_what_is_not_the_exports(tmp_path):
+    there, aside = tmp_path / "there", tmp_path / "aside"
+    for path in (there, aside):
+        path.mkdir()
+    (there / ".git").write_text("theirs")
+    folder.require_free(str(there))
+    (aside / "one").write_text("1")
+    folder.publish(str(aside), str(there), {"a": 1})
+    (there / "mine").write_text("kept")
+    (aside / "one").rename(aside / "two")
+    folder.require_free(str(there))
+    folder.publish(str(aside), str(there), {"a": 2})
+    found = sorted(path.name for path in there.iterdir())
+    assert found == [".git", "export.json", "mine", "two"]
+    record = json.loads((there / "export.json").read_text())
+    assert record == {"a": 2, "files": ["two"]}
+    (there / "export.json").unlink()
+    with pytest.raises(UserError, match="holds other files"):
+        folder.require_free(str(there))
+
+
+def test_a_card_says_what_is_known(tmp_path):
+    record = {
+        "format": "torch",
+        "architecture": "ResNet-18 (1x)",
+        "num_features": 512,
+        "image_size": 64,
+        "crop": 0.875,
+        "num_classes": 0,
+        "licence": None,
+        "global_step": 7,
+        "check": {"made": False, "reason": "torch is not installed"},
+        "config": {
+            "job": {"train_mode": "pretrain"},
+            "data": {"dataset": "folder"},
+            "model": {"resnet_depth": 18},
+        },
+        "simclr_tf": "0",
+    }
+    results = model_card.results_of(str(tmp_path), encoder_sha256={"x"}, step=7)
+    card = model_card.text(record, names=["model.py"], results=results)
+    for part in (
+        'license: "unknown"',
+        "torch is not installed",
+        "| `resnet_depth` | 18 |",
+        "a folder of images",
+        "none recorded",
+    ):
+        assert part in card, part

@@ -1,0 +1,151 @@
+"""A study's commands: what they say, and which cell is which."""
+
+import dataclasses
+import pathlib
+import re
+import shlex
+
+import pytest
+
+from flags import definitions
+from simclr_tf.config import resolve
+from simclr_tf.errors import UserError
+from simclr_tf.studies import Curves, Setting, Study, catalog
+from simclr_tf.studies.cells import cells_of
+from tests.studies import tiny
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def test_a_cell_is_a_training_and_its_evaluations():
+    first, *_ = cells_of(tiny.STUDY, typed={"data_dir": "D"}, seeds=1)
+    train, knn = first.line("S/cells").split(" && ")
+    place = f"S/cells/{first.name}"
+    assert train == (
+        f"python run.py --mode=train_then_eval --model_dir={place}/run "
+        "--dataset=digits --train_steps=2 --temperature=0.3 --data_dir=D "
+        "--min_crop_area=0.1 --color_jitter_strength=0.0 --seed=0"
+    )
+    assert knn == (
+        f"python run.py --mode=evaluate --model_dir={place}/knn "
+        f"--checkpoint={place}/run --data_dir=D --protocol=knn --seed=0"
+    )
+
+
+def test_what_is_typed_wins_over_the_base_and_goes_where_it_is_taken():
+    typed = {"temperature": 0.7, "train_epochs": 3.0, "eval_batch_size": 8}
+    first, *_ = cells_of(tiny.STUDY, typed=typed, seeds=1)
+    train, knn = (command.flags for command in first.commands)
+    assert train["temperature"] == 0.7
+    assert train["train_epochs"] == 3.0
+    assert "train_steps" not in train
+    assert knn == {
+        "mode": "evaluate",
+        "eval_batch_size": 8,
+        "protocol": "knn",
+        "seed": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    "typed", [{"min_crop_area": 0.2}, {"protocol": "knn"}], ids=str
+)
+def test_what_the_study_varies_cannot_be_typed(typed):
+    with pytest.raises(UserError, match="is what this study says itself"):
+        cells_of(tiny.STUDY, typed=typed, seeds=1)
+
+
+def test_steps_cannot_be_typed_where_epochs_are_compared():
+    study = catalog.find("batch_epochs", size="quick")
+    with pytest.raises(UserError, match="train_steps=5 is what this study"):
+        cells_of(study, typed={"train_steps": 5}, seeds=1)
+
+
+def test_more_seeds_leave_cells_as_they_are():
+    two = cells_of(tiny.STUDY, typed={}, seeds=2)
+    three = cells_of(tiny.STUDY, typed={}, seeds=3)
+    assert three[: len(two)] == two
+    assert [cell.index for cell in three] == list(range(12))
+    assert len({cell.digest for cell in three}) == 12
+
+
+def test_a_digest_is_of_what_is_computed():
+    def digest(**typed):
+        return cells_of(tiny.STUDY, typed=typed, seeds=1)[0].digest
+
+    assert digest() == digest(log_steps=3) == digest(virtual_devices=2)
+    others = [digest(temperature=0.4), digest(data_dir="D")]
+    assert len({digest(), *others}) == 3
+
+
+def test_a_cell_that_would_be_refused_is_refused_at_once():
+    study = Study(
+        title="Wrong",
+        base={},
+        settings=[Setting({"depth": 11}, flags={"resnet_depth": 11})],
+        figure=Curves(x="depth"),
+    )
+    with pytest.raises(UserError, match=r"resnet_depth.*\(Of the cell: depth"):
+        cells_of(study, typed={}, seeds=1)
+
+
+@pytest.mark.parametrize("size", ["quick", "paper"])
+@pytest.mark.parametrize("name", catalog.names())
+def test_shipped_commands_are_parsed_to_what_was_meant(name, size):
+    study = catalog.find(name, size=size)
+    few = study.settings[:: max(1, len(study.settings) // 5)]
+    study = dataclasses.replace(study, settings=few)
+    for cell in cells_of(study, typed={}, seeds=1):
+        for command in cell.commands:
+            arguments = shlex.split(shlex.join(command.arguments("S")))
+            parsed = definitions.parse(["run.py", *arguments])
+            resolve.resolve(parsed.given)
+            given = {n: parsed.given[n] for n in command.flags}
+            assert given == dict(command.flags)
+
+
+def test_the_study_of_the_docs(tmp_path):
+    page = (ROOT / "docs" / "studies.md").read_text()
+    (block,) = re.findall(r"```python\n([^`]*STUDY = [^`]*)```", page)
+    path = tmp_path / "MINE.py"
+    path.write_text(block)
+    assert len(block.splitlines()) <= 20
+    study = catalog.find(str(path), size="quick")
+    assert len(cells_of(study, typed={}, seeds=study.seeds)) == 27
+
+
+def test_the_docs_count_the_runs():
+    page = (ROOT / "docs" / "studies.md").read_text()
+    told = re.findall(r"^\| `(\w+)` .* (\d+) \|$", page, re.MULTILINE)
+    found = [(n, catalog.find(n, size="quick")) for n in catalog.names()]
+    assert dict(told) == {
+        name: str(len(study.settings) * study.seeds) for name, study in found
+    }
+
+
+def test_a_study_of_a_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("from tests.studies.tiny import STUDY\n")
+    assert catalog.find(str(path), size="paper") is tiny.STUDY
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "no such file"),
+        ("X = 1\n", "defines no STUDY"),
+        ("1 / 0\n", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_file_that_is_no_study_costs_a_line(tmp_path, text, words):
+    path = tmp_path / "mine.py"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=words):
+        catalog.find(str(path), size="quick")
+
+
+@pytest.mark.parametrize("name", [None, "no_such_study"])
+def test_the_names_are_told(name):
+    with pytest.raises(UserError, match="augment_pairs"):
+        catalog.find(name, size="quick")

@@ -1,0 +1,214 @@
+"""Tables, figures and sentences, from planted cells."""
+
+import io
+import pathlib
+
+import numpy as np
+import pandas as pd
+import PIL.Image
+import pytest
+from scipy import stats
+
+from simclr_tf.studies import (
+    Bars,
+    Curves,
+    Setting,
+    Study,
+    effects,
+    figures,
+    report,
+    tables,
+)
+from tests.studies import tiny
+
+
+def known_score(cell):
+    """Colour matters much, the crop a little, the seed less."""
+    levels = cell.setting.levels
+    return (
+        0.2
+        + 0.4 * levels["colour"]
+        + 0.1 * levels["crop"]
+        + (0.002 * cell.seed)
+    )
+
+
+def read(folder):
+    return {p.name: p.read_bytes() for p in pathlib.Path(folder).glob("*.*")}
+
+
+def test_every_cell_is_a_row_and_what_is_not_there_is_named(tmp_path):
+    folder, cells = tiny.planted(tmp_path, score=known_score, but=(1, 6))
+    folder_of_6 = pathlib.Path(folder.folder_of(cells[6]))
+    folder_of_6.mkdir(parents=True)
+    folder.write_failed(cells[6], "status 3: the disk is full.")
+    report.write(tiny.STUDY, folder, cells, with_paper=False)
+    table = pd.read_csv(tmp_path / "table.csv")
+    assert list(table.columns) == [
+        "index", "seed", "crop", "colour", "score", "near", "contrast",
+        "status",
+    ]  # fmt: skip
+    assert table["status"][1] == "missing"
+    assert table["status"][6] == "failed: status 3: the disk is full."
+    assert np.isnan(table["score"][[1, 6]]).all()
+    np.testing.assert_allclose(table["score"][0], known_score(cells[0]))
+    page = (tmp_path / "table.md").read_text()
+    assert "2 of 8 cells are not there" in page
+    assert "1 of 2 missing" in page
+    assert "1 of 2 failed: status 3: the disk is full." in page
+    # Cells that are done and have no such measure.
+    assert "| - | - |" in page
+
+
+def test_mean_and_interval_are_over_seeds(tmp_path):
+    folder, cells = tiny.planted(tmp_path, score=known_score, seeds=3)
+    report.write(tiny.STUDY, folder, cells, with_paper=True)
+    values = np.array([0.21, 0.212, 0.214])
+    low, high = stats.t.interval(
+        0.95, 2, values.mean(), values.std(ddof=1) / np.sqrt(3)
+    )
+    row = f"| 0.1 | 0 | 21.2 [{100 * low:.1f}, {100 * high:.1f}] (3) | 12.5 |"
+    assert row in (tmp_path / "table.md").read_text()
+
+
+def test_the_paper_s_numbers_stand_only_beside_its_settings(tmp_path):
+    folder, cells = tiny.planted(tmp_path, score=known_score)
+    report.write(tiny.STUDY, folder, cells, with_paper=False)
+    assert "12.5" not in (tmp_path / "table.md").read_text()
+
+
+def test_tables_and_figures_are_the_same_to_the_byte(tmp_path):
+    contents = []
+    for name in ("a", "b"):
+        folder, cells = tiny.planted(tmp_path / name, score=known_score)
+        report.write(tiny.STUDY, folder, cells, with_paper=True)
+        contents.append(read(tmp_path / name))
+    assert contents[0] == contents[1]
+    assert set(contents[0]) == {
+        "table.csv", "table.md", "figure.png", "figure.svg",
+    }  # fmt: skip
+
+
+def test_nothing_done_is_a_table_and_a_figure_all_the_same(tmp_path):
+    folder, cells = tiny.planted(
+        tmp_path, score=known_score, but=tuple(range(8))
+    )
+    tmp_path.mkdir(exist_ok=True)
+    said = report.write(tiny.STUDY, folder, cells, with_paper=False)
+    assert said == ["8 of 8 cells are not there, and not counted as anything."]
+    assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+def cells_frame(values, **factors):
+    return pd.DataFrame({**factors, "score": values})
+
+
+def test_effects_are_ranges_of_level_means_the_largest_first():
+    frame = cells_frame(
+        np.repeat([0.1, 0.2, 0.6, 0.7], 3),
+        a=np.repeat([0, 0, 1, 1], 3),
+        b=np.repeat([0, 1, 0, 1], 3),
+    )
+    first, second = effects.effects(frame, ["b", "a"], "score")
+    assert (first.factor, second.factor) == ("a", "b")
+    np.testing.assert_allclose([first.size, second.size], [0.5, 0.1])
+    # No noise: the interval is a point.
+    np.testing.assert_allclose([first.low, first.high], 0.5)
+    assert first.best == 1 and first.worst == 0
+    assert first.matters
+
+
+def test_the_interval_covers_a_known_effect(rng):
+    """Of 40 experiments, 95 % intervals should miss about 2."""
+    covered = 0
+    for _ in range(40):
+        a = np.repeat([0, 1], 10)
+        frame = cells_frame(0.3 * a + rng.normal(0, 0.05, 20), a=a)
+        (effect,) = effects.effects(frame, ["a"], "score")
+        covered += effect.low <= 0.3 <= effect.high
+        assert effect.matters
+    assert covered >= 33
+
+
+def test_chance_is_told_from_an_effect(rng):
+    """Of 60 factors that do nothing, about 3 seem to matter."""
+    seems = 0
+    for _ in range(60):
+        a = np.repeat([0, 1, 2], 6)
+        frame = cells_frame(rng.normal(0, 1, 18), a=a)
+        seems += effects.effects(frame, ["a"], "score")[0].matters
+    assert seems <= 9
+
+
+def test_one_run_a_level_has_no_interval():
+    (effect,) = effects.effects(
+        cells_frame([0.1, 0.5], a=["x", "y"]), ["a"], "score"
+    )
+    assert np.isnan([effect.low, effect.high, effect.chance]).all()
+    assert not effect.matters
+
+
+def test_the_sentence_names_what_matters(tmp_path):
+    folder, cells = tiny.planted(tmp_path, score=known_score)
+    found = tables.frame(tiny.STUDY, [folder.outcome(c) for c in cells])
+    matters, extremes = effects.sentences(tiny.STUDY, found)
+    assert matters.startswith("What matters (score): colour 40.0 points [")
+    assert extremes == (
+        "Best: crop 0.5, colour 1.0 (65.1); worst: crop 0.1, colour 0.0 (21.1)."
+    )
+
+
+def study_of(figure):
+    return Study(
+        title="A study",
+        base={},
+        settings=[
+            Setting(
+                {"a": a, "b": b, "c": c},
+                flags={"temperature": 0.1 + c + a, "proj_out_dim": ord(b)},
+                paper={"linear probe": 50.0},
+            )
+            for a in (1, 10, 100)
+            for b in "xy"
+            for c in (0.0, 1.0)
+        ],
+        figure=figure,
+    )
+
+
+@pytest.mark.parametrize("kind", [Curves, Bars])
+def test_the_best_level_is_what_is_drawn(tmp_path, kind):
+    study = study_of(kind(x="a", lines=("b",), best_over=("c",)))
+
+    def score(cell):
+        levels = cell.setting.levels
+        return 0.1 * len(str(levels["a"])) + 0.3 * levels["c"]
+
+    folder, cells = tiny.planted(
+        tmp_path, study, score=score, seeds=1, but=(0, 1)
+    )
+    found = tables.frame(study, [folder.outcome(c) for c in cells])
+    settings = tables.summary(study, found)
+    best = tables.best(study, settings, ("c",))
+    assert len(best) == 6
+    np.testing.assert_allclose(
+        best["linear probe"], [np.nan, 0.4, 0.5, 0.5, 0.6, 0.6]
+    )
+    canvas = figures.draw(study, settings, with_paper=True)
+    (axis,) = canvas.axes
+    words = {text.get_text() for text in axis.texts}
+    assert "missing" in words
+    image = PIL.Image.open(io.BytesIO(figures.png(canvas)))
+    assert np.asarray(image.convert("L")).std() > 10
+    page = tables.markdown(study, settings, sentences=[], with_paper=True)
+    assert "The best over c:" in page
+
+
+def test_the_heat_map_holds_the_numbers(tmp_path):
+    folder, cells = tiny.planted(tmp_path, score=known_score, but=(1, 5))
+    found = tables.frame(tiny.STUDY, [folder.outcome(c) for c in cells])
+    settings = tables.summary(tiny.STUDY, found)
+    (axis,) = figures.draw(tiny.STUDY, settings, with_paper=True).axes
+    words = [text.get_text() for text in axis.texts]
+    # Values and the mean of the row that is whole; of the other, none.
+    assert sorted(words) == ["21.1", "25.1", "45.1", "65.1", "missing"]
