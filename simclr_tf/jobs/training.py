@@ -199,7 +199,10 @@ class Training:
         run.write_unreadable()
         self._watch_what_was_not(log)
         if run.step >= run.plan.train_steps:
-            print(f"Training is finished: step {run.step}.")
+            print(
+                f"Training is finished: step {run.step}. To train on from it, "
+                f"give --checkpoint={run.folder.path} and a new --model_dir."
+            )
             log.close()
             return
         training.check_loss(config, run.strategy, run.device_type, run.hosts)

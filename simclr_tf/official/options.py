@@ -31,6 +31,7 @@ def of(contents: Contents, given: Mapping[str, Any]) -> dict[str, Any]:
     found = {
         "resnet_depth": encoder.depth,
         "width_multiplier": encoder.width,
+        "num_channels": 3,
         "sk_ratio": encoder.sk_ratio,
         "se_ratio": encoder.se_ratio,
         "proj_head_mode": network.proj_head_mode,

@@ -58,6 +58,7 @@ class Loaded:
         left_out: in the checkpoint, and not wanted: name -> why.
         new: not restored: name -> why.
         recognised: what they are, in words, where nothing beside them says it.
+        has_projection: whether a projection head is among those restored.
     """
 
     path: str
@@ -66,6 +67,10 @@ class Loaded:
     left_out: Mapping[str, str]
     new: Mapping[str, str]
     recognised: str = ""
+
+    @property
+    def has_projection(self) -> bool:
+        return any(n.startswith("projection_head:") for n in self.matched)
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""

@@ -53,6 +53,8 @@ def begin(
         if with_linear_head:
             loading.require_classes(weights, class_names)
         origin, said = loaded.to_dict(), loaded.describe()
+        if config.job.train_mode == "pretrain":
+            said = f"{said}\n{_of_projection(loaded, config)}"
     if folder.writes:
         files.write_json(
             folder.file(_NAME),
@@ -65,6 +67,18 @@ def begin(
             },
         )
     return said
+
+
+def _of_projection(loaded: loading.Loaded, config: Config) -> str:
+    """What pretraining goes on with, besides an encoder."""
+    if loaded.has_projection:
+        return "The projection head is the checkpoint's."
+    if config.model.proj_head_mode == "none":
+        return "There is no projection head (--proj_head_mode=none)."
+    return (
+        "The projection head is new: the checkpoint has none, or one of "
+        "another shape."
+    )
 
 
 def read(folder: RunFolder) -> dict[str, Any]:
