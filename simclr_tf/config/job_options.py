@@ -1,4 +1,7 @@
-"""Options: which job, where it runs, and what it leaves."""
+"""Options: which job, where it runs, and what it leaves.
+
+Long because every job has options of its own, a section each.
+"""
 
 from simclr_tf.config import job_kinds
 from simclr_tf.config.job_kinds import Job
