@@ -1,5 +1,7 @@
 """From a configuration to the batches of training and evaluation."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from simclr_tf.build import views
@@ -73,6 +75,7 @@ def evaluation_dataset(
     max_examples: int | None = None,
     crop_proportion: float | None = None,
     corrupt: CorruptLog | None = None,
+    on_batch: Callable | None = None,
 ):
     """Distributed, finite dataset of every example once, in source order.
 
@@ -83,11 +86,12 @@ def evaluation_dataset(
         max_examples: so many at most, spread over the split.
         crop_proportion: what a protocol has for --eval_crop.
         corrupt: told of every image that could not be read.
+        on_batch: what is done to each batch of `pipeline.eval_batches`.
     """
     batch_size = config.eval.eval_batch_size
 
     def batches(context: tf.distribute.InputContext):
-        return pipeline.eval_batches(
+        found = pipeline.eval_batches(
             source,
             global_batch_size=batch_size,
             per_replica_batch_size=context.get_per_replica_batch_size(
@@ -101,6 +105,7 @@ def evaluation_dataset(
             corrupt=corrupt,
             threadpool_size=threadpool_size(config),
         )
+        return found if on_batch is None else found.map(on_batch)
 
     return strategy.distribute_datasets_from_function(batches)
 

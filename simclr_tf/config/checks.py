@@ -119,9 +119,7 @@ def _check_operators(augment) -> None:
 
 
 def _check_selector(model) -> None:
-    layers = {"none": 0, "linear": 1}.get(
-        model.proj_head_mode, model.num_proj_layers
-    )
+    layers = model.projection_depth
     if model.ft_proj_selector > layers:
         raise UserError(
             f"--ft_proj_selector must be 0 to {layers}, the layers of a "

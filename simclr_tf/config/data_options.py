@@ -28,13 +28,13 @@ class DataConfig:
         "train",
         "Split to train on, to evaluate with, or to embed.",
         role=Role.DATA,
-        jobs=Job.TRAINING | Job.LOGISTIC | Job.KNN | Job.OF_A_SPLIT,
+        jobs=Job.TRAINING | Job.ON_SPLITS | Job.OF_A_SPLIT,
     )
     eval_split: str | None = option(
         None,
         "Split to evaluate on. Unset: validation, else test, if there.",
         role=Role.EVALUATION,
-        jobs=Job.TRAINING | Job.LOGISTIC | Job.KNN,
+        jobs=Job.TRAINING | Job.ON_SPLITS,
         official="validation",
     )
     labels_per_class: int = option(
@@ -251,8 +251,7 @@ class AugmentConfig:
         "keeps; 32 px and below: all of it.",
         role=Role.FEATURES | Role.EVALUATION,
         jobs=Job.TRAINING
-        | Job.LOGISTIC
-        | Job.KNN
+        | Job.ON_SPLITS
         | Job.OF_A_SPLIT
         | Job.TRANSFER_FINETUNE,
         above=0,

@@ -62,7 +62,8 @@ class EvalConfig:
         "logistic",
         "What --mode=evaluate does with the encoder: probe (linear head by "
         "SGD on augmented images), logistic (regression on features), knn, "
-        "transfer_linear and transfer_finetune (the paper's 12 data sets).",
+        "transfer_linear and transfer_finetune (the paper's 12 data sets), "
+        "knowledge (MLPs on h and g(h): what was done to an image).",
         role=Role.JOB,
         jobs=Job.EVALUATE,
         choices=tuple(job_kinds.PROTOCOLS),

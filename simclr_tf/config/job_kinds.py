@@ -18,6 +18,7 @@ class Job(enum.Flag):
     KNN = enum.auto()
     TRANSFER_LINEAR = enum.auto()
     TRANSFER_FINETUNE = enum.auto()
+    KNOWLEDGE = enum.auto()
     EMBED = enum.auto()
     PREFLIGHT = enum.auto()
     BENCHMARK_INPUT = enum.auto()
@@ -27,13 +28,17 @@ class Job(enum.Flag):
     # Those that move weights of a run whose options they read themselves.
     TRAINING = PRETRAIN | FINETUNE | SUPERVISED | PROBE
     # Those of --mode=evaluate.
-    EVALUATE = PROBE | LOGISTIC | KNN | TRANSFER_LINEAR | TRANSFER_FINETUNE
+    EVALUATE = (
+        PROBE | LOGISTIC | KNN | TRANSFER_LINEAR | TRANSFER_FINETUNE | KNOWLEDGE
+    )
     # Those that look at what an encoder makes of --train_split.
     OF_A_SPLIT = EMBED
     # Those that look at an encoder, which --checkpoint or --encoder names.
     ON_ENCODER = EVALUATE | OF_A_SPLIT
+    # Those that are given a split to learn from, and one to be tested on.
+    ON_SPLITS = LOGISTIC | KNN | KNOWLEDGE
     # Those that extract features, once, of whole splits.
-    ON_FEATURES = LOGISTIC | KNN | TRANSFER_LINEAR | OF_A_SPLIT
+    ON_FEATURES = LOGISTIC | KNN | TRANSFER_LINEAR | KNOWLEDGE | OF_A_SPLIT
     # Those that are nothing without weights.
     ON_WEIGHTS = ON_ENCODER | EXPORT
     EVERY = TRAINING | ON_WEIGHTS | FOLLOW | PREFLIGHT | BENCHMARK_INPUT | STUDY
@@ -60,6 +65,7 @@ PROTOCOLS = {
     "knn": Job.KNN,
     "transfer_linear": Job.TRANSFER_LINEAR,
     "transfer_finetune": Job.TRANSFER_FINETUNE,
+    "knowledge": Job.KNOWLEDGE,
 }
 # None: --train_mode or --protocol says which.
 MODES = {

@@ -1,7 +1,4 @@
-"""Options: which job, where it runs, and what it leaves.
-
-Long because every job has options of its own, a section each.
-"""
+"""Options: which job, where it runs, and what it leaves."""
 
 from simclr_tf.config import job_kinds
 from simclr_tf.config.job_kinds import Job
@@ -129,27 +126,6 @@ class OutputConfig:
         role=Role.LOGGING,
         jobs=Job.TRAINING,
         at_least=1,
-    )
-
-
-@section
-class ExportConfig:
-    """--mode=export: an encoder in the formats of others."""
-
-    format: str = option(
-        "torch",
-        "timm and torch: safetensors, with a configuration or a module. keras "
-        "(Keras 3), onnx, tflite (float32 and float16), saved_model.",
-        role=Role.JOB,
-        jobs=Job.EXPORT,
-        choices=("timm", "torch", "keras", "onnx", "tflite", "saved_model"),
-    )
-    licence: str | None = option(
-        None,
-        "Licence that the weights are given away under, for their card: "
-        "apache-2.0, cc-by-4.0. Unset: the card says that none is stated.",
-        role=Role.LOGGING,
-        jobs=Job.EXPORT,
     )
 
 

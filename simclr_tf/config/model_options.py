@@ -1,4 +1,4 @@
-"""Options: the network."""
+"""Options: the network, and how others get it."""
 
 from simclr_tf.config.job_kinds import Job
 from simclr_tf.config.option import Role, option, section
@@ -136,4 +136,32 @@ class ModelConfig:
         role=Role.MACHINE | Role.FEATURES,
         jobs=Job.EVERY,
         choices=("auto", "none", "bfloat16", "float16"),
+    )
+
+    @property
+    def projection_depth(self) -> int:
+        """Layers of g; the selector of z, its output."""
+        return {"none": 0, "linear": 1}.get(
+            self.proj_head_mode, self.num_proj_layers
+        )
+
+
+@section
+class ExportConfig:
+    """--mode=export: an encoder in the formats of others."""
+
+    format: str = option(
+        "torch",
+        "timm and torch: safetensors, with a configuration or a module. keras "
+        "(Keras 3), onnx, tflite (float32 and float16), saved_model.",
+        role=Role.JOB,
+        jobs=Job.EXPORT,
+        choices=("timm", "torch", "keras", "onnx", "tflite", "saved_model"),
+    )
+    licence: str | None = option(
+        None,
+        "Licence that the weights are given away under, for their card: "
+        "apache-2.0, cc-by-4.0. Unset: the card says that none is stated.",
+        role=Role.LOGGING,
+        jobs=Job.EXPORT,
     )

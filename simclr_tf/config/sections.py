@@ -14,13 +14,12 @@ from simclr_tf.config.data_options import AugmentConfig, DataConfig
 from simclr_tf.config.evaluation_options import EvalConfig
 from simclr_tf.config.job_options import (
     DeviceConfig,
-    ExportConfig,
     JobConfig,
     OutputConfig,
     PreflightConfig,
     StudyConfig,
 )
-from simclr_tf.config.model_options import ModelConfig
+from simclr_tf.config.model_options import ExportConfig, ModelConfig
 from simclr_tf.config.training_options import OptimConfig
 
 

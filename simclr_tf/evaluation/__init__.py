@@ -5,8 +5,7 @@
     scoring        from scores and labels to metrics: the one way to score
     knn            weighted nearest neighbours; knn_watch, while training
     few_labels     the quick look after pretraining: regression with l2 fixed
-    l2_selection   regression whose l2 is chosen on validation
-    logistic       one such regression, by L-BFGS
+    fitted         regressions whose l2 is chosen or given, and a small MLP
     label_subsets  which examples keep their labels
     transfer       the paper's twelve data sets, and its grids
     fine_tuning_grid  settings of fine-tuning that are tried on them

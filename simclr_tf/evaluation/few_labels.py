@@ -20,11 +20,11 @@ from simclr_tf.errors import UserError
 from simclr_tf.evaluation import (
     features,
     label_subsets,
-    logistic,
     scoring,
     statistics,
 )
 from simclr_tf.evaluation.features import Features
+from simclr_tf.evaluation.fitted import logistic
 
 WHAT = "logistic regression, l2 fixed (C = 1)"
 # Result keys are linear_<n>_labels/top_1<suffix>.

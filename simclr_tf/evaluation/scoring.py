@@ -22,6 +22,7 @@ PROTOCOLS = {
     "knn": "nearest neighbours",
     "transfer_linear": "logistic regression, l2 chosen on the validation split",
     "transfer_finetune": "fine-tuned classifier, best of a grid",
+    "knowledge": "MLP that says what was done to the image",
     "finetune": "fine-tuned classifier",
     "supervised": "classifier from scratch",
 }

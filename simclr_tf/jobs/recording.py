@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from simclr_tf.evaluation import records, scoring
 from simclr_tf.evaluation.features import Features
 from simclr_tf.evaluation.label_subsets import LabelSubset
 from simclr_tf.evaluation.records import Record
+from simclr_tf.evaluation.statistics import Estimate
 from simclr_tf.run_files import loading
 
 _MOST_LETTERS = 100
@@ -94,6 +95,10 @@ def write(
     test: Features,
     num_unreadable: int,
     overlap: int | None = None,
+    names: Sequence[str] | None = None,
+    further: Mapping[str, Estimate] | None = None,
+    class_names: Sequence[str] | None = None,
+    told: Callable[[Record], str] | None = None,
 ) -> Record:
     """Scores the test examples; writes <path>.json and the predictions.
 
@@ -111,13 +116,17 @@ def write(
         test: labels and ids of the test examples.
         num_unreadable: images left out.
         overlap: test examples that are in the training split, too.
+        names: of the metrics; None: all that fit the labels.
+        further: metrics of other labels of the same examples.
+        class_names: of these labels; None: the source's.
+        told: a record in words; None: a line for each metric.
     """
     scored = scoring.what_protocol_scores(protocol, config.eval.l2)
     estimates = {
         _prefixed(prefix, name): estimate
         for prefix, each in scores.items()
         for name, estimate in scoring.score(
-            each, test.labels, what=scored, seed=config.job.seed
+            each, test.labels, what=scored, seed=config.job.seed, names=names
         ).metrics.items()
     }
     prefix, first = next(iter(scores.items()))
@@ -135,14 +144,14 @@ def write(
             name: records.split_facts(s.split, s.num_examples, s.fingerprint)
             for name, s in splits.items()
         },
-        class_names=splits["test"].class_names,
+        class_names=class_names or splits["test"].class_names,
         overlap=overlap,
         label_subset=label_subset and label_subset.to_record(),
         num_unreadable=num_unreadable,
         config=config.to_dict(),
         seed=config.job.seed,
         metric=_prefixed(prefix, metric),
-        metrics=estimates,
+        metrics={**estimates, **(further or {})},
     )
     records.write(
         path,
@@ -151,7 +160,7 @@ def write(
         labels=test.labels,
         predictions=_predictions(first, test.labels),
     )
-    print(_report(record))
+    print((told or _report)(record))
     print(f"Record: {path}.json")
     return record
 

@@ -82,6 +82,12 @@ JOBS = {
         "a record, and a run for each setting",
         Accepts(encoders=("checkpoint", "random"), labels=_LABELLED),
     ),
+    Kind.KNOWLEDGE: Entry(
+        "protocols.knowledge",
+        "images, --checkpoint",
+        "a record (JSON, and predictions as NPZ)",
+        Accepts(encoders=_ANY),
+    ),
     Kind.EMBED: Entry(
         "embed",
         "images, --checkpoint",

@@ -5,10 +5,12 @@ import hashlib
 import numpy as np
 import pytest
 import scipy.spatial
+from PIL import Image
 from sklearn import datasets as sklearn_datasets
 
 from simclr_tf.data import digits
 from simclr_tf.data.sources import open_source
+from tests.bench import color_folder
 
 # sha256 of the images with their labels, sorted; train first.
 PINNED = "6c49b5b24ac16b22e433939342aece3027ea6ab303705c2384f391da6d8f7205"
@@ -46,6 +48,24 @@ def test_labels_and_splits_are_those_of_the_digits(splits):
         images, labels = splits["color_digits", split]
         assert images.shape[1:] == (8, 8, 3)
         np.testing.assert_array_equal(labels, splits["digits", split][1])
+
+
+def test_a_folder_of_five_classes_has_the_same_pictures(splits, tmp_path):
+    """Of tests/bench/color_folder.py, for studies of a folder."""
+    assert color_folder.write(str(tmp_path)) == 901
+    for split in ("train", "test"):
+        images, labels = splits["color_digits", split]
+        files = sorted((tmp_path / split).rglob("*.png"))
+        found = sorted(
+            np.asarray(Image.open(file)).tobytes() + file.parent.name.encode()
+            for file in files
+        )
+        expected = sorted(
+            image.tobytes() + str(label).encode()
+            for image, label in zip(images, labels, strict=True)
+            if label < 5
+        )
+        assert found == expected
 
 
 def test_a_digit_is_a_mixture_of_its_two_colours():

@@ -10,7 +10,8 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from simclr_tf.evaluation import l2_selection, logistic, metrics
+from simclr_tf.evaluation import metrics
+from simclr_tf.evaluation.fitted import l2_selection, logistic
 
 
 @pytest.fixture(scope="module")

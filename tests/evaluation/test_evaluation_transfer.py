@@ -10,11 +10,10 @@ from simclr_tf.data import pipeline, sources
 from simclr_tf.evaluation import (
     features,
     fine_tuning_grid,
-    l2_selection,
-    logistic,
     metrics,
     transfer,
 )
+from simclr_tf.evaluation.fitted import l2_selection, logistic
 from simclr_tf.reports import paper_numbers
 from tests import tiny_transfer
 

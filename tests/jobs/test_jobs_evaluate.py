@@ -100,6 +100,39 @@ def test_logistic_on_few_labels(go, pretrained):
     assert "top_1" in go.out
 
 
+def test_a_given_l2_holds_nothing_out(go, pretrained):
+    assert go("--mode=evaluate", "--l2=1", "--ft_proj_selector=2") == 0, go.err
+    made, _ = record(pretrained, "logistic_cifar10")
+    assert made["scored"] == "logistic regression, l2 fixed (1)"
+    assert made["choices"]["l2"] == 1 and "path" not in made["choices"]
+    assert made["config"]["model"]["ft_proj_selector"] == 2
+
+
+def test_knowledge_is_a_record_and_a_table(go, pretrained):
+    """Colours are the tiny classes', and pixels show what was done."""
+    flags = ("--mode=evaluate", "--protocol=knowledge")
+    assert go(*flags, "--encoder=pixels") == 0, go.err
+    of_pixels, predictions = record(pretrained, "knowledge_cifar10_pixels")
+    assert of_pixels["metric"] == "color/pixels/top_1"
+    found = of_pixels["metrics"]
+    assert set(found) == {
+        f"{task}/{column}/top_1"
+        for task in ("color", "rotation", "noise", "sobel")
+        for column in ("pixels", "chance")
+    }
+    kept = np.load(predictions)
+    right = (kept["predictions"] == kept["labels"]).mean()
+    assert right == pytest.approx(found["color/pixels/top_1"]["value"])
+    assert go(*flags) == 0, go.err
+    of_encoder, _ = record(pretrained, "knowledge_cifar10")
+    chance = of_encoder["metrics"]["rotation/chance/top_1"]
+    assert chance == found["rotation/chance/top_1"]
+    assert {"sobel/h/top_1", "sobel/z/top_1"} < set(of_encoder["metrics"])
+    (head,) = (x for x in go.out.splitlines() if x.split()[:1] == ["chance"])
+    assert head.split() == ["chance", "h", "g(h)"]
+    assert sum(x.startswith("  rotation  ") for x in go.out.splitlines()) == 1
+
+
 def test_the_probe_is_a_run_and_a_record(go, pretrained):
     flags = ("--protocol=probe", "--train_epochs=2", "--train_batch_size=32")
     assert go("--mode=evaluate", *flags) == 0, go.err

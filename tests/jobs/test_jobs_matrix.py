@@ -63,7 +63,7 @@ def is_accepted(protocol, encoder, labels, form):
 
 def is_slow(cell):
     protocol, _, _, form = cell
-    trains = protocol in ("probe", "transfer_finetune")
+    trains = protocol in ("probe", "transfer_finetune", "knowledge")
     return is_accepted(*cell) and (trains or form != "name")
 
 
@@ -160,10 +160,13 @@ def test_cell(evaluate, tmp_path, cell):
     assert record["protocol"] == protocol
     assert record["encoder_kind"] == encoder
     assert record["splits"]["test"]["split"] == SPLITS[form]
-    several = labels == "several"
-    assert ("voc_map" in record["metric"]) is several
     assert record["overlap"] == 0
-    assert len(record["class_names"]) == (3 if several else 4)
+    several = labels == "several"
+    if protocol == "knowledge":  # labels of its own
+        assert record["class_names"] == ["in colour", "grey"]
+    else:
+        assert ("voc_map" in record["metric"]) is several
+        assert len(record["class_names"]) == (3 if several else 4)
     # A random encoder has nothing of the checkpoint but its shape.
     assert ("ckpt-1" in record["encoder"]) is (encoder == "checkpoint")
     shutil.rmtree(tmp_path / "out")
@@ -176,4 +179,5 @@ def test_what_must_not_go_together_is_known_here_too():
     assert not is_accepted("logistic", "checkpoint", "none", "name")
     assert not is_accepted("transfer_finetune", "pixels", "one", "name")
     assert is_accepted("probe", "random", "several", "sum")
+    assert is_accepted("knowledge", "pixels", "none", "name")
     assert is_accepted("logistic", "pixels", "several", "slice")

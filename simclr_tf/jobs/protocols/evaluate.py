@@ -24,12 +24,12 @@ from simclr_tf.evaluation import (
     cache,
     features,
     knn,
-    l2_selection,
     label_subsets,
     metrics,
     transfer,
 )
 from simclr_tf.evaluation.features import Features
+from simclr_tf.evaluation.fitted import l2_selection
 from simclr_tf.jobs import recording
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.reports import words

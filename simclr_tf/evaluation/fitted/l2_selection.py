@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simclr_tf.evaluation import logistic, metrics
+from simclr_tf.evaluation import metrics
+from simclr_tf.evaluation.fitted import logistic
 
 
 class Outcome(NamedTuple):
