@@ -130,9 +130,9 @@ def _inherited(given):
     follows = given.get("mode") == "eval"  # its folder says everything
     if follows or not given.get("checkpoint"):
         return {}
-    from simclr_tf.run_files import loading
+    from simclr_tf.build import inheritance
 
-    return loading.inheritance(given)
+    return inheritance.of_checkpoint(given)
 
 
 def _say_options(resolved) -> None:

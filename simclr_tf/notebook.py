@@ -145,13 +145,17 @@ def load(path: str) -> LoadedEncoder:
     Args:
         path: a run's model_dir (its newest readable checkpoint is read), one
             of its checkpoints (RUN/ckpt-100), or a SavedModel of ours
-            (RUN/saved_model/100).
+            (RUN/saved_model/100); or what google-research/simclr released, of
+            which the encoder is read, without its linear head: nothing says
+            which layer that reads.
 
     Raises:
         errors.UserError: it is none of these, or cannot be read.
     """
     weights = loading.open_weights(os.fspath(path))
-    kernel = weights.values.get(_LINEAR_KERNEL)
+    kernel = None
+    if not weights.official:
+        kernel = weights.values.get(_LINEAR_KERNEL)
     model = network.build_model(
         weights.config,
         num_classes=None if kernel is None else kernel.shape[-1],

@@ -33,7 +33,8 @@ ALLOWED = {
     "evaluation": _GROUND | {"distributed"},
     "train": _GROUND | _NETWORK | {"distributed"},
     "convert": _GROUND | {"models"},
-    "run_files": _GROUND | {"config", "models"},
+    "official": {"errors", "files"},
+    "run_files": _GROUND | {"config", "models", "official"},
     "reports": _GROUND | {"config", "evaluation"},
     "studies": _GROUND | {"config", "run_files"},
     "build": _GROUND
@@ -43,6 +44,7 @@ ALLOWED = {
         "distributed",
         "config",
         "evaluation",
+        "official",
         "picture",
         "run_files",
         "train",
@@ -60,6 +62,7 @@ ALLOWED = {
         "reports",
         "studies",
         "convert",
+        "official",
         "picture",
     },
 }

@@ -63,7 +63,7 @@ def open_encoder(
     said = ()
     description = f"random encoder of --seed={config.job.seed}"
     if config.eval.encoder == "checkpoint":
-        weights = loading.open_weights(config.job.checkpoint)
+        weights = loading.open_configured(config)
         loaded = loading.load(weights, model)
         said = (loaded.describe(),)
         description = f"{weights.path}, step {weights.step}"

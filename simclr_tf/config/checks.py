@@ -129,19 +129,26 @@ def _check_selector(model) -> None:
 
 def _check_checkpoint(config, job: Job) -> None:
     checkpoint = config.job.checkpoint
-    builds_upon = job in Job.ON_WEIGHTS or config.job.train_mode == "finetune"
-    if checkpoint and not builds_upon:
+    train_mode = config.job.train_mode
+    needs = job in Job.ON_WEIGHTS or train_mode == "finetune"
+    if checkpoint and not needs and train_mode != "pretrain":
         raise UserError(
-            f"--checkpoint={checkpoint} is for --train_mode=finetune, "
-            "--mode=evaluate, embed and export: other training starts from the "
-            "seed, or continues its model_dir. Leave it out."
+            f"--checkpoint={checkpoint} is not for --train_mode={train_mode}, "
+            "which starts from the seed, or continues its model_dir. Leave it "
+            "out."
         )
     # A follower's run says what it was built upon.
-    if builds_upon and not checkpoint and job is not Job.FOLLOW:
+    if needs and not checkpoint and job is not Job.FOLLOW:
         raise UserError(
             f"{job.words} needs --checkpoint: a model_dir, one of its "
-            "checkpoints, or a SavedModel. Received: none. (To train a "
-            "classifier from scratch: --train_mode=supervised.)"
+            "checkpoints, a SavedModel, or what Google released. Received: "
+            "none. (To train a classifier from scratch: "
+            "--train_mode=supervised.)"
+        )
+    if config.job.ema_weights and not checkpoint and job is not Job.FOLLOW:
+        raise UserError(
+            "--ema_weights is of --checkpoint's weights. Received: no "
+            "--checkpoint. Leave it out."
         )
 
 

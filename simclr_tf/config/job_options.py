@@ -48,10 +48,18 @@ class JobConfig:
     )
     checkpoint: str | None = option(
         None,
-        "The encoder to finetune, evaluate, embed with or export: a model_dir, "
-        "one of its checkpoints (RUN/ckpt-100), or a SavedModel of ours.",
+        "The encoder to finetune, evaluate, embed with or export, or to "
+        "pretrain on from: a model_dir, one of its checkpoints (RUN/ckpt-100), "
+        "a SavedModel of ours, or what Google released, local or gs://.",
         role=Role.OBJECTIVE | Role.LOCATION,
-        jobs=Job.FINETUNE | Job.ON_WEIGHTS,
+        jobs=Job.PRETRAIN | Job.FINETUNE | Job.ON_WEIGHTS,
+    )
+    ema_weights: bool = option(
+        False,
+        "Of what Google released: take the moving averages of the weights, "
+        "where the checkpoint has them.",
+        role=Role.OBJECTIVE,
+        jobs=Job.PRETRAIN | Job.FINETUNE | Job.ON_WEIGHTS,
     )
 
 

@@ -67,14 +67,14 @@ class ModelConfig:
     proj_head_mode: str = option(
         "nonlinear",
         "Projection head g.",
-        role=Role.ARCHITECTURE,
+        role=Role.ARCHITECTURE | Role.HEAD,
         jobs=Job.EVERY,
         choices=("none", "linear", "nonlinear"),
     )
     num_proj_layers: int = option(
         2,
         "Layers of a nonlinear head (paper: 2; SimCLRv2: 3).",
-        role=Role.ARCHITECTURE,
+        role=Role.ARCHITECTURE | Role.HEAD,
         jobs=Job.EVERY,
         official=3,
         at_least=1,
@@ -84,7 +84,7 @@ class ModelConfig:
     proj_out_dim: int = option(
         128,
         "Dimension of z.",
-        role=Role.ARCHITECTURE,
+        role=Role.ARCHITECTURE | Role.HEAD,
         jobs=Job.EVERY,
         at_least=1,
         # 2N vectors of so many numbers are gathered from all replicas.

@@ -48,6 +48,7 @@ class Role(enum.Flag):
         MACHINE: on what, and how, the arithmetic runs.
         LOGGING: what is shown, kept and tolerated, and how often.
         EVALUATION: how weights are scored.
+        HEAD: of the projection head, which pretraining may make anew.
         SEED: a draw among others like it, which an average is taken over.
     """
 
@@ -63,6 +64,7 @@ class Role(enum.Flag):
     LOGGING = enum.auto()
     EVALUATION = enum.auto()
     SEED = enum.auto()
+    HEAD = enum.auto()
 
 
 NO_ROLE = Role(0)

@@ -176,6 +176,25 @@ def job(config: Config) -> Job:
     )
 
 
+def asks_for(given: Mapping[str, Any], jobs: Job) -> bool:
+    """Whether options that were given ask for one of these jobs, or look at
+    one; values that no declaration allows ask for nothing."""
+    asked = _asked(given)
+    return asked is not None and bool(job_kinds.takes(**asked) & jobs)
+
+
+def _asked(given: Mapping[str, Any]) -> dict[str, str] | None:
+    """The options that name a job; None where one is out of its range."""
+    known = options()
+    asked = {
+        name: given.get(name, known[name][1].default)
+        for name in ("mode", "train_mode", "protocol")
+    }
+    if any(v not in known[n][1].metadata["choices"] for n, v in asked.items()):
+        return None
+    return asked
+
+
 @dataclasses.dataclass(frozen=True)
 class Taken:
     """What of the options given concerns a job.
@@ -207,11 +226,8 @@ def take(given: Mapping[str, Any], *, from_files: Collection[str]) -> Taken:
         UserError: an option that was typed is for other jobs.
     """
     known = options()
-    asked = {
-        name: given.get(name, known[name][1].default)
-        for name in ("mode", "train_mode", "protocol")
-    }
-    if any(v not in known[n][1].metadata["choices"] for n, v in asked.items()):
+    asked = _asked(given)
+    if asked is None:
         return Taken(given, Job.EVERY, (), ())  # their declarations refuse it
     taken = job_kinds.takes(**asked)
     job = job_kinds.job_of(**asked)

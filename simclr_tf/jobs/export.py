@@ -86,7 +86,7 @@ class Export:
                 "which this Python has not: pip install "
                 f"'simclr_tf[{self._name}]'."
             )
-        self._weights = loading.open_weights(config.job.checkpoint)
+        self._weights = loading.open_configured(config)
         _require_selector(request, self._weights.config)
         request.place(config)
         with tf.device("CPU:0"):

@@ -143,7 +143,7 @@ class Training:
     def _restore(self) -> None:
         """Sets the weights to the newest checkpoint's, if there is one.
 
-        A classifier that has none starts from --checkpoint.
+        A run that has none starts from --checkpoint.
         """
         run = self._run
         path = run.checkpoints.restore_newest(
@@ -152,15 +152,14 @@ class Training:
         self._say_saved(run.step)
         if path:
             self._said.append(f"Continuing from {path}, step {run.step}.")
-        if run.pretrains or (path and start_weights.are_known(run.folder)):
+        if run.pretrains and not run.config.job.checkpoint:
+            return
+        if path and start_weights.are_known(run.folder):
             return
         said = start_weights.begin(
             run.folder,
             run.model,
-            checkpoint=run.config.job.checkpoint
-            if run.config.eval.encoder == "checkpoint"
-            else None,
-            with_linear_head=run.config.model.restore_linear_head,
+            config=run.config,
             class_names=run.train_source.class_names,
             frozen=self._frozen(),
         )
@@ -200,7 +199,10 @@ class Training:
         run.write_unreadable()
         self._watch_what_was_not(log)
         if run.step >= run.plan.train_steps:
-            print(f"Training is finished: step {run.step}.")
+            print(
+                f"Training is finished: step {run.step}. To train on from it, "
+                f"give --checkpoint={run.folder.path} and a new --model_dir."
+            )
             log.close()
             return
         training.check_loss(config, run.strategy, run.device_type, run.hosts)

@@ -1,4 +1,5 @@
-"""Weights to build upon: from a run, one of its checkpoints, or a SavedModel.
+"""Weights to build upon: from a run, one of its checkpoints, a SavedModel, or
+from what the official code left.
 
 Strict and spoken: what a checkpoint is, is read from the configuration saved
 with it, every weight that a model takes must be there in its shape, and what
@@ -13,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from simclr_tf import hashing
-from simclr_tf.config import Config, roles
-from simclr_tf.config.option import Role
+from simclr_tf.config import Config, resolve
 from simclr_tf.errors import UserError
 from simclr_tf.models.simclr import SimClr
+from simclr_tf.official import options, reading
+from simclr_tf.official.reading import Contents
 from simclr_tf.run_files import checkpoints, exported_weights, weights_location
 
-# Up to this side in pixels the ResNet has the CIFAR stem.
-_SMALL_STEM_PIXELS = 32
 # Of classes, in a message.
 _NAMED = 5
 
@@ -37,6 +37,7 @@ class Weights:
             the optimizer's among them.
         class_names: of the data that it was trained on, in the order of the
             labels; empty where there were none.
+        official: of official ones, what lies in the file; else None.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Weights:
     config: Config
     values: Mapping[str, np.ndarray]
     class_names: tuple[str, ...]
+    official: Contents | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Loaded:
         matched: restored.
         left_out: in the checkpoint, and not wanted: name -> why.
         new: not restored: name -> why.
+        recognised: what they are, in words, where nothing beside them says it.
+        has_projection: whether a projection head is among those restored.
     """
 
     path: str
@@ -62,6 +66,11 @@ class Loaded:
     matched: tuple[str, ...]
     left_out: Mapping[str, str]
     new: Mapping[str, str]
+    recognised: str = ""
+
+    @property
+    def has_projection(self) -> bool:
+        return any(n.startswith("projection_head:") for n in self.matched)
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -77,7 +86,8 @@ class Loaded:
         """For the reader of the log: counts, and the reasons."""
         lines = [
             f"Weights from {self.path}, step {self.step}: "
-            f"{len(self.matched)} variables restored."
+            f"{len(self.matched)} variables restored.",
+            *filter(None, [self.recognised]),
         ]
         for title, names in (("Left out", self.left_out), ("New", self.new)):
             for reason in dict.fromkeys(names.values()):
@@ -86,57 +96,19 @@ class Loaded:
         return "\n".join(lines)
 
 
-def inheritance(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What `--checkpoint` decides where the user says nothing.
-
-    Args:
-        given: the options that the user set, `checkpoint` among them.
-
-    Returns:
-        Option name -> value; without the options given.
-
-    Raises:
-        UserError: the checkpoint is not one of ours, or a flag contradicts
-            its architecture.
-    """
-    path = given["checkpoint"]
-    found = weights_location.locate(path)
-    flat = roles.flat(
-        weights_location.config_of(found, weights_location.saved_with(found))
-    )
-    for name in roles.decided_by_checkpoint():
-        if given.get(name, flat[name]) != flat[name]:
-            raise UserError(
-                f"--{name}={given[name]} contradicts --checkpoint={path}, "
-                f"whose encoder has {name}={flat[name]}. Leave the flag out, "
-                "or name another checkpoint."
-            )
-    size = given.get("image_size", flat["image_size"])
-    if (size <= _SMALL_STEM_PIXELS) != (
-        flat["image_size"] <= _SMALL_STEM_PIXELS
-    ):
-        raise UserError(
-            f"--image_size={size} does not fit --checkpoint={path}, trained "
-            f"at {flat['image_size']} px: the ResNet's stem is another one up "
-            f"to {_SMALL_STEM_PIXELS} px. Stay on its side of that."
-        )
-    names = [
-        *roles.decided_by_checkpoint(),
-        *roles.suggested_by_checkpoint(given),
-    ]
-    if found.saved_model:
-        # An export comes from elsewhere: its paths are not of this machine.
-        names = [n for n in names if not roles.role_of(n) & Role.LOCATION]
-    return {name: flat[name] for name in names if name not in given}
-
-
-def open_weights(path: str) -> Weights:
+def open_weights(path: str, *, averages: bool = False) -> Weights:
     """Reads every tensor of a checkpoint; of a model_dir, the newest readable.
 
+    Args:
+        path: --checkpoint.
+        averages: --ema_weights.
+
     Raises:
-        UserError: it is not one of ours, or cannot be read.
+        UserError: it is neither ours nor official, or cannot be read.
     """
     found = weights_location.locate(path)
+    if found.official:
+        return _open_official(found.official, averages)
     saved = weights_location.saved_with(found)
     config = weights_location.config_of(found, saved)
     names = _class_names(saved if found.saved_model else saved.get("data"))
@@ -158,11 +130,29 @@ def open_weights(path: str) -> Weights:
     )
 
 
+def open_configured(config: Config) -> Weights:
+    """`open_weights` of --checkpoint."""
+    job = config.job
+    return open_weights(job.checkpoint, averages=job.ema_weights)
+
+
+def _open_official(prefix: str, averages: bool) -> Weights:
+    contents = reading.contents(prefix, averages=averages)
+    return Weights(
+        prefix,
+        contents.step,
+        resolve.from_dict({"official": options.of(contents, {})}),
+        contents.read(),
+        (),
+        contents,
+    )
+
+
 def identity(config: Config) -> str:
     """Which weights a job builds upon: a hash, or the seed in words."""
     if config.eval.encoder != "checkpoint":
         return f"{config.eval.encoder}, seed {config.job.seed}"
-    return hashing.values_sha256(open_weights(config.job.checkpoint).values)
+    return hashing.values_sha256(open_configured(config).values)
 
 
 def require_classes(weights: Weights, class_names: Sequence[str]) -> None:
@@ -186,7 +176,11 @@ def require_classes(weights: Weights, class_names: Sequence[str]) -> None:
 
 
 def load(
-    weights: Weights, model: SimClr, *, with_linear_head: bool = False
+    weights: Weights,
+    model: SimClr,
+    *,
+    with_linear_head: bool = False,
+    may_renew_projection: bool = False,
 ) -> Loaded:
     """Restores encoder and projection head, or changes nothing.
 
@@ -195,6 +189,8 @@ def load(
         model: its projection head's variables are restored, too, if it has
             any: the layers that the linear head reads.
         with_linear_head: also restore the linear head; by default it is new.
+        may_renew_projection: whether a projection head that is not there, or
+            of another shape, is new, instead of an error.
 
     Raises:
         UserError: a variable is missing or has another shape; the message
@@ -208,6 +204,8 @@ def load(
     wanted = {"encoder", "projection_head"}
     if with_linear_head:
         wanted.add("linear_head")
+    if may_renew_projection and not _has(weights, parts["projection_head"]):
+        wanted.remove("projection_head")
     targets, new = {}, {}
     for part, variables in parts.items():
         named = checkpoints.named_variables(variables)
@@ -226,16 +224,34 @@ def load(
         name: _why_left_out(name)
         for name in sorted(weights.values.keys() - targets.keys())
     }
-    return Loaded(weights.path, weights.step, tuple(sorted(targets)), left, new)
+    recognised = ""
+    if weights.official:
+        left |= weights.official.left_out
+        recognised = options.describe(weights.official)
+    matched = tuple(sorted(targets))
+    return Loaded(weights.path, weights.step, matched, left, new, recognised)
+
+
+def _has(weights: Weights, variables: Sequence) -> bool:
+    """Whether they are there, in their shapes."""
+    return all(
+        name in weights.values
+        and weights.values[name].shape == tuple(variable.shape)
+        for name, variable in checkpoints.named_variables(variables).items()
+    )
 
 
 def results_folder(config: Config, name: str) -> str:
     """--model_dir, or else a folder in the run that --checkpoint is of."""
     if config.job.model_dir:
         return os.path.expanduser(config.job.model_dir)
-    return os.path.join(
-        weights_location.locate(config.job.checkpoint).folder, name
-    )
+    found = weights_location.locate(config.job.checkpoint)
+    if found.official:
+        raise UserError(
+            f"--checkpoint={config.job.checkpoint} is official, and no run of "
+            "ours, in whose folder results would go. Give --model_dir."
+        )
+    return os.path.join(found.folder, name)
 
 
 def _class_names(saved: Any) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""start_weights.json: what a classifier was built upon, and stays upon."""
+"""start_weights.json: what a run was built upon, and stays upon."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from simclr_tf import files, hashing
+from simclr_tf.config import Config
 from simclr_tf.errors import Halted
 from simclr_tf.models.simclr import SimClr
 from simclr_tf.run_files import loading
@@ -18,18 +19,17 @@ def begin(
     folder: RunFolder,
     model: SimClr,
     *,
-    checkpoint: str | None,
-    with_linear_head: bool,
+    config: Config,
     class_names: Sequence[str],
     frozen: Sequence[tf.Variable],
 ) -> str | None:
-    """Sets a classifier's weights before its first step; writes what they are.
+    """Sets a run's weights before its first step; writes what they are.
 
     Args:
         folder: of the run.
-        model: the classifier.
-        checkpoint: --checkpoint; None leaves the weights as they are.
-        with_linear_head: as in `loading.load`.
+        model: of the run.
+        config: of the run; without --checkpoint, the weights stay as they
+            are.
         class_names: of the data; a linear head must be of the same.
         frozen: variables that training must leave as they are.
 
@@ -41,12 +41,20 @@ def begin(
     """
     origin: Mapping[str, Any] = {"checkpoint": None}
     said = None
-    if checkpoint:
-        weights = loading.open_weights(checkpoint)
-        loaded = loading.load(weights, model, with_linear_head=with_linear_head)
+    if config.job.checkpoint and config.eval.encoder == "checkpoint":
+        weights = loading.open_configured(config)
+        with_linear_head = config.model.restore_linear_head
+        loaded = loading.load(
+            weights,
+            model,
+            with_linear_head=with_linear_head,
+            may_renew_projection=config.job.train_mode == "pretrain",
+        )
         if with_linear_head:
             loading.require_classes(weights, class_names)
         origin, said = loaded.to_dict(), loaded.describe()
+        if config.job.train_mode == "pretrain":
+            said = f"{said}\n{_of_projection(loaded, config)}"
     if folder.writes:
         files.write_json(
             folder.file(_NAME),
@@ -59,6 +67,18 @@ def begin(
             },
         )
     return said
+
+
+def _of_projection(loaded: loading.Loaded, config: Config) -> str:
+    """What pretraining goes on with, besides an encoder."""
+    if loaded.has_projection:
+        return "The projection head is the checkpoint's."
+    if config.model.proj_head_mode == "none":
+        return "There is no projection head (--proj_head_mode=none)."
+    return (
+        "The projection head is new: the checkpoint has none, or one of "
+        "another shape."
+    )
 
 
 def read(folder: RunFolder) -> dict[str, Any]:

@@ -11,13 +11,14 @@ import tensorflow as tf
 from simclr_tf import files
 from simclr_tf.config import Config, resolve
 from simclr_tf.errors import UserError
+from simclr_tf.official import layout, reading
 from simclr_tf.run_files import checkpoints, places
 
 gfile = tf.io.gfile
 
 HINT = (
-    "--checkpoint takes a model_dir, one of its checkpoints (RUN/ckpt-100), or "
-    "a SavedModel (RUN/saved_model/100) of ours."
+    "--checkpoint takes a model_dir, one of its checkpoints (RUN/ckpt-100), a "
+    "SavedModel (RUN/saved_model/100) of ours, or what Google released."
 )
 
 
@@ -26,27 +27,32 @@ class Location:
     """Where weights lie.
 
     Attributes:
-        folder: of the run.
+        folder: of the run, or of the official files.
         saved_model: the SavedModel, or None.
         prefixes: of checkpoints otherwise, oldest first.
+        official: prefix of variables of the official code, or None.
     """
 
     folder: str
     saved_model: str | None = None
     prefixes: tuple[str, ...] = ()
+    official: str | None = None
 
 
 def locate(path: str) -> Location:
     """What --checkpoint names.
 
     Raises:
-        UserError: nothing that holds weights of ours, or not to be reached.
+        UserError: nothing that holds weights, or not to be reached.
     """
     asked = path
     places.require_reachable("checkpoint", path)
     path = os.path.expanduser(path).rstrip("/")
     # A shell completes the names of a checkpoint's files.
-    path = re.sub(r"(ckpt-\d+)\.(index|data-\d+-of-\d+)$", r"\1", path)
+    path = re.sub(r"(ckpt-\d+)\.(index|meta|data-\d+-of-\d+)$", r"\1", path)
+    if prefix := _official(path):
+        folder = path if gfile.isdir(path) else os.path.dirname(path)
+        return Location(folder, official=prefix)
     if gfile.exists(os.path.join(path, "saved_model.pb")):
         return Location(
             os.path.dirname(os.path.dirname(path)), saved_model=path
@@ -61,6 +67,21 @@ def locate(path: str) -> Location:
     if not prefixes:
         raise UserError(f"--checkpoint={asked} holds no checkpoint. {HINT}")
     return Location(path, prefixes=prefixes)
+
+
+def _official(path: str) -> str | None:
+    """The prefix of variables that are not ours, if there are any.
+
+    Their keys tell; where they cannot be read, what is beside them.
+    """
+    prefix = layout.prefix_at(path)
+    if prefix is None or gfile.exists(os.path.join(path, "simclr_tf.json")):
+        return None
+    ours = reading.is_ours(prefix)
+    if ours is None:
+        beside = os.path.join(os.path.dirname(prefix), "config.json")
+        ours = gfile.exists(beside)
+    return None if ours else prefix
 
 
 def _newest(folder: str) -> str | None:

@@ -190,7 +190,10 @@ def test_config_is_frozen():
         ({"data_dir": "D", "labels": "D/x.csv"}, "for --dataset=folder"),
         ({"train_mode": "finetune"}, "--train_mode"),
         ({"nonsense": 1}, "nonsense"),
-        ({"checkpoint": "somewhere"}, "--checkpoint"),
+        (
+            {"checkpoint": "somewhere", "train_mode": "supervised"},
+            "--checkpoint",
+        ),
         ({"learning_rate": float("inf")}, "--learning_rate"),
         ({"train_epochs": float("nan")}, "--train_epochs"),
         ({"semi_hard": True}, "--semi_hard.*--loss=nt_xent"),

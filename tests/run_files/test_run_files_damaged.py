@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from simclr_tf import files
+from simclr_tf.build import inheritance
 from simclr_tf.convert import saved_model
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import cache
@@ -53,7 +54,7 @@ def _follow_metrics(folder):
 
 
 def _read_weights(folder):
-    loading.inheritance({"checkpoint": str(folder / "saved_model" / "7")})
+    inheritance.of_checkpoint({"checkpoint": str(folder / "saved_model" / "7")})
     loading.open_weights(str(folder / "saved_model" / "7"))
 
 
@@ -71,7 +72,7 @@ def _claim(folder):
 
 
 def _build_upon(folder):
-    loading.inheritance({"checkpoint": str(folder)})
+    inheritance.of_checkpoint({"checkpoint": str(folder)})
 
 
 # Which files are read by what.

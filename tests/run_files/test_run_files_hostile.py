@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from simclr_tf import files
-from simclr_tf.build import network
+from simclr_tf.build import inheritance, network
 from simclr_tf.config import resolve, roles
 from simclr_tf.convert import saved_model
 from simclr_tf.errors import UserError
@@ -82,7 +82,7 @@ def test_the_program_of_a_saved_model_is_not_run(tmp_path):
     trace.unlink()
     weights = loading.open_weights(path)
     loaded = loading.load(weights, model_of(config), with_linear_head=True)
-    inherited = loading.inheritance({"checkpoint": path})
+    inherited = inheritance.of_checkpoint({"checkpoint": path})
     assert not trace.exists()
     assert inherited["resnet_depth"] == 10
     expected = checkpoints.named_variables(model.variables)
@@ -135,7 +135,7 @@ def test_a_description_of_other_things_is_named(tmp_path, said):
     pathlib.Path(path, "simclr_tf.json").write_text(json.dumps(said))
     for opened in (
         lambda: loading.open_weights(path),
-        lambda: loading.inheritance({"checkpoint": path}),
+        lambda: inheritance.of_checkpoint({"checkpoint": path}),
     ):
         with pytest.raises(UserError, match=r"simclr_tf\.json") as raised:
             opened()
@@ -171,7 +171,7 @@ def test_an_export_says_nothing_of_places(tmp_path, given):
                 assert secret not in content, name
     weights = loading.open_weights(path)
     assert weights.config.model == config.model
-    inherited = loading.inheritance({"checkpoint": path})
+    inherited = inheritance.of_checkpoint({"checkpoint": path})
     assert inherited["dataset"] == config.data.dataset
     assert "data_dir" not in inherited
 

@@ -1,0 +1,57 @@
+"""Where the variables of what Google released lie."""
+
+import os
+import re
+
+import tensorflow as tf
+
+from simclr_tf import files
+
+gfile = tf.io.gfile
+
+_CHECKPOINT = re.compile(r"((?:.*\.)?ckpt-(\d+))\.index")
+# In what is released, a hub module or a SavedModel lies in a folder of these.
+_INSIDE = ("", "saved_model", "hub")
+_VARIABLES = os.path.join("variables", "variables")
+
+
+def prefix_at(path: str) -> str | None:
+    """The variables' files, without suffix; None where there are none.
+
+    Args:
+        path: a checkpoint's prefix; or a folder of checkpoints, of a hub
+            module or of a SavedModel, or one that holds those.
+    """
+    if gfile.exists(f"{path}.index"):
+        return path
+    if not gfile.isdir(path):
+        return None
+    found = [
+        (int(match[2]), os.path.join(path, match[1]))
+        for name in gfile.listdir(path)
+        if (match := _CHECKPOINT.fullmatch(name))
+    ]
+    if found:
+        return max(found)[1]
+    for folder in _INSIDE:
+        prefix = os.path.join(path, folder, _VARIABLES)
+        if gfile.exists(f"{prefix}.index"):
+            return prefix
+    return None
+
+
+def step_in(prefix: str) -> int:
+    """The step that a checkpoint's name says; 0 where it says none."""
+    match = re.search(r"-(\d+)$", prefix)
+    return int(match[1]) if match else 0
+
+
+def files_sha256(prefix: str) -> dict[str, str]:
+    """Name -> SHA-256 of the files behind a prefix."""
+    folder, name = os.path.split(prefix)
+    pattern = rf"{re.escape(name)}\.(index|data-\d+-of-\d+)"
+    return {
+        found: files.sha256(os.path.join(folder, found))
+        for found in sorted(gfile.listdir(folder))
+        if re.fullmatch(pattern, found)
+    }
