@@ -163,7 +163,6 @@ def test_embedding_writes_features_and_neighbours(go, pretrained):
     [
         (("--mode=evaluate", "--eval_split=nothing"), "--eval_split"),
         (("--mode=evaluate", "--checkpoint="), "--checkpoint"),
-        (("--mode=train",), "--checkpoint"),
         (("--mode=evaluate", "--holdout_fraction=0.001"), "--holdout"),
         (("--mode=embed", "--train_split=nothing"), "--train_split"),
     ],
