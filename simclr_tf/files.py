@@ -31,7 +31,6 @@ gfile = tf.io.gfile
 _ASIDE = re.compile(r".*\.tmp-(\d+)(?:-([0-9a-f]{8}))?")
 # Of another machine's process nobody here knows whether it lives.
 _STALE_SECONDS = 3600.0
-_PIECE_BYTES = 2**24
 
 
 class DamagedFile(UserError):
@@ -63,15 +62,6 @@ def cache_folder(name: str) -> str:
     $XDG_CACHE_HOME/simclr_tf, or ~/.cache/simclr_tf."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return os.path.join(cache, "simclr_tf", name)
-
-
-def sha256(path: str) -> str:
-    """Hex SHA-256 of a file, which may be larger than the memory."""
-    digest = hashlib.sha256()
-    with gfile.GFile(path, "rb") as file:
-        while piece := file.read(_PIECE_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def sync(path: str) -> None:

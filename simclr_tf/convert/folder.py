@@ -1,11 +1,10 @@
 """The folder that an export is given away in.
 
 It may be a checkout of a hub's repository: what we did not write stays.
-export.json is written last and lists what is there: with it, an export is
-whole.
+export.json lists what is ours. While files are exchanged it says no more than
+that; written last, it says that the export is whole.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -24,10 +23,14 @@ def require_free(folder: str) -> None:
 
     Raises:
         UserError: there are other files, and no export.
+        DamagedFile: nobody can tell what is an export's.
     """
     there = gfile.listdir(folder) if gfile.isdir(folder) else ()
     others = [name for name in there if not name.startswith(".")]
-    if others and not gfile.exists(os.path.join(folder, RECORD)):
+    path = os.path.join(folder, RECORD)
+    if gfile.exists(path):
+        _listed(path)
+    elif others:
         raise UserError(
             f"--model_dir={folder} holds other files, and no export. Name a "
             "new folder, or an export to replace."
@@ -41,26 +44,50 @@ def publish(aside: str, folder: str, record: Mapping[str, Any]) -> None:
         aside: local folder, which holds the files.
         folder: exists; any file system.
         record: for export.json, which gets "files" beside.
+
+    Raises:
+        UserError: a file of somebody else's has the name of one of ours.
     """
     path = os.path.join(folder, RECORD)
-    if gfile.exists(path):
-        before = files.read_json(path).get("files")
-        gfile.remove(path)
-        for name in before if isinstance(before, list) else ():
-            _remove(folder, name)
     names = sorted(os.listdir(aside))
+    before = _listed(path)
+    for name in set(names) - {*before}:
+        if gfile.exists(os.path.join(folder, name)):
+            raise UserError(
+                f"--model_dir={folder} holds {name}, which is not of the "
+                "export there, and would be written over. Move it away."
+            )
+    # A kill from here on leaves a folder that the same command replaces.
+    files.write_json(path, {"files": sorted({*before, *names})})
+    for name in before:
+        _remove(folder, name)
     for name in names:
         _copy(os.path.join(aside, name), os.path.join(folder, name))
     files.sync_tree(folder)
-    text = json.dumps({**record, "files": names}, indent=2) + "\n"
-    files.write_bytes(path, text.encode())
+    files.write_json(path, {**record, "files": names})
 
 
-def _remove(folder: str, name: Any) -> None:
-    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name:
-        return  # nothing that `publish` wrote
+def _listed(path: str) -> list[str]:
+    """What export.json says is ours; of a stranger's, no path elsewhere.
+
+    Raises:
+        DamagedFile: it is none.
+    """
+    found = files.read_json(path).get("files") if gfile.exists(path) else None
+    return [
+        name
+        for name in (found if isinstance(found, list) else ())
+        if isinstance(name, str)
+        and name not in ("", ".", "..", RECORD)
+        and "/" not in name
+    ]
+
+
+def _remove(folder: str, name: str) -> None:
     path = os.path.join(folder, name)
-    if gfile.isdir(path):
+    if os.path.islink(path):
+        os.remove(path)  # and not what it leads to
+    elif gfile.isdir(path):
         gfile.rmtree(path)
     elif gfile.exists(path):
         gfile.remove(path)

@@ -20,8 +20,10 @@ class Format:
     """A format that encoders are exported in.
 
     Attributes:
-        module: of this package, with `refusal`, `write` and `readers`.
+        module: of this package, with `refusal`, `write` and `readers`; FILES,
+            what is in the folder; and USE and USE_LOGITS, how it is called.
         words: who reads it.
+        library: what hubs call who reads it.
         writes_with: import names of libraries that write it, beside those
             that this library comes with; of the extra of the same name.
         reads_with: distribution name -> import name of what reads it.
@@ -29,6 +31,7 @@ class Format:
 
     module: str
     words: str
+    library: str
     writes_with: tuple[str, ...] = ()
     reads_with: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -46,24 +49,34 @@ class Format:
 
 FORMATS = {
     "timm": Format(
-        "timm_folder", "timm", reads_with={"torch": "torch", "timm": "timm"}
+        "timm_folder",
+        "timm",
+        "timm",
+        reads_with={"torch": "torch", "timm": "timm"},
     ),
-    "torch": Format("torch_folder", "PyTorch", reads_with={"torch": "torch"}),
-    "keras": Format("keras_file", "Keras 3", reads_with={"keras": "keras"}),
+    "torch": Format(
+        "torch_folder", "PyTorch", "pytorch", reads_with={"torch": "torch"}
+    ),
+    "keras": Format(
+        "keras_file", "Keras 3", "keras", reads_with={"keras": "keras"}
+    ),
     "onnx": Format(
         "onnx_file",
         "ONNX runtimes",
+        "onnx",
         writes_with=("tf2onnx", "onnx"),
         reads_with={"onnxruntime": "onnxruntime"},
     ),
     "tflite": Format(
         "tflite_file",
         "TFLite and LiteRT",
+        "tflite",
         reads_with={"ai-edge-litert": "ai_edge_litert"},
     ),
     "saved_model": Format(
         "saved_model_folder",
         "TensorFlow, and --checkpoint",
+        "tensorflow",
         reads_with={"tensorflow": "tensorflow"},
     ),
 }
@@ -103,7 +116,8 @@ def check(form: Format, folder: str, network: Network) -> dict[str, Any]:
                 reason = f"{module} is not installed"
             return {"made": False, "reason": reason}
         versions[distribution] = importlib.metadata.version(distribution)
-    images = networks.fixed_images(network.architecture.image_size)
+    of = network.architecture
+    images = networks.fixed_images(of.image_size, of.num_channels)
     want = {name: value.numpy() for name, value in network(images).items()}
     found = {
         file: networks.errors(want, read(images))

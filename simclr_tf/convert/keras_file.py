@@ -19,6 +19,13 @@ _BLOCK = re.compile(r"group\d+_block\d+")
 _NUMBER = re.compile(r"\d+")
 _EPSILON = 1e-5  # of our BatchNorm
 _FILE = "model.keras"
+FILES = {_FILE: "network and weights, of Keras' own layers"}
+USE = f"""import keras  # Keras 3
+
+model = keras.models.load_model("{_FILE}")
+features = model(images)["features"]
+"""
+USE_LOGITS = 'logits = model(images)["logits"]\n'
 
 
 def refusal(network: Architecture) -> None:
@@ -73,8 +80,11 @@ class _Twin:
         self._values = {}  # layer -> what `set_weights` takes
 
     def model(self):
-        size = self._shape.image_size
-        images = self._keras.Input([size, size, 3], name="images")
+        shape = self._shape
+        size = shape.image_size
+        images = self._keras.Input(
+            [size, size, shape.num_channels], name="images"
+        )
         x = self._stem(images)
         for name in _blocks(self._weights):
             x = self._block(x, name)

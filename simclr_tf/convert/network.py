@@ -24,6 +24,7 @@ class Architecture:
     Attributes:
         depth, width, sk_ratio, se_ratio: as `models.resnet.resnet` takes them.
         image_size: S, side of the images in pixels.
+        num_channels: C of the images; 3 is RGB.
         bn_momentum: weight of the past in BN's moving averages.
         projection: units of the layers of the projection head that the linear
             head reads through; () where it reads h.
@@ -35,6 +36,7 @@ class Architecture:
     depth: int
     width: float
     image_size: int
+    num_channels: int = 3
     sk_ratio: float = 0.0
     se_ratio: float = 0.0
     bn_momentum: float = 0.9
@@ -67,6 +69,8 @@ class Architecture:
             parts.append("squeeze and excitation")
         if self.has_small_stem:
             parts.append("CIFAR stem")
+        if self.num_channels != 3:
+            parts.append(f"images of {self.num_channels} channels")
         return ", ".join(parts)
 
 
@@ -106,7 +110,7 @@ class Network:
         self.weights = {v.name.split(":")[0]: v.numpy() for v in variables}
 
     def __call__(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """float32[N, S, S, 3] to {"features": float32[N, D], "logits": ...}."""
+        """float32[N, S, S, C] to {"features": float32[N, D], "logits": ...}."""
         features = self.model.encoder(images, training=False)
         named = {"features": features}
         if self.architecture.num_classes:
@@ -117,8 +121,9 @@ class Network:
 
     def signature(self) -> list[tf.TensorSpec]:
         """Of the images."""
-        size = self.architecture.image_size
-        return [tf.TensorSpec([None, size, size, 3], tf.float32, "images")]
+        of = self.architecture
+        shape = [None, of.image_size, of.image_size, of.num_channels]
+        return [tf.TensorSpec(shape, tf.float32, "images")]
 
     def function(self):
         """The same as a function of a graph."""
@@ -132,11 +137,11 @@ class Network:
         return [head.layer(j) for j in range(1, count + 1)]
 
 
-def fixed_images(image_size: int) -> np.ndarray:
-    """float32[2, S, S, 3] in [0, 1], the same everywhere and always."""
+def fixed_images(image_size: int, num_channels: int = 3) -> np.ndarray:
+    """float32[2, S, S, C] in [0, 1], the same everywhere and always."""
     rows = np.arange(image_size, dtype=np.float64) / image_size
     y, x = rows[:, None, None], rows[None, :, None]
-    shift = np.arange(3) / 3
+    shift = np.arange(num_channels) / num_channels
     waves = np.stack(
         [
             np.sin(2 * np.pi * (a * y + b * x + shift)) * np.cos(7 * a * x)

@@ -15,6 +15,13 @@ from simclr_tf.convert.network import Architecture, Network, Outputs
 _FILE = "model.onnx"
 # Of the operators; what onnxruntime of 2022 and later reads.
 _OPSET = 17
+FILES = {_FILE: f"network and weights, opset {_OPSET}"}
+USE = f"""import onnxruntime
+
+session = onnxruntime.InferenceSession("{_FILE}")
+(features,) = session.run(["features"], {{"images": images}})
+"""
+USE_LOGITS = '(logits,) = session.run(["logits"], {"images": images})\n'
 
 
 def refusal(network: Architecture) -> None:

@@ -2,11 +2,12 @@
 
     from preprocess import preprocess
 
-    images = preprocess("one.jpg")[None]     # float32[1, S, S, 3] in [0, 1]
+    images = preprocess("one.jpg")[None]     # float32[1, S, S, C] in [0, 1]
 
-The central square of CROP times the shorter side, resized by bicubic
-interpolation (Keys, a = -0.5) to SIZE x SIZE, and divided by 255. Nothing is
-subtracted: mean 0, standard deviation 1.
+Upright, and what is transparent on BACKGROUND; C is CHANNELS. The central
+square of CROP times the shorter side, resized by bicubic interpolation (Keys,
+a = -0.5) to SIZE x SIZE, and divided by 255. Nothing is subtracted: mean 0,
+standard deviation 1.
 """
 
 import numpy as np
@@ -16,14 +17,21 @@ SIZE = 224
 CROP = 0.875
 # Whether an image that shrinks is low-pass filtered, as Pillow does it.
 ANTIALIAS = False
+CHANNELS = 3
+BACKGROUND = (255, 255, 255)
+# What Pillow calls images of so many channels.
+_MODES = {1: "L", 3: "RGB"}
 
 
 def preprocess(image):
-    """A path, a Pillow image or uint8[h, w, 3] to float32[SIZE, SIZE, 3]."""
+    """A path, a Pillow image or uint8[h, w, C] to float32[SIZE, SIZE, C].
+
+    A file can be read of one channel and of three; else give an array.
+    """
     if not isinstance(image, np.ndarray):
         if not isinstance(image, Image.Image):
             image = Image.open(image)
-        image = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        image = _pixels(image)
     height, width = image.shape[:2]
     side = max(round(CROP * min(height, width)), 1)
     top, left = (height - side + 1) // 2, (width - side + 1) // 2
@@ -33,6 +41,17 @@ def preprocess(image):
         "ij,jkc,lk->ilc", weights, square, weights, optimize=True
     )
     return (np.clip(np.rint(resized), 0, 255) / 255).astype(np.float32)
+
+
+def _pixels(image):
+    """uint8[h, w, C] of a Pillow image."""
+    image = ImageOps.exif_transpose(image)
+    if image.has_transparency_data:
+        shown = Image.new("RGBA", image.size, (*BACKGROUND, 255))
+        shown.alpha_composite(image.convert("RGBA"))
+        image = shown.convert("RGB")
+    pixels = np.asarray(image.convert(_MODES[CHANNELS]))
+    return pixels.reshape(*pixels.shape[:2], CHANNELS)
 
 
 def _cubic(side):

@@ -6,16 +6,31 @@ import re
 _PROGRAM = pathlib.Path(__file__).with_name("preprocess_images.py")
 
 
-def program(*, size: int, crop: float, antialias: bool) -> str:
+def program(
+    *,
+    size: int,
+    crop: float,
+    antialias: bool,
+    num_channels: int = 3,
+    background: tuple[int, int, int] = (255, 255, 255),
+) -> str:
     """`preprocess_images.py` with the settings of an encoder.
 
     Args:
         size: S, side of its images in pixels.
         crop: of an image's shorter side, what evaluation keeps.
         antialias: of `augment.geometry.crop_resize`.
+        num_channels: of its images; 1 is grey, 3 RGB.
+        background: on which alpha is composited, 0..255.
     """
     text = _PROGRAM.read_text()
-    settings = {"SIZE": size, "CROP": crop, "ANTIALIAS": antialias}
+    settings = {
+        "SIZE": size,
+        "CROP": crop,
+        "ANTIALIAS": antialias,
+        "CHANNELS": num_channels,
+        "BACKGROUND": background,
+    }
     for name, value in settings.items():
         text, count = re.subn(
             rf"^{name} = .*$", f"{name} = {value!r}", text, flags=re.MULTILINE

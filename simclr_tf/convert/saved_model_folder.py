@@ -14,6 +14,18 @@ import tensorflow as tf
 from simclr_tf.convert import saved_model
 from simclr_tf.convert.network import Architecture, Network, Outputs
 
+FILES = {
+    "saved_model.pb": "the graph",
+    "variables": "the weights",
+    "simclr_tf.json": "what simclr_tf reads beside a SavedModel",
+}
+USE = """import tensorflow as tf
+
+encoder = tf.saved_model.load(".")
+features = encoder(tf.constant(images))["features"]
+"""
+USE_LOGITS = 'logits = encoder(tf.constant(images))["logits"]\n'
+
 
 def refusal(network: Architecture) -> None:
     """Nothing: it is our own graph."""
@@ -35,6 +47,7 @@ def write(
             aside,
             step=metadata["global_step"],
             image_size=network.architecture.image_size,
+            num_channels=network.architecture.num_channels,
             keep=1,
             class_names=class_names,
             metadata=metadata,

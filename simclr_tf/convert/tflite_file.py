@@ -12,6 +12,16 @@ import tensorflow as tf
 from simclr_tf.convert.network import Architecture, Network, Outputs
 
 _FLOAT32, _FLOAT16 = "model_float32.tflite", "model_float16.tflite"
+FILES = {
+    _FLOAT32: "network and weights, float32",
+    _FLOAT16: "network and weights, weights in float16",
+}
+USE = f"""from ai_edge_litert.interpreter import Interpreter
+
+run = Interpreter("{_FLOAT32}").get_signature_runner()
+features = run(images=images)["features"]
+"""
+USE_LOGITS = 'logits = run(images=images)["logits"]\n'
 
 
 def refusal(network: Architecture) -> None:

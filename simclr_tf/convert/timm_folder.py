@@ -17,6 +17,19 @@ from simclr_tf.convert.network import Architecture, Network, Outputs
 
 _DEPTHS = (50, 101, 152)
 _ARGUMENTS = {"preact": False, "stem_type": "same"}
+FILES = {
+    "model.safetensors": "the weights, float32",
+    "config.json": "what timm builds the network from",
+}
+USE = """import timm
+import torch
+
+model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()
+x = torch.from_numpy(images).permute(0, 3, 1, 2)
+maps = model.forward_features(x)
+features = model.forward_head(maps, pre_logits=True).flatten(1)
+"""
+USE_LOGITS = "logits = model(x)\n"
 
 
 def refusal(network: Architecture) -> str | None:
@@ -29,6 +42,8 @@ def refusal(network: Architecture) -> str | None:
         return "its stem is the one of images above 32 px"
     if network.width != int(network.width):
         return "its widths are whole multiples"
+    if network.num_channels != 3:
+        return "its images are taken to be RGB"
     if network.projection:
         return "its linear layer reads the features, and this head a projection"
     return None

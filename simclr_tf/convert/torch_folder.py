@@ -17,6 +17,19 @@ from simclr_tf.convert import names
 from simclr_tf.convert.network import Architecture, Network, Outputs
 
 _MODULE = pathlib.Path(__file__).with_name("torch_model.py")
+FILES = {
+    "model.safetensors": "the weights, float32",
+    "config.json": "what model.py builds the network from",
+    "model.py": "the network, a PyTorch module",
+}
+USE = """import torch
+from model import load
+
+model = load(".")
+x = torch.from_numpy(images).permute(0, 3, 1, 2)
+features = model.features(x)
+"""
+USE_LOGITS = "logits = model(x)\n"
 
 
 def refusal(network: Architecture) -> None:
@@ -44,6 +57,7 @@ def write(
         "model": {
             "depth": shape.depth,
             "width": shape.width,
+            "num_channels": shape.num_channels,
             "small_stem": shape.has_small_stem,
             "sk_ratio": shape.sk_ratio,
             "se_ratio": shape.se_ratio,

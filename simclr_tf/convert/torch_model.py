@@ -6,9 +6,9 @@
     features = model.features(images)   # float32[N, D]
     logits = model(images)              # of a classifier; else the features
 
-Images are float32[N, 3, H, W] in [0, 1], RGB, without normalisation;
-preprocess.py makes them. Written by simclr_tf (Apache-2.0), whose
-models/resnet.py this follows layer by layer.
+Images are float32[N, C, H, W] in [0, 1], without normalisation; preprocess.py
+makes them. C is 3, RGB, unless config.json has other num_channels. Written by
+simclr_tf (Apache-2.0), whose models/resnet.py this follows layer by layer.
 """
 
 import json
@@ -45,6 +45,7 @@ class Encoder(nn.Module):
 
     Args:
         depth, width: of the ResNet; a width multiplies every channel count.
+        num_channels: C of the images.
         small_stem: a 3x3 convolution of stride 1, without a pool.
         sk_ratio: above 0, selective kernels, and ResNet-D's stem and
             shortcuts.
@@ -59,6 +60,7 @@ class Encoder(nn.Module):
         self,
         depth,
         width=1.0,
+        num_channels=3,
         small_stem=False,
         sk_ratio=0.0,
         se_ratio=0.0,
@@ -68,7 +70,7 @@ class Encoder(nn.Module):
         bn_momentum=0.1,
     ):
         super().__init__()
-        self.stem = Stem(width, small_stem, sk_ratio > 0)
+        self.stem = Stem(num_channels, width, small_stem, sk_ratio > 0)
         channels = _scaled(64, width)
         groups = []
         for i, count in enumerate(_BLOCKS[depth]):
@@ -115,20 +117,20 @@ class Encoder(nn.Module):
 
 
 class Stem(nn.Module):
-    def __init__(self, width, small, resnet_d):
+    def __init__(self, inputs, width, small, resnet_d):
         super().__init__()
         filters, half = _scaled(64, width), _scaled(32, width)
         self.pools = not small
         if small:
-            layers = [("", _conv(3, filters, 3))]
+            layers = [("", _conv(inputs, filters, 3))]
         elif resnet_d:
             layers = [
-                ("1", _conv(3, half, 3, 2)),
+                ("1", _conv(inputs, half, 3, 2)),
                 ("2", _conv(half, half, 3)),
                 ("3", _conv(half, filters, 3)),
             ]
         else:
-            layers = [("", _conv(3, filters, 7, 2))]
+            layers = [("", _conv(inputs, filters, 7, 2))]
         self.order = [number for number, _ in layers]
         for number, conv in layers:
             self.add_module(f"stem_conv{number}", conv)

@@ -13,7 +13,7 @@ import numpy as np
 
 from simclr_tf import files
 from simclr_tf.build import account, batches, encoder, splits
-from simclr_tf.data.corrupt import CorruptLog, in_words
+from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.data.sources import Source
 from simclr_tf.evaluation import features
 from simclr_tf.evaluation.features import Features
@@ -90,15 +90,12 @@ class Embedding:
                 "No pictures: the images are read as a stream. "
                 "Raise --in_memory_limit_mb to hold them."
             )
-        self._say_unreadable()
+        recording.say_unreadable(
+            os.path.join(self._folder, unreadable_images.FILE),
+            self._corrupt.lines(),
+            [self._source],
+        )
         return 0
-
-    def _say_unreadable(self) -> None:
-        found = self._corrupt.lines()
-        path = os.path.join(self._folder, unreadable_images.FILE)
-        unreadable_images.write(path, [*found, *self._source.left_out])
-        if found:
-            print(in_words(found, done="left out", path=path))
 
     def _choose_folder(self) -> str:
         """--model_dir, or a folder of the run for what is embedded."""

@@ -23,6 +23,7 @@ from simclr_tf.config import roles
 from simclr_tf.convert import folder as folders
 from simclr_tf.convert import formats, preprocessing, saved_model
 from simclr_tf.convert.network import Architecture, Network
+from simclr_tf.data import decoding
 from simclr_tf.errors import Halted, UserError
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.jobs.training_run import TrainingRun
@@ -167,6 +168,7 @@ class Export:
             depth=options.resnet_depth,
             width=options.width_multiplier,
             image_size=config.data.image_size,
+            num_channels=options.num_channels,
             sk_ratio=options.sk_ratio,
             se_ratio=options.se_ratio,
             bn_momentum=options.batch_norm_decay,
@@ -189,6 +191,7 @@ class Export:
             "architecture": shape.words,
             "num_features": shape.num_features,
             "image_size": shape.image_size,
+            "num_channels": shape.num_channels,
             "crop": self._crop,
             "class_names": list(self._class_names),
             "num_classes": shape.num_classes,
@@ -206,6 +209,10 @@ class Export:
             size=record["image_size"],
             crop=self._crop,
             antialias=self._config.augment.antialias,
+            num_channels=record["num_channels"],
+            background=decoding.background_of(
+                self._weights.config.data.alpha_background
+            ),
         )
         pathlib.Path(folder, "preprocess.py").write_text(text)
         if self._class_names:
@@ -218,7 +225,11 @@ class Export:
             step=self._weights.step,
         )
         names = sorted({*os.listdir(folder), "README.md", folders.RECORD})
-        card = model_card.text(record, names=names, results=found)
+        code = self._form.code
+        form = model_card.Form(
+            self._form.library, code.FILES, code.USE, code.USE_LOGITS
+        )
+        card = model_card.text(record, form=form, names=names, results=found)
         pathlib.Path(folder, "README.md").write_text(card)
 
     def _encoder_sha256(self) -> set[str]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,14 @@ import numpy as np
 from simclr_tf import files
 from simclr_tf.config import Config, roles
 from simclr_tf.config.option import Role
+from simclr_tf.data.corrupt import in_words
 from simclr_tf.data.sources import Source
 from simclr_tf.evaluation import records, scoring
 from simclr_tf.evaluation.features import Features
 from simclr_tf.evaluation.label_subsets import LabelSubset
 from simclr_tf.evaluation.records import Record
 from simclr_tf.evaluation.statistics import Estimate
-from simclr_tf.run_files import loading
+from simclr_tf.run_files import loading, unreadable_images
 
 _MOST_LETTERS = 100
 
@@ -255,3 +256,20 @@ def _report(record: Record) -> str:
         for name, one in record.metrics.items()
     ]
     return "\n".join(lines)
+
+
+def say_unreadable(
+    path: str, found: Iterable[str], sources: Iterable[Source]
+) -> None:
+    """Writes what a job on features left out, and says how much it was.
+
+    Args:
+        path: of the table.
+        found: lines of `CorruptLog.lines`, of all splits.
+        sources: the splits, which know what they passed over.
+    """
+    found = list(found)
+    left_out = [line for source in sources for line in source.left_out]
+    unreadable_images.write(path, [*found, *left_out])
+    if found:
+        print(in_words(found, done="left out", path=path))

@@ -5,8 +5,6 @@ import re
 
 import tensorflow as tf
 
-from simclr_tf import files
-
 gfile = tf.io.gfile
 
 _CHECKPOINT = re.compile(r"((?:.*\.)?ckpt-(\d+))\.index")
@@ -44,14 +42,3 @@ def step_in(prefix: str) -> int:
     """The step that a checkpoint's name says; 0 where it says none."""
     match = re.search(r"-(\d+)$", prefix)
     return int(match[1]) if match else 0
-
-
-def files_sha256(prefix: str) -> dict[str, str]:
-    """Name -> SHA-256 of the files behind a prefix."""
-    folder, name = os.path.split(prefix)
-    pattern = rf"{re.escape(name)}\.(index|data-\d+-of-\d+)"
-    return {
-        found: files.sha256(os.path.join(folder, found))
-        for found in sorted(gfile.listdir(folder))
-        if re.fullmatch(pattern, found)
-    }

@@ -17,32 +17,30 @@ from simclr_tf.config.roles import show
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import records
 from simclr_tf.evaluation.statistics import Estimate
-from simclr_tf.reports import loading_code
 
-_LIBRARIES = {
-    "timm": "timm",
-    "torch": "pytorch",
-    "keras": "keras",
-    "onnx": "onnx",
-    "tflite": "tflite",
-    "saved_model": "tensorflow",
-}
+# What is in every folder; each format says what else.
 _FILES = {
     "README.md": "this card",
     "class_names.json": "`class_names[k]` is the class of `logits[:, k]`",
-    "config.json": "what the library builds the network from",
     "export.json": "what was written, how it was checked, the run's options",
-    "model.keras": "network and weights, of Keras' own layers",
-    "model.onnx": "network and weights, opset 17",
-    "model.py": "the network, a PyTorch module",
-    "model.safetensors": "the weights, float32",
-    "model_float16.tflite": "network and weights, weights in float16",
-    "model_float32.tflite": "network and weights, float32",
     "preprocess.py": "from an image to what the network takes",
-    "saved_model.pb": "the graph",
-    "simclr_tf.json": "what simclr_tf reads beside a SavedModel",
-    "variables": "the weights",
 }
+
+
+class Form(NamedTuple):
+    """What a format says of itself.
+
+    Attributes:
+        library: what hubs call who reads it.
+        files: name -> what it is.
+        use: Python that goes on from `images` to `features`.
+        use_logits: and to `logits`.
+    """
+
+    library: str
+    files: Mapping[str, str]
+    use: str
+    use_logits: str
 
 
 class Result(NamedTuple):
@@ -90,6 +88,7 @@ def results_of(
 def text(
     record: Mapping[str, Any],
     *,
+    form: Form,
     names: Sequence[str],
     results: Sequence[Result],
 ) -> str:
@@ -97,14 +96,15 @@ def text(
 
     Args:
         record: of the export, as export.json has it.
+        form: of the format.
         names: of what lies in the folder.
         results: from `results_of`.
     """
     parts = [
-        _head(record),
+        _head(record, form),
         _title(record),
-        _table("Files", ("file", "what it is"), _files(names)),
-        _use(record),
+        _table("Files", ("file", "what it is"), _files(names, form)),
+        _use(record, form),
         _images(record),
         _training(record),
         _results(results),
@@ -137,12 +137,12 @@ def _of_result(path: str) -> list[Result]:
     return [Result(what, on, "top_1", estimate)]
 
 
-def _head(record) -> str:
+def _head(record, form) -> str:
     task = "classification" if record["num_classes"] else "feature-extraction"
     lines = [
         "---",
         f"license: {json.dumps(record['licence'] or 'unknown')}",
-        f"library_name: {_LIBRARIES[record['format']]}",
+        f"library_name: {form.library}",
         f"pipeline_tag: image-{task}",
         "tags:",
         "- simclr",
@@ -173,24 +173,29 @@ def _title(record) -> str:
     )
 
 
-def _files(names) -> list[tuple[str, str]]:
-    return [(f"`{name}`", _FILES.get(name, "")) for name in names]
+def _files(names, form) -> list[tuple[str, str]]:
+    known = {**_FILES, **form.files}
+    return [(f"`{name}`", known.get(name, "")) for name in names]
 
 
-def _use(record) -> str:
-    filled = loading_code.of(
-        record["format"],
-        image_size=record["image_size"],
-        classifies=record["num_classes"] > 0,
+def _use(record, form) -> str:
+    size, channels = record["image_size"], record["num_channels"]
+    logits = form.use_logits if record["num_classes"] else ""
+    code = (
+        "from preprocess import preprocess\n\n"
+        'images = preprocess("one.jpg")[None]  '
+        f"# float32[1, {size}, {size}, {channels}]\n{form.use}{logits}"
     )
-    return f"## Use\n\nIn this folder:\n\n```python\n{filled}```\n"
+    return f"## Use\n\nIn this folder:\n\n```python\n{code}```\n"
 
 
 def _images(record) -> str:
     size, crop = record["image_size"], record["crop"]
+    channels = record["num_channels"]
+    kind = {1: "Grey", 3: "RGB"}.get(channels, f"{channels} channels")
     return (
         "## Images\n\n"
-        f"RGB, {size} x {size} pixels, floats in [0, 1]: pixels / 255, with "
+        f"{kind}, {size} x {size} pixels, floats in [0, 1]: pixels / 255, with "
         "nothing subtracted (mean 0, standard deviation 1). ImageNet's mean "
         "and deviation would spoil the features. An image is cut to the "
         f"central square of {crop:g} of its shorter side, and resized by "

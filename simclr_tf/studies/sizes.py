@@ -36,7 +36,7 @@ PAPER_BASE = {
 }
 
 SIZES = {
-    "quick": {"base": QUICK_BASE, "measures": (LINEAR,), "seeds": 1},
+    "quick": {"base": QUICK_BASE, "measures": (LINEAR,), "seeds": 3},
     "paper": {
         "base": PAPER_BASE,
         "measures": (LINEAR,),
@@ -49,6 +49,19 @@ SIZES = {
 def paper(percent: float | None) -> dict[str, float]:
     """A number of the paper for `Setting.paper`; none of None."""
     return {} if percent is None else {LINEAR.name: percent}
+
+
+def objectives(size: str) -> dict[str, dict[str, Any]]:
+    """Name -> arguments of `Setting`, with labels and without. A classifier is
+    scored by its own head, and in the paper's size trained for 90 epochs."""
+    return {
+        "SimCLR": {},
+        "supervised": {
+            "flags": {"train_mode": "supervised"},
+            "base": {"train_epochs": 90.0} if size == "paper" else {},
+            "evaluations": {"linear": None},
+        },
+    }
 
 
 def without_length(size: str) -> dict[str, Any]:

@@ -1,17 +1,21 @@
 """Names, shapes, refusals, preparation of images: no library of others."""
 
+import io
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from simclr_tf.augment import geometry
 from simclr_tf.config import options
 from simclr_tf.convert import folder, formats, names, preprocessing
 from simclr_tf.convert.network import Architecture, errors, fixed_images
 from simclr_tf.convert.timm_folder import refusal
+from simclr_tf.data import decoding
+from simclr_tf.data.decoding import grey
 from simclr_tf.errors import UserError
-from simclr_tf.reports import loading_code, model_card
+from simclr_tf.reports import model_card
 
 
 @pytest.mark.parametrize(
@@ -54,6 +58,7 @@ def test_layouts(rng):
         ({"se_ratio": 0.25}, "squeeze"),
         ({"image_size": 32}, "stem"),
         ({"width": 0.5}, "widths"),
+        ({"num_channels": 4}, "RGB"),
         ({"projection": (9,)}, "projection"),
     ],
 )
@@ -71,9 +76,9 @@ def test_formats_are_those_of_the_option():
     choices = options()["format"][1].metadata["choices"]
     assert tuple(formats.FORMATS) == choices
     for name in choices:
-        for classifies in (True, False):
-            code = loading_code.of(name, image_size=8, classifies=classifies)
-            compile(code, name, "exec")
+        code = formats.FORMATS[name].code
+        compile(code.USE + code.USE_LOGITS, name, "exec")
+        assert "features = " in code.USE.replace("(features,)", "features")
 
 
 def test_errors_are_shares_of_the_largest():
@@ -86,19 +91,46 @@ def test_errors_are_shares_of_the_largest():
 
 
 def test_fixed_images_are_images():
-    images = fixed_images(9)
-    assert images.shape == (2, 9, 9, 3) and images.dtype == np.float32
-    assert images.min() >= 0 and images.max() <= 1
+    for channels in (1, 3, 5):
+        images = fixed_images(9, channels)
+        assert images.shape == (2, 9, 9, channels)
+        assert images.dtype == np.float32
+        assert images.min() >= 0 and images.max() <= 1
+
+
+def preparation(**settings):
+    """`preprocess` of a folder."""
+    space = {}
+    program = preprocessing.program(**settings)
+    exec(compile(program, "preprocess.py", "exec"), space)
+    return space["preprocess"]
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+def test_preprocess_shows_what_training_saw(rng, num_channels):
+    """Alpha on the background, and grey as Pillow has it."""
+    pixels = rng.integers(0, 256, size=[20, 20, 4], dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    want = decoding.Decoder(background=(9, 200, 80))(file.getvalue())
+    want = (grey.grey_of(want) if num_channels == 1 else want).numpy()
+    got = preparation(
+        size=20,
+        crop=1.0,
+        antialias=False,
+        num_channels=num_channels,
+        background=(9, 200, 80),
+    )(file)
+    assert got.shape == want.shape
+    assert np.abs(got * 255 - want.astype(float)).max() < 1.5
 
 
 @pytest.mark.parametrize("antialias", [True, False])
 @pytest.mark.parametrize("shape", [(90, 71), (20, 31)])
 def test_preprocess_is_the_evaluations(rng, antialias, shape):
     image = rng.integers(0, 256, size=[*shape, 3], dtype=np.uint8)
-    space = {}
-    program = preprocessing.program(size=40, crop=0.875, antialias=antialias)
-    exec(compile(program, "preprocess.py", "exec"), space)
-    got = space["preprocess"](image) * 255
+    prepare = preparation(size=40, crop=0.875, antialias=antialias)
+    got = prepare(image) * 255
     want = geometry.eval_view(image, size=40, antialias=antialias).numpy()
     difference = np.abs(got - want.astype(np.float32))
     # TensorFlow's kernel without a filter looks weights up in a table of
@@ -122,6 +154,27 @@ def test_a_folder_keeps_what_is_not_the_exports(tmp_path):
     assert found == [".git", "export.json", "mine", "two"]
     record = json.loads((there / "export.json").read_text())
     assert record == {"a": 2, "files": ["two"]}
+    # Killed while files were exchanged: it can be done again.
+    (there / "export.json").write_text('{"files": ["two", "three"]}')
+    folder.require_free(str(there))
+    # What export.json of a stranger names is removed here, and nowhere else.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "file").write_text("kept")
+    (there / "link").symlink_to(elsewhere)
+    names = ["link", "../elsewhere/file", "two"]
+    (there / "export.json").write_text(json.dumps({"files": names}))
+    folder.publish(str(aside), str(there), {"a": 3})
+    assert (elsewhere / "file").exists() and not (there / "link").exists()
+    # A name of ours that another has taken.
+    (aside / "mine").write_text("ours")
+    with pytest.raises(UserError, match="holds mine"):
+        folder.publish(str(aside), str(there), {"a": 4})
+    assert (there / "mine").read_text() == "kept"
+    assert json.loads((there / "export.json").read_text())["a"] == 3
+    (there / "export.json").write_text("{")
+    with pytest.raises(UserError, match=r"export\.json"):
+        folder.require_free(str(there))
     (there / "export.json").unlink()
     with pytest.raises(UserError, match="holds other files"):
         folder.require_free(str(there))
@@ -133,6 +186,7 @@ def test_a_card_says_what_is_known(tmp_path):
         "architecture": "ResNet-18 (1x)",
         "num_features": 512,
         "image_size": 64,
+        "num_channels": 3,
         "crop": 0.875,
         "num_classes": 0,
         "licence": None,
@@ -146,9 +200,13 @@ def test_a_card_says_what_is_known(tmp_path):
         "simclr_tf": "0",
     }
     results = model_card.results_of(str(tmp_path), encoder_sha256={"x"}, step=7)
-    card = model_card.text(record, names=["model.py"], results=results)
+    form = model_card.Form("pytorch", {"model.py": "a module"}, "use()", "")
+    card = model_card.text(
+        record, form=form, names=["model.py"], results=results
+    )
     for part in (
         'license: "unknown"',
+        "| `model.py` | a module |",
         "torch is not installed",
         "| `resnet_depth` | 18 |",
         "a folder of images",

@@ -25,7 +25,7 @@ CASES = [
     ("timm", {"depth": 101, "image_size": 40}, 3, 0),
     ("timm", {"depth": 50, "width": 2, "image_size": 33}, None, 0),
     ("torch", {"depth": 18, "width": 0.5, "image_size": 41}, 3, 1),
-    ("torch", SMALL, None, 0),
+    ("torch", {**SMALL, "num_channels": 5}, None, 0),
     (
         "torch",
         {
@@ -38,7 +38,7 @@ CASES = [
         3,
         2,
     ),
-    ("keras", SMALL, 3, 1),
+    ("keras", {**SMALL, "num_channels": 2}, 3, 1),
     (
         "keras",
         {
@@ -52,8 +52,8 @@ CASES = [
         2,
     ),
     ("onnx", SMALL, 3, 0),
-    ("tflite", SMALL, 3, 0),
-    ("saved_model", SMALL, 3, 0),
+    ("tflite", {**SMALL, "num_channels": 1}, 3, 0),
+    ("saved_model", {**SMALL, "num_channels": 2}, 3, 0),
 ]
 
 
@@ -76,25 +76,29 @@ def network_of(shape, num_classes, selector):
     )
 
 
+@pytest.fixture(scope="module")
+def operators():
+    """PyPI's torchvision, which timm imports, has operators of its own for
+    another build of torch: declared, they need not be there."""
+    from torch import library
+
+    declared = library.Library("torchvision", "DEF")
+    for operator in ("nms", "qnms"):
+        declared.define(
+            f"{operator}(Tensor dets, Tensor scores, float iou_threshold)"
+            " -> Tensor"
+        )
+    return declared  # as long as it lives
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     _INSIDE not in os.environ, reason="run by the test below, inside"
 )
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("name", "shape", "num_classes", "selector"), CASES)
-def test_reader(tmp_path, name, shape, num_classes, selector):
-    import torch
-
-    # PyPI's torchvision, which timm imports, has operators of its own for
-    # another build of torch: declared, they need not be there.
-    if not hasattr(test_reader, "library"):
-        test_reader.library = torch.library.Library("torchvision", "DEF")
-        for operator in ("nms", "qnms"):
-            test_reader.library.define(
-                f"{operator}(Tensor dets, Tensor scores, float iou_threshold)"
-                " -> Tensor"
-            )
-    network, form = network_of(shape, num_classes, selector), None
+def test_reader(operators, tmp_path, name, shape, num_classes, selector):
+    network = network_of(shape, num_classes, selector)
     form = formats.FORMATS[name]
     form.code.write(
         network,

@@ -1,5 +1,7 @@
 """Bands of NPY files, and grey of 16 bits, from pretraining to features."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -57,6 +59,15 @@ def test_from_pretraining_to_features(write, channels, tmp_path, rng, capsys):
     scored = ("--mode=evaluate", "--protocol=knn", "--eval_split=train[50%:]")
     assert go(*scored, "--train_split=train[:50%]", *on) == 0
     if channels == 1:
+        # What is given away takes one channel, too.
+        out = tmp_path / "given"
+        assert go("--mode=export", *on[:1], f"--model_dir={out}") == 0
+        record = json.loads((out / "export.json").read_text())
+        assert record["num_channels"] == channels
+        assert "CHANNELS = 1\n" in (out / "preprocess.py").read_text()
+        tflite = ("--format=tflite", f"--model_dir={tmp_path}/lite")
+        assert go("--mode=export", *on[:1], *tflite) == 0
+        assert "Read again by" in capsys.readouterr().out
         return
     assert go("--mode=embed", *on) == 0
     out = capsys.readouterr().out

@@ -8,6 +8,7 @@ Ends     with 0
 Protocols that train the network itself are `probe` and `transfer_finetune`.
 """
 
+import itertools
 import os
 import time
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from simclr_tf import files
 from simclr_tf.build import account, batches, encoder, splits, transfer_sets
 from simclr_tf.config import roles
 from simclr_tf.data import subset
-from simclr_tf.data.corrupt import CorruptLog, in_words
+from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import (
     cache,
@@ -144,17 +145,12 @@ class Evaluation:
             overlap=self._overlap,
             num_unreadable=sum(map(len, self._unreadable.values())),
         )
-        self._say_unreadable()
+        recording.say_unreadable(
+            f"{self._path}_{unreadable_images.FILE}",
+            itertools.chain(*self._unreadable.values()),
+            self._splits.values(),
+        )
         return 0
-
-    def _say_unreadable(self) -> None:
-        found = [line for lines in self._unreadable.values() for line in lines]
-        sources = self._splits.values()
-        left_out = [line for source in sources for line in source.left_out]
-        path = f"{self._path}_{unreadable_images.FILE}"
-        unreadable_images.write(path, [*found, *left_out])
-        if found:
-            print(in_words(found, done="left out", path=path))
 
     def _open_splits(self):
         config = self._config

@@ -9,6 +9,7 @@ their features says which was done. What g(h) has thrown away, it cannot say.
 """
 
 import functools
+import itertools
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,7 +19,7 @@ from simclr_tf.augment.transformations import TRANSFORMATIONS, Transformation
 from simclr_tf.build import account, batches, encoder, splits
 from simclr_tf.config import operator_list
 from simclr_tf.data import subset
-from simclr_tf.data.corrupt import CorruptLog, in_words
+from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.errors import UserError
 from simclr_tf.evaluation import features, scoring
 from simclr_tf.evaluation.features import Features
@@ -147,7 +148,11 @@ class Knowledge:
             num_unreadable=sum(map(len, self._unreadable.values())),
             told=knowledge_table.table,
         )
-        self._say_unreadable()
+        recording.say_unreadable(
+            f"{self._path}_{unreadable_images.FILE}",
+            itertools.chain(*self._unreadable.values()),
+            self._splits.values(),
+        )
         return 0
 
     def _features(self, extract, task: Transformation, part: str) -> Features:
@@ -206,15 +211,6 @@ class Knowledge:
             ).metrics[_METRIC]
             for prefix, each in _named(task, scores).items()
         }
-
-    def _say_unreadable(self) -> None:
-        found = [line for lines in self._unreadable.values() for line in lines]
-        sources = self._splits.values()
-        left_out = [line for source in sources for line in source.left_out]
-        path = f"{self._path}_{unreadable_images.FILE}"
-        unreadable_images.write(path, [*found, *left_out])
-        if found:
-            print(in_words(found, done="left out", path=path))
 
 
 def _transformed(batch, *, task: Transformation, seed: int, part: int):

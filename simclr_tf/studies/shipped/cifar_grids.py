@@ -45,7 +45,7 @@ def _settings(*, batches, epochs, temperatures, rates):
 
 
 def _study(size):
-    common = sizes.without_length(size)
+    common = {**sizes.without_length(size), "seeds": 1}
     if size == "paper":
         common["base"] = {**common["base"], **_CIFAR}
     return Study(

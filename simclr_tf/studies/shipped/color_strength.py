@@ -18,23 +18,17 @@ _PAPER = {
 }
 # A mirrored digit is another one.
 _AUTO_AUGMENT = {"quick": "crop,autoaugment", "paper": "crop,flip,autoaugment"}
-_SUPERVISED = {"quick": {}, "paper": {"train_epochs": 90.0}}
 
 
 def _settings(size):
-    for objective, numbers in _PAPER.items():
+    for objective, own in sizes.objectives(size).items():
         for (strength, flags), number in zip(
-            STRENGTHS.items(), numbers, strict=True
+            STRENGTHS.items(), _PAPER[objective], strict=True
         ):
-            supervised = objective == "supervised"
+            flags = flags or {"operators": _AUTO_AUGMENT[size]}
             yield Setting(
                 {"objective": objective, "strength": strength},
-                flags={
-                    **({"train_mode": "supervised"} if supervised else {}),
-                    **(flags or {"operators": _AUTO_AUGMENT[size]}),
-                },
-                base=_SUPERVISED[size] if supervised else {},
-                evaluations={"linear": None} if supervised else {},
+                **{**own, "flags": {**own.get("flags", {}), **flags}},
                 paper=sizes.paper(number),
             )
 
@@ -44,7 +38,7 @@ STUDY = {
         title="Table 1: strength of the colour distortion",
         settings=list(_settings(size)),
         figure=Curves(x="strength", lines=("objective",)),
-        **{**common, "seeds": {"quick": 3, "paper": 1}[size]},
+        **common,
     )
     for size, common in sizes.SIZES.items()
 }

@@ -8,23 +8,16 @@ from simclr_tf.studies.study import Curves, Setting, Study
 
 _DEPTHS = {"quick": (10, 18), "paper": (18, 34, 50, 101, 152)}
 _WIDTHS = {"quick": (0.25, 0.5, 1.0), "paper": (1.0, 2.0, 4.0)}
-_SUPERVISED = {"quick": {}, "paper": {"train_epochs": 90.0}}
 
 
 def _settings(size):
-    for objective in ("SimCLR", "supervised"):
+    for objective, own in sizes.objectives(size).items():
         for depth in _DEPTHS[size]:
             for width in _WIDTHS[size]:
-                supervised = objective == "supervised"
+                flags = {"resnet_depth": depth, "width_multiplier": width}
                 yield Setting(
                     {"objective": objective, "depth": depth, "width": width},
-                    flags={
-                        **({"train_mode": "supervised"} if supervised else {}),
-                        "resnet_depth": depth,
-                        "width_multiplier": width,
-                    },
-                    base=_SUPERVISED[size] if supervised else {},
-                    evaluations={"linear": None} if supervised else {},
+                    **{**own, "flags": {**own.get("flags", {}), **flags}},
                 )
 
 
@@ -33,7 +26,7 @@ STUDY = {
         title="Figure 7: depth and width of the encoder",
         settings=list(_settings(size)),
         figure=Curves(x="width", lines=("objective", "depth")),
-        **{**common, "seeds": {"quick": 3, "paper": 1}[size]},
+        **common,
     )
     for size, common in sizes.SIZES.items()
 }

@@ -37,7 +37,6 @@ STUDY = {
         **{
             **common,
             "measures": (*common["measures"], _ENTROPY, _CONTRASTIVE),
-            "seeds": {"quick": 3, "paper": 1}[size],
         },
     )
     for size, common in sizes.SIZES.items()
