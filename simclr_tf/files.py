@@ -88,11 +88,13 @@ def make_folders(path: str) -> None:
     if "://" in path:
         gfile.makedirs(path)
         return
-    above = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(path):
-        make_folders(above)
-        gfile.makedirs(path)
-        sync(above)
+        above = os.path.dirname(path.rstrip("/"))
+        make_folders(above or ".")
+        # Not TensorFlow's, which makes b of a/../b and no a: then there is no
+        # such path.
+        os.makedirs(path, exist_ok=True)
+        sync_folder(above)
 
 
 def sync_tree(path: str) -> None:
