@@ -1,7 +1,7 @@
 """The preflight's findings as a table and as JSON."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tpu.preflight import Verdict
@@ -34,9 +34,20 @@ class Job:
 
 
 def as_json(
-    verdict: Verdict, job: Job, findings: Sequence[Finding]
+    verdict: Verdict,
+    job: Job,
+    findings: Sequence[Finding],
+    rehearsal: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything, in bytes, FLOPs and seconds; per core where not said."""
+    """Everything, in bytes, FLOPs and seconds; per core where not said.
+
+    Args:
+        verdict: of the compilation.
+        job: what was compiled.
+        findings: what else was checked.
+        rehearsal: what came of running it, of which the table reads "same"
+            (None: it could not be run) and "lines", name and text each.
+    """
     topology, compiled = verdict.topology, verdict.compiled
     report = {
         "fits": verdict.fits and not _errors(findings),
@@ -44,7 +55,7 @@ def as_json(
             ([verdict.reason] if verdict.reason else []) + _errors(findings)
         )
         or None,
-        "verdict": _verdict(verdict, findings),
+        "verdict": _verdict(verdict, findings, rehearsal),
         "topology": topology.name,
         "chip": dataclasses.asdict(topology.chip),
         "num_chips": topology.num_chips,
@@ -59,13 +70,24 @@ def as_json(
         "batches_tried": {str(n): fits for n, fits in verdict.tried.items()},
         "findings": [dataclasses.asdict(f) for f in findings],
         "compile_seconds": compiled.seconds,
+        "rehearsal": rehearsal,
     }
     if compiled.reason is None:
         report |= _costs(verdict, job)
     return report
 
 
-def _verdict(verdict: Verdict, findings: Sequence[Finding]) -> str:
+def _verdict(verdict: Verdict, findings, rehearsal) -> str:
+    compiles = _compiles(verdict, findings)
+    if not rehearsal or rehearsal["same"] is None:
+        return compiles
+    if compiles == "fits":
+        compiles = "compiles, fits"
+    does = "computes" if rehearsal["same"] else "does not compute"
+    return f"{compiles}, {does} the same"
+
+
+def _compiles(verdict: Verdict, findings: Sequence[Finding]) -> str:
     if verdict.too_large:
         return "does not fit"
     if verdict.compiled.reason is not None:
@@ -107,6 +129,8 @@ def as_table(report: dict[str, Any]) -> str:
         ),
         ("verdict", report["verdict"].upper()),
     ]
+    if report["rehearsal"]:
+        rows += report["rehearsal"]["lines"]
     if report["reason"]:
         rows.append(("reason", report["reason"]))
     if report["memory_bytes"]:

@@ -234,6 +234,22 @@ class PreflightConfig:
         role=Role.MACHINE,
         jobs=Job.PREFLIGHT,
     )
+    rehearse: bool | None = option(
+        None,
+        "Run the step on virtual CPU devices of XLA's, too, and compare it "
+        "with one device. Unset: where the whole job is small enough. What two "
+        "cores cannot carry is made smaller.",
+        role=Role.MACHINE,
+        jobs=Job.PREFLIGHT,
+    )
+    rehearse_steps: int = option(
+        3,
+        "How many steps a rehearsal runs.",
+        role=Role.MACHINE,
+        jobs=Job.PREFLIGHT,
+        at_least=1,
+        at_most=1000,
+    )
     num_examples: int = option(
         0,
         "Size of the training split, where the data is elsewhere.",

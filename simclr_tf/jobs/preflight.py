@@ -2,10 +2,12 @@
 
 Reads    nothing but options; the data where it is here
 Writes   the file of --json
-Ends     with 0 if the job would run, with 4 if it would not
+Ends     with 0 if the job would run, with 4 if it would not, or would compute
+         something else than one device
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 from simclr_tf import files
@@ -14,6 +16,7 @@ from simclr_tf.build.core_step import CoreStep
 from simclr_tf.config import Config
 from simclr_tf.data import digits
 from simclr_tf.errors import UserError
+from simclr_tf.jobs import rehearsing
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.run_files import places
 
@@ -66,7 +69,7 @@ class Preflight:
         return self._core.plan.describe()
 
     def run(self) -> int:
-        """Compiles, prints the verdict, and writes --json."""
+        """Compiles, rehearses, prints the verdict, and writes --json."""
         core, config = self._core, self._config
         report, table = self._compiling.run(
             core.step,
@@ -77,11 +80,25 @@ class Preflight:
             findings=findings(
                 config, self._facts, num_hosts=self._compiling.num_hosts
             ),
+            rehearse=functools.partial(
+                rehearsing.rehearse,
+                config,
+                core,
+                num_examples=self._facts.num_examples,
+                num_classes=self._facts.num_classes,
+                num_replicas=self._compiling.num_cores,
+            ),
         )
         print(table)
         if config.preflight.json:
             files.write_json(config.preflight.json, report)
-        return 0 if report["fits"] else _NO_FIT
+        rehearsed = report["rehearsal"]
+        # Where nobody asked for it, that it could not be run is no verdict.
+        same = not rehearsed or (
+            rehearsed["same"]
+            or (rehearsed["same"] is None and not config.preflight.rehearse)
+        )
+        return 0 if report["fits"] and same else _NO_FIT
 
 
 @dataclasses.dataclass(frozen=True)
