@@ -27,10 +27,13 @@ class Job:
     Attributes:
         views_per_example: how many images a step makes of an example.
         train_steps: of the whole job.
+        measured_input: images/s that a host was seen to deliver to such a
+            job, and with how many cores; None where nobody looked.
     """
 
     views_per_example: int
     train_steps: int
+    measured_input: tuple[float, int] | None = None
 
 
 def as_json(
@@ -115,7 +118,22 @@ def _costs(verdict: Verdict, job: Job) -> dict[str, Any]:
             "train_steps": job.train_steps,
             "hours": job.train_steps * estimate.step_seconds / 3600,
         },
+        "input": _input(verdict, job, batch * cores / estimate.step_seconds),
     }
+
+
+def _input(verdict: Verdict, job: Job, images_per_second: float):
+    """What each host must deliver, and what is known of one."""
+    hosts = verdict.topology.num_hosts
+    found = {"num_hosts": hosts, "images_per_second": images_per_second / hosts}
+    if job.measured_input:
+        rate, cores = job.measured_input
+        found |= {
+            "measured_images_per_second": rate,
+            "measured_cores": cores,
+            "cores_needed": found["images_per_second"] * cores / rate,
+        }
+    return found
 
 
 def as_table(report: dict[str, Any]) -> str:
@@ -189,6 +207,7 @@ def _cost_rows(report) -> list[tuple[str, str]]:
             f"{estimate['hours']:.3g} hours for "
             f"{estimate['train_steps']} steps",
         ),
+        ("input", _input_text(report["input"])),
         (
             "estimated from",
             f"the peaks of a {chip['name']} chip: "
@@ -199,6 +218,19 @@ def _cost_rows(report) -> list[tuple[str, str]]:
         ),
     ]
     return rows
+
+
+def _input_text(found) -> str:
+    hosts, rate = found["num_hosts"], found["images_per_second"]
+    each = "the host" if hosts == 1 else f"each of {hosts} hosts"
+    needs = f"{each} must deliver {rate:.0f} images/s"
+    if "cores_needed" not in found:
+        return f"{needs}; --mode=benchmark_input measures what one delivers"
+    return (
+        f"{needs}; {found['measured_images_per_second']:.0f} were measured on "
+        f"{found['measured_cores']} cores: {found['cores_needed']:.3g} such "
+        "cores"
+    )
 
 
 def _largest(report) -> str:

@@ -38,6 +38,7 @@ class SliceCompiler:
         views_per_example: int,
         train_steps: int,
         findings: Sequence[tuple[str, str]],
+        measured_input: tuple[float, int] | None = None,
         rehearse: Callable[..., Mapping[str, Any] | None] | None = None,
     ) -> tuple[dict[str, Any], str]:
         """Compiles; takes minutes, and says what it does.
@@ -49,6 +50,7 @@ class SliceCompiler:
             views_per_example: of `preflight_report.Job`.
             train_steps: of the job.
             findings: what else is known of it: (level, text).
+            measured_input: of `preflight_report.Job`.
             rehearse: of `rehearsal.perform` and whether the job fits, to what
                 the report says of a rehearsal; None for none.
 
@@ -66,7 +68,9 @@ class SliceCompiler:
         rehearsed = rehearse and rehearse(rehearsal.perform, fits=verdict.fits)
         report = preflight_report.as_json(
             verdict,
-            preflight_report.Job(views_per_example, train_steps),
+            preflight_report.Job(
+                views_per_example, train_steps, measured_input
+            ),
             [
                 preflight_report.Finding(*each)
                 for each in [*self._checks, *findings]

@@ -5,6 +5,7 @@ it is the caller's matter. One device is TensorFlow's, here.
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ from simclr_tf.build import views
 from simclr_tf.build.core_step import CoreStep
 from simclr_tf.config import Config
 from simclr_tf.models import batch_norm
-from simclr_tf.train import agreement, step
+from simclr_tf.train import agreement
 from simclr_tf.train.agreement import Quantity, Trace
 
 # A coarse picture is so many squares wide.
@@ -102,8 +103,7 @@ class Rehearsal:
             reverse: the order of the images of each replica. Nothing depends
                 on it, but how sums are rounded.
         """
-        trainer, replica_step = self._of_one_device()
-        run = tf.function(replica_step, autograph=False)
+        trainer, run = self._one_device
         scalars: dict[str, list[float]] = {}
         for batch in self._batches:
             if reverse:
@@ -152,24 +152,28 @@ class Rehearsal:
             num_images=self._config.optim.train_batch_size,
         )
 
-    def _of_one_device(self):
+    @functools.cached_property
+    def _one_device(self):
         """The trainer of one device, and its step of a whole batch.
 
         With local BN, one device has to normalise by groups of images, as
         many as there are replicas.
         """
         core, config, R = self._core, self._config, self._num_replicas
-        trainer = core.trainer
-        if config.model.global_bn or R == 1:
-            return trainer, trainer.replica_step
-        if config.job.train_mode != "pretrain":
-            return trainer, lambda batch: _in_groups(
-                trainer, core.model, core.optimizer, batch, R
+        trainer, whole = core.trainer, config.model.global_bn or R == 1
+        if not whole and config.job.train_mode == "pretrain":
+            size = config.optim.train_batch_size // R
+            optim = dataclasses.replace(config.optim, micro_batch_size=size)
+            trainer = core.make_trainer(
+                dataclasses.replace(config, optim=optim)
             )
-        size = config.optim.train_batch_size // R
-        optim = dataclasses.replace(config.optim, micro_batch_size=size)
-        trainer = core.make_trainer(dataclasses.replace(config, optim=optim))
-        return trainer, trainer.replica_step
+            whole = True
+
+        def in_groups(batch):
+            _in_groups(trainer, batch, R)
+
+        replica_step = trainer.replica_step if whole else in_groups
+        return trainer, tf.function(replica_step, autograph=False)
 
     def _reversed(self, each):
         parts = each.reshape([self._num_replicas, -1, *each.shape[1:]])
@@ -244,31 +248,20 @@ def _window(pictures, view, config):
     return pictures[:, offset : offset + S, offset : offset + S]
 
 
-def _in_groups(trainer, model, optimizer, batch, groups):
+def _in_groups(trainer, batch, groups):
     """A step on the mean of groups of images, each with BN of its own."""
-    parts = [
-        {name: tf.split(each, groups)[group] for name, each in batch.items()}
-        for group in range(groups)
-    ]
-    scalars, gradients, moments = [], [], []
-    for part in parts:
+    found, moments = [], []
+    parts = {name: tf.split(each, groups) for name, each in batch.items()}
+    for group in range(groups):
         with batch_norm.deferred_updates() as seen:
-            its, _, slopes = trainer.gradients(part)
-        scalars.append(its)
-        gradients.append(slopes)
+            found.append(
+                trainer.gradients({n: p[group] for n, p in parts.items()})
+            )
         moments.append(seen)
     for same in zip(*moments, strict=True):
         layer = same[0][0]
         layer.follow(*(_mean([s[i] for s in same]) for i in (1, 2)))
-    step.apply_gradients(
-        optimizer,
-        [_mean(same) for same in zip(*gradients, strict=True)],
-        model.trainable_variables,
-    )
-    for name in scalars[0]:
-        trainer.scalar_means[name].update_state(
-            _mean([s[name] for s in scalars])
-        )
+    trainer.move(*tf.nest.map_structure(lambda *each: _mean(each), *found))
 
 
 def _mean(tensors):

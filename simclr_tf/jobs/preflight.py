@@ -8,6 +8,7 @@ Ends     with 0 if the job would run, with 4 if it would not, or would compute
 
 import dataclasses
 import functools
+import os
 from typing import Any
 
 from simclr_tf import files
@@ -79,6 +80,9 @@ class Preflight:
             train_steps=core.plan.train_steps,
             findings=findings(
                 config, self._facts, num_hosts=self._compiling.num_hosts
+            ),
+            measured_input=measured_input(
+                config, color_on_host=core.color_on_host
             ),
             rehearse=functools.partial(
                 rehearsing.rehearse,
@@ -172,6 +176,41 @@ def findings(
         level, note = _path_finding(flag, path, num_hosts)
         found.append((level, f"--{flag}={path or ''}: {note}"))
     return found
+
+
+def measured_input(
+    config: Config, *, color_on_host: bool
+) -> tuple[float, int] | None:
+    """What --mode=benchmark_input found of the same images.
+
+    Args:
+        config: of the job, whose --model_dir has benchmark_input.json.
+        color_on_host: whether the host does the colours.
+
+    Returns:
+        Images/s, and the cores that made them; None where it was not asked,
+        or something else.
+    """
+    path = os.path.join(config.model_dir, "benchmark_input.json")
+    if "://" in path or not os.path.exists(path):
+        return None
+    found = files.read_json(path)
+    own, other = config.to_dict(), found["config"]
+    of_images = {"data": ("dataset", "image_size"), "job": ("train_mode",)}
+    if any(
+        own[section][name] != other[section][name]
+        for section, names in of_images.items()
+        for name in names
+    ):
+        return None
+    if color_on_host > found["color_on_host"]:
+        return None
+    stages = [
+        stage["images_per_second"]
+        for stage in found["stages"]
+        if color_on_host or stage["name"] not in ("colour", "blur")
+    ]
+    return stages[-1], found["cores"]
 
 
 def _path_finding(flag: str, path: str | None, num_hosts: int):

@@ -86,9 +86,17 @@ def compare(
         roundings: so many times what they differ by is allowed, where that is
             more than the tolerances.
 
+    Raises:
+        ValueError: the runs report different scalars.
+
     Returns:
         Scalars first, then what moved, then the replicas among themselves.
     """
+    if set(found.scalars) != set(expected.scalars):
+        raise ValueError(
+            f"The replicas report {', '.join(sorted(found.scalars))}; one "
+            f"device reports {', '.join(sorted(expected.scalars))}."
+        )
     quantities = [
         _scalar(name, found, expected, rounded, num_images, roundings)
         for name in expected.scalars

@@ -182,7 +182,10 @@ class StepTrainer(orbit.StandardTrainer):
 
     def replica_step(self, batch) -> None:
         """What every replica does with its part of a batch."""
-        scalars, total, gradients = self.gradients(batch)
+        self.move(*self.gradients(batch))
+
+    def move(self, scalars, total, gradients) -> None:
+        """One update by what `gradients` gives, which is noted, too."""
         gradients = [gradient / self._loss_scale for gradient in gradients]
         variables = self._model.trainable_variables
         self._note_bad_step(total, gradients)
