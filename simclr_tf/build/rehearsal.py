@@ -6,7 +6,7 @@ it is the caller's matter. One device is TensorFlow's, here.
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -27,7 +27,7 @@ class Rehearsal:
 
     Args:
         config: of the job, whose batch is that of R replicas of N.
-        num_examples, num_classes: of `CoreStep`.
+        num_examples, num_classes, origins: of `CoreStep`.
         num_replicas: R.
         num_steps: how many.
 
@@ -49,6 +49,7 @@ class Rehearsal:
         num_classes: int | None,
         num_replicas: int,
         num_steps: int,
+        origins: Mapping[str, str] | None = None,
     ):
         self._config, self._num_replicas = config, num_replicas
         self._core = CoreStep(
@@ -56,6 +57,7 @@ class Rehearsal:
             num_examples=num_examples,
             num_classes=num_classes,
             num_replicas=num_replicas,
+            origins=origins,
         )
         trainer = self._core.trainer
         rows = config.optim.train_batch_size // num_replicas

@@ -57,12 +57,13 @@ class Preflight:
             find_batch=config.preflight.find_batch,
         )
         self._facts = data_facts(config)
+        self._origins = request.resolved.origins
         self._core = CoreStep(
             config,
             num_examples=self._facts.num_examples,
             num_classes=self._facts.num_classes,
             num_replicas=self._compiling.num_cores,
-            origins=request.resolved.origins,
+            origins=self._origins,
         )
 
     def describe(self) -> str:
@@ -91,6 +92,7 @@ class Preflight:
                 num_examples=self._facts.num_examples,
                 num_classes=self._facts.num_classes,
                 num_replicas=self._compiling.num_cores,
+                origins=self._origins,
             ),
         )
         print(table)

@@ -79,12 +79,14 @@ def rehearse(
     num_examples: int,
     num_classes: int | None,
     num_replicas: int,
+    origins: Mapping[str, str],
     fits: bool,
 ) -> dict[str, Any] | None:
     """Rehearses a job, where that was asked for or costs seconds.
 
     Args:
-        config, core, num_examples, num_classes, num_replicas: of the job.
+        config, core, num_examples, num_classes, num_replicas, origins: of the
+            job.
         perform: `tpu.rehearsal.perform`.
         fits: whether the job does; one that doesn't is not rehearsed unless
             asked for.
@@ -117,6 +119,7 @@ def rehearse(
         "num_classes": num_classes,
         "num_replicas": how_large.num_replicas,
         "num_steps": told.rehearse_steps,
+        "origins": origins,
     }
     own = config.model.mixed_precision
     dtypes = {"float32": "none"}
