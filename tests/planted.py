@@ -52,6 +52,21 @@ def _lost():
     _on_replicas(change)
 
 
+def _unsummed():
+    """Every replica moves by its own gradient alone."""
+
+    def apply(optimizer, gradients, variables):
+        if distributed.num_replicas() == 1:
+            _apply(optimizer, gradients, variables)
+            return
+        optimizer.apply_gradients(
+            zip(gradients, variables, strict=True),
+            skip_gradients_aggregation=True,
+        )
+
+    step.apply_gradients = apply
+
+
 def _lost_rows():
     """The last replica's rows do not arrive."""
 
@@ -76,6 +91,7 @@ FAULTS = {
     "scaled": _scaled,
     "negated": _negated,
     "lost": _lost,
+    "unsummed": _unsummed,
     "lost_rows": _lost_rows,
 }
 

@@ -62,9 +62,10 @@ def _compile(module: bytes, topology: str, replicas: int):
     import numpy as np
     from jax._src import compiler
     from jax._src.interpreters import mlir
-    from jax._src.lib.mlir import ir
     from jax.experimental import topologies
-    from jaxlib import _jax, xla_client
+    from jaxlib import xla_client
+
+    from tpu import stablehlo
 
     devices = topologies.get_topology_desc(
         platform="tpu", topology_name=topology
@@ -81,28 +82,11 @@ def _compile(module: bytes, topology: str, replicas: int):
         backend=client,
     )
     with mlir.make_ir_context():
-        parsed = ir.Module.parse(_jax.mlir.hlo_to_stablehlo(module))
-        _drop_copies(parsed, ir)
         return client.compile(
-            parsed,
+            stablehlo.parse(module),
             executable_devices=xla_client.DeviceList(tuple(devices)),
             compile_options=options,
         )
-
-
-def _drop_copies(module, ir):
-    """TensorFlow's copies of results are identities, foreign to StableHLO."""
-    copies = []
-
-    def visit(operation):
-        if operation.name == "mhlo.copy":
-            copies.append(operation.operation)
-        return ir.WalkResult.ADVANCE
-
-    module.operation.walk(visit)
-    for copy in copies:
-        copy.results[0].replace_all_uses_with(copy.operands[0])
-        copy.erase()
 
 
 def _write(path, result):

@@ -1,7 +1,7 @@
 """The preflight's findings as a table and as JSON."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tpu.preflight import Verdict
@@ -27,16 +27,30 @@ class Job:
     Attributes:
         views_per_example: how many images a step makes of an example.
         train_steps: of the whole job.
+        measured_input: images/s that a host was seen to deliver to such a
+            job, and with how many cores; None where nobody looked.
     """
 
     views_per_example: int
     train_steps: int
+    measured_input: tuple[float, int] | None = None
 
 
 def as_json(
-    verdict: Verdict, job: Job, findings: Sequence[Finding]
+    verdict: Verdict,
+    job: Job,
+    findings: Sequence[Finding],
+    rehearsal: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything, in bytes, FLOPs and seconds; per core where not said."""
+    """Everything, in bytes, FLOPs and seconds; per core where not said.
+
+    Args:
+        verdict: of the compilation.
+        job: what was compiled.
+        findings: what else was checked.
+        rehearsal: what came of running it, of which the table reads "same"
+            (None: it could not be run) and "lines", name and text each.
+    """
     topology, compiled = verdict.topology, verdict.compiled
     report = {
         "fits": verdict.fits and not _errors(findings),
@@ -44,7 +58,7 @@ def as_json(
             ([verdict.reason] if verdict.reason else []) + _errors(findings)
         )
         or None,
-        "verdict": _verdict(verdict, findings),
+        "verdict": _verdict(verdict, findings, rehearsal),
         "topology": topology.name,
         "chip": dataclasses.asdict(topology.chip),
         "num_chips": topology.num_chips,
@@ -59,13 +73,24 @@ def as_json(
         "batches_tried": {str(n): fits for n, fits in verdict.tried.items()},
         "findings": [dataclasses.asdict(f) for f in findings],
         "compile_seconds": compiled.seconds,
+        "rehearsal": rehearsal,
     }
     if compiled.reason is None:
         report |= _costs(verdict, job)
     return report
 
 
-def _verdict(verdict: Verdict, findings: Sequence[Finding]) -> str:
+def _verdict(verdict: Verdict, findings, rehearsal) -> str:
+    compiles = _compiles(verdict, findings)
+    if not rehearsal or rehearsal["same"] is None:
+        return compiles
+    if compiles == "fits":
+        compiles = "compiles, fits"
+    does = "computes" if rehearsal["same"] else "does not compute"
+    return f"{compiles}, {does} the same"
+
+
+def _compiles(verdict: Verdict, findings: Sequence[Finding]) -> str:
     if verdict.too_large:
         return "does not fit"
     if verdict.compiled.reason is not None:
@@ -93,7 +118,22 @@ def _costs(verdict: Verdict, job: Job) -> dict[str, Any]:
             "train_steps": job.train_steps,
             "hours": job.train_steps * estimate.step_seconds / 3600,
         },
+        "input": _input(verdict, job, batch * cores / estimate.step_seconds),
     }
+
+
+def _input(verdict: Verdict, job: Job, images_per_second: float):
+    """What each host must deliver, and what is known of one."""
+    hosts = verdict.topology.num_hosts
+    found = {"num_hosts": hosts, "images_per_second": images_per_second / hosts}
+    if job.measured_input:
+        rate, cores = job.measured_input
+        found |= {
+            "measured_images_per_second": rate,
+            "measured_cores": cores,
+            "cores_needed": found["images_per_second"] * cores / rate,
+        }
+    return found
 
 
 def as_table(report: dict[str, Any]) -> str:
@@ -107,6 +147,8 @@ def as_table(report: dict[str, Any]) -> str:
         ),
         ("verdict", report["verdict"].upper()),
     ]
+    if report["rehearsal"]:
+        rows += report["rehearsal"]["lines"]
     if report["reason"]:
         rows.append(("reason", report["reason"]))
     if report["memory_bytes"]:
@@ -165,6 +207,7 @@ def _cost_rows(report) -> list[tuple[str, str]]:
             f"{estimate['hours']:.3g} hours for "
             f"{estimate['train_steps']} steps",
         ),
+        ("input", _input_text(report["input"])),
         (
             "estimated from",
             f"the peaks of a {chip['name']} chip: "
@@ -175,6 +218,19 @@ def _cost_rows(report) -> list[tuple[str, str]]:
         ),
     ]
     return rows
+
+
+def _input_text(found) -> str:
+    hosts, rate = found["num_hosts"], found["images_per_second"]
+    each = "the host" if hosts == 1 else f"each of {hosts} hosts"
+    needs = f"{each} must deliver {rate:.0f} images/s"
+    if "cores_needed" not in found:
+        return f"{needs}; --mode=benchmark_input measures what one delivers"
+    return (
+        f"{needs}; {found['measured_images_per_second']:.0f} were measured on "
+        f"{found['measured_cores']} cores: {found['cores_needed']:.3g} such "
+        "cores"
+    )
 
 
 def _largest(report) -> str:

@@ -1,10 +1,10 @@
 """The TPU's compiler for one slice, as the preflight job of run.py wants it."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tpu import chips, compiler, preflight, preflight_report
+from tpu import chips, compiler, preflight, preflight_report, rehearsal
 
 
 class SliceCompiler:
@@ -38,6 +38,8 @@ class SliceCompiler:
         views_per_example: int,
         train_steps: int,
         findings: Sequence[tuple[str, str]],
+        measured_input: tuple[float, int] | None = None,
+        rehearse: Callable[..., Mapping[str, Any] | None] | None = None,
     ) -> tuple[dict[str, Any], str]:
         """Compiles; takes minutes, and says what it does.
 
@@ -48,6 +50,9 @@ class SliceCompiler:
             views_per_example: of `preflight_report.Job`.
             train_steps: of the job.
             findings: what else is known of it: (level, text).
+            measured_input: of `preflight_report.Job`.
+            rehearse: of `rehearsal.perform` and whether the job fits, to what
+                the report says of a rehearsal; None for none.
 
         Returns:
             The report as `preflight_report.as_json` gives it, and as a table.
@@ -60,12 +65,16 @@ class SliceCompiler:
             at_most=num_examples // self.num_cores,
             say=functools.partial(print, flush=True),
         )
+        rehearsed = rehearse and rehearse(rehearsal.perform, fits=verdict.fits)
         report = preflight_report.as_json(
             verdict,
-            preflight_report.Job(views_per_example, train_steps),
+            preflight_report.Job(
+                views_per_example, train_steps, measured_input
+            ),
             [
                 preflight_report.Finding(*each)
                 for each in [*self._checks, *findings]
             ],
+            rehearsed,
         )
         return report, preflight_report.as_table(report)

@@ -9,6 +9,7 @@ from simclr_tf.build import network, training, views
 from simclr_tf.build.schedule import make_plan
 from simclr_tf.config import Config
 from simclr_tf.train import micro_batches, precision
+from simclr_tf.train.step import StepTrainer
 
 
 class CoreStep:
@@ -26,6 +27,9 @@ class CoreStep:
     Attributes:
         plan: steps and rates of the job.
         model: of which it trains the weights.
+        optimizer: of its trainable variables.
+        trainer: whose step it is.
+        color_on_host: whether views come with their colours.
 
     Raises:
         UserError: something the user can mend; the message names the flag.
@@ -53,22 +57,32 @@ class CoreStep:
             num_replicas=num_replicas,
             origins=origins,
         )
-        self._color_on_host = views.color_on_host(config, "TPU")
+        self.color_on_host = views.color_on_host(config, "TPU")
         dtype = precision.dtype_policy(config.model.mixed_precision, "TPU")
         if config.job.train_mode != "pretrain":
             self.views_per_example = 1
         self.model = network.build_model(
             config, num_classes=num_classes, dtype=dtype
         )
-        self._trainer = training.build_trainer(
+        self.optimizer = training.build_optimizer(config, self.plan, self.model)
+        self._dtype = dtype
+        self.trainer = self.make_trainer(config)
+
+    def make_trainer(self, config: Config) -> StepTrainer:
+        """A trainer of the same weights by the same optimizer.
+
+        Args:
+            config: the job's, but perhaps with micro-batches.
+        """
+        return training.build_trainer(
             config,
             strategy=tf.distribute.get_strategy(),
             model=self.model,
-            optimizer=training.build_optimizer(config, self.plan, self.model),
+            optimizer=self.optimizer,
             dataset=None,
-            dtype=dtype,
+            dtype=self._dtype,
             color_view=None
-            if self._color_on_host
+            if self.color_on_host
             else views.augmentation(config).color_view,
         )
 
@@ -83,9 +97,7 @@ class CoreStep:
 
         def step(index, *arrays):
             with distributed.one_of(self._num_replicas, index):
-                self._trainer.replica_step(
-                    dict(zip(batch, arrays, strict=True))
-                )
+                self.trainer.replica_step(dict(zip(batch, arrays, strict=True)))
 
         return (
             tf.function(step, jit_compile=True, autograph=False),
@@ -97,14 +109,14 @@ class CoreStep:
         S = self._config.data.image_size
         C = self._config.model.num_channels
         P = views.augmentation(self._config).num_parameters
-        pixels = tf.float32 if self._color_on_host else tf.uint8
+        pixels = tf.float32 if self.color_on_host else tf.uint8
         label = [N]
         if self._config.data.several_labels:
             label = [N, self._num_classes]
         specs = {"label": (label, tf.int64)}
         for view in range(self.views_per_example):
             specs[f"images_{view}"] = ([N, S, S, C], pixels)
-            if not self._color_on_host:
+            if not self.color_on_host:
                 specs[f"parameters_{view}"] = ([N, P], tf.float32)
         return {
             name: tf.TensorSpec(shape, dtype, name)

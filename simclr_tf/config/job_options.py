@@ -1,4 +1,7 @@
-"""Options: which job, where it runs, and what it leaves."""
+"""Options: which job, where it runs, and what it leaves.
+
+Long because an option takes eight lines, and those of a section stay together.
+"""
 
 from simclr_tf.config import job_kinds
 from simclr_tf.config.job_kinds import Job
@@ -233,6 +236,22 @@ class PreflightConfig:
         "does. A compilation for each that is tried.",
         role=Role.MACHINE,
         jobs=Job.PREFLIGHT,
+    )
+    rehearse: bool | None = option(
+        None,
+        "Run the step on virtual CPU devices of XLA's, too, and compare it "
+        "with one device. Unset: where the whole job is small enough. What two "
+        "cores cannot carry is made smaller.",
+        role=Role.MACHINE,
+        jobs=Job.PREFLIGHT,
+    )
+    rehearse_steps: int = option(
+        3,
+        "How many steps a rehearsal runs.",
+        role=Role.MACHINE,
+        jobs=Job.PREFLIGHT,
+        at_least=1,
+        at_most=1000,
     )
     num_examples: int = option(
         0,

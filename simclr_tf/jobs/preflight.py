@@ -2,10 +2,13 @@
 
 Reads    nothing but options; the data where it is here
 Writes   the file of --json
-Ends     with 0 if the job would run, with 4 if it would not
+Ends     with 0 if the job would run, with 4 if it would not, or would compute
+         something else than one device
 """
 
 import dataclasses
+import functools
+import os
 from typing import Any
 
 from simclr_tf import files
@@ -14,6 +17,7 @@ from simclr_tf.build.core_step import CoreStep
 from simclr_tf.config import Config
 from simclr_tf.data import digits
 from simclr_tf.errors import UserError
+from simclr_tf.jobs import rehearsing
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.run_files import places
 
@@ -53,12 +57,13 @@ class Preflight:
             find_batch=config.preflight.find_batch,
         )
         self._facts = data_facts(config)
+        self._origins = request.resolved.origins
         self._core = CoreStep(
             config,
             num_examples=self._facts.num_examples,
             num_classes=self._facts.num_classes,
             num_replicas=self._compiling.num_cores,
-            origins=request.resolved.origins,
+            origins=self._origins,
         )
 
     def describe(self) -> str:
@@ -66,7 +71,7 @@ class Preflight:
         return self._core.plan.describe()
 
     def run(self) -> int:
-        """Compiles, prints the verdict, and writes --json."""
+        """Compiles, rehearses, prints the verdict, and writes --json."""
         core, config = self._core, self._config
         report, table = self._compiling.run(
             core.step,
@@ -77,11 +82,29 @@ class Preflight:
             findings=findings(
                 config, self._facts, num_hosts=self._compiling.num_hosts
             ),
+            measured_input=measured_input(
+                config, color_on_host=core.color_on_host
+            ),
+            rehearse=functools.partial(
+                rehearsing.rehearse,
+                config,
+                core,
+                num_examples=self._facts.num_examples,
+                num_classes=self._facts.num_classes,
+                num_replicas=self._compiling.num_cores,
+                origins=self._origins,
+            ),
         )
         print(table)
         if config.preflight.json:
             files.write_json(config.preflight.json, report)
-        return 0 if report["fits"] else _NO_FIT
+        rehearsed = report["rehearsal"]
+        # Where nobody asked for it, that it could not be run is no verdict.
+        same = not rehearsed or (
+            rehearsed["same"]
+            or (rehearsed["same"] is None and not config.preflight.rehearse)
+        )
+        return 0 if report["fits"] and same else _NO_FIT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +178,41 @@ def findings(
         level, note = _path_finding(flag, path, num_hosts)
         found.append((level, f"--{flag}={path or ''}: {note}"))
     return found
+
+
+def measured_input(
+    config: Config, *, color_on_host: bool
+) -> tuple[float, int] | None:
+    """What --mode=benchmark_input found of the same images.
+
+    Args:
+        config: of the job, whose --model_dir has benchmark_input.json.
+        color_on_host: whether the host does the colours.
+
+    Returns:
+        Images/s, and the cores that made them; None where it was not asked,
+        or something else.
+    """
+    path = os.path.join(config.model_dir, "benchmark_input.json")
+    if "://" in path or not os.path.exists(path):
+        return None
+    found = files.read_json(path)
+    own, other = config.to_dict(), found["config"]
+    of_images = {"data": ("dataset", "image_size"), "job": ("train_mode",)}
+    if any(
+        own[section][name] != other[section][name]
+        for section, names in of_images.items()
+        for name in names
+    ):
+        return None
+    if color_on_host > found["color_on_host"]:
+        return None
+    stages = [
+        stage["images_per_second"]
+        for stage in found["stages"]
+        if color_on_host or stage["name"] not in ("colour", "blur")
+    ]
+    return stages[-1], found["cores"]
 
 
 def _path_finding(flag: str, path: str | None, num_hosts: int):

@@ -7,7 +7,15 @@ import tensorflow as tf
 import tf_keras as keras
 
 from simclr_tf import distributed
+from simclr_tf.models import batch_norm
 from simclr_tf.models.simclr import SimClr
+from simclr_tf.optim import lars
+
+# tf_keras's optimizers and ours call them so.
+_SLOTS = {
+    "momentums": ("momentums", "_momentums"),
+    "velocities": ("velocities", "_velocities"),
+}
 
 
 class StepTrainer(orbit.StandardTrainer):
@@ -118,6 +126,46 @@ class StepTrainer(orbit.StandardTrainer):
             mean.reset_state()
         return means
 
+    def quantities(self) -> dict[str, list[tf.Variable]]:
+        """What a step reads and moves, by what it is: words -> variables.
+
+        Without the means of the scalars, which `scalar_means` has.
+        """
+        model, optimizer = self._model, self._optimizer
+        trainable = model.trainable_variables
+        found = {
+            "the kernels": [v for v in trainable if lars.is_kernel(v)],
+            "the biases, gammas and betas": [
+                v for v in trainable if not lars.is_kernel(v)
+            ],
+        }
+        layers = [
+            layer
+            for layer in model.submodules
+            if isinstance(layer, batch_norm.BatchNorm)
+        ]
+        found["BN's moving means"] = [layer.moving_mean for layer in layers]
+        found["BN's moving variances"] = [
+            layer.moving_variance for layer in layers
+        ]
+        counted = {id(v) for variables in found.values() for v in variables}
+        found["what is frozen"] = [
+            v for v in model.variables if id(v) not in counted
+        ]
+        for words, names in _SLOTS.items():
+            for name in names:
+                if slots := getattr(optimizer, name, None):
+                    found[f"the optimizer's {words}"] = list(slots)
+        found["the count of steps"] = [optimizer.iterations]
+        found["the learning rate"] = [optimizer.learning_rate]
+        found["the first bad step"] = [self._first_bad_step]
+        return found
+
+    @property
+    def scalar_means(self) -> dict[str, keras.metrics.Mean]:
+        """Name of a scalar -> its mean since `take_means`."""
+        return dict(self._means)
+
     def gradients(self, batch):
         """What `losses` gives, and the gradients of what it minimises.
 
@@ -134,7 +182,10 @@ class StepTrainer(orbit.StandardTrainer):
 
     def replica_step(self, batch) -> None:
         """What every replica does with its part of a batch."""
-        scalars, total, gradients = self.gradients(batch)
+        self.move(*self.gradients(batch))
+
+    def move(self, scalars, total, gradients) -> None:
+        """One update by what `gradients` gives, which is noted, too."""
         gradients = [gradient / self._loss_scale for gradient in gradients]
         variables = self._model.trainable_variables
         self._note_bad_step(total, gradients)

@@ -1,5 +1,7 @@
 """What a preflight knows of data and paths without devices."""
 
+import json
+
 import pytest
 
 from simclr_tf.config import resolve
@@ -44,3 +46,35 @@ def test_several_hosts_need_a_shared_path(path, num_hosts, level):
     assert [(lv, t.split(":")[0]) for lv, t in found[1:]] == [
         (level, f"--model_dir={path.split(':')[0]}")
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "color_on_host", "expected"),
+    [
+        ({}, False, (400.0, 2)),
+        ({}, True, (100.0, 2)),
+        ({"color_on_host": False}, True, None),
+        ({"image_size": 64}, False, None),
+    ],
+)
+def test_what_the_input_was_measured_to_give(
+    tmp_path, changes, color_on_host, expected
+):
+    options = config(model_dir=str(tmp_path))
+    measured = options.to_dict()
+    measured["data"]["image_size"] = changes.get(
+        "image_size", options.data.image_size
+    )
+    report = {
+        "stages": [
+            {"name": "crop, resize, flip", "images_per_second": 400.0},
+            {"name": "colour", "images_per_second": 100.0},
+        ],
+        "color_on_host": changes.get("color_on_host", True),
+        "cores": 2,
+        "config": measured,
+    }
+    assert preflight.measured_input(options, color_on_host=False) is None
+    (tmp_path / "benchmark_input.json").write_text(json.dumps(report))
+    found = preflight.measured_input(options, color_on_host=color_on_host)
+    assert found == expected

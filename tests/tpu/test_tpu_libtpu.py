@@ -96,6 +96,32 @@ TINY = (
 )
 
 
+def test_a_rehearsal_of_a_whole_job(tmp_path):
+    """Compiles, fits, computes the same: in float32, and in its bfloat16."""
+    status, report, output = go(
+        tmp_path,
+        *TINY,
+        "--train_batch_size=16",
+        "--eval_batch_size=16",
+        "--rehearse",
+    )
+    assert status == 0, output
+    assert report["verdict"] == "compiles, fits, computes the same"
+    rehearsal = report["rehearsal"]
+    assert set(rehearsal["dtypes"]) == {"float32", "bfloat16"}
+    assert rehearsal["whole"] and rehearsal["num_replicas"] == 4
+    assert "4 replicas x 4 examples" in output
+    names = {q["name"] for q in rehearsal["dtypes"]["float32"]["quantities"]}
+    assert {
+        "contrast_loss",
+        "supervised_loss",
+        "the kernels",
+        "BN's moving variances",
+        "the optimizer's velocities",
+        "the replicas among themselves",
+    } <= names
+
+
 def test_a_topology_of_no_known_form_is_one_clear_line(tmp_path):
     status, _, output = go(tmp_path, *TINY, "--topology=v5e")
     assert status == 2

@@ -146,6 +146,37 @@ def test_report_as_json_and_table(quick):
         assert said in table
 
 
+def test_what_each_host_must_deliver(quick):
+    rate = 256 / run(64).estimate().step_seconds
+    unknown = preflight_report.Job(views_per_example=2, train_steps=100)
+    report = preflight_report.as_json(run(64), unknown, [])
+    assert report["input"]["images_per_second"] == pytest.approx(rate)
+    assert "the host must deliver" in preflight_report.as_table(report)
+    known = dataclasses.replace(unknown, measured_input=(rate / 8, 2))
+    report = preflight_report.as_json(run(64), known, [])
+    assert report["input"]["cores_needed"] == pytest.approx(16)
+    assert "on 2 cores: 16 such cores" in preflight_report.as_table(report)
+
+
+@pytest.mark.parametrize(
+    ("same", "batch", "verdict"),
+    [
+        (True, 64, "compiles, fits, computes the same"),
+        (False, 64, "compiles, fits, does not compute the same"),
+        (None, 64, "fits"),
+        (True, 512, "does not fit, computes the same"),
+    ],
+)
+def test_the_verdict_says_what_a_rehearsal_found(quick, same, batch, verdict):
+    job = preflight_report.Job(views_per_example=2, train_steps=100)
+    rehearsal = {"same": same, "lines": [("rehearsal", "2 replicas")]}
+    report = preflight_report.as_json(run(batch), job, [], rehearsal)
+    assert report["verdict"] == verdict
+    table = preflight_report.as_table(report)
+    assert verdict.upper() in table
+    assert "2 replicas" in table
+
+
 def test_report_of_what_does_not_fit(quick):
     job = preflight_report.Job(views_per_example=2, train_steps=100)
     verdict = run(512)

@@ -1,0 +1,33 @@
+"""What TensorFlow lowers, as a module that jax's clients compile.
+
+Needs jax, and no TensorFlow.
+"""
+
+
+def parse(module: bytes):
+    """A serialised HLO module as StableHLO, in the MLIR context of the caller.
+
+    Args:
+        module: as `tpu.compiler.lower` gives it.
+    """
+    from jax._src.lib.mlir import ir
+    from jaxlib import _jax
+
+    parsed = ir.Module.parse(_jax.mlir.hlo_to_stablehlo(module))
+    _drop_copies(parsed, ir)
+    return parsed
+
+
+def _drop_copies(module, ir):
+    """TensorFlow's copies of results are identities, foreign to StableHLO."""
+    copies = []
+
+    def visit(operation):
+        if operation.name == "mhlo.copy":
+            copies.append(operation.operation)
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(visit)
+    for copy in copies:
+        copy.results[0].replace_all_uses_with(copy.operands[0])
+        copy.erase()
