@@ -6,8 +6,10 @@ import tensorflow as tf
 
 from simclr_tf import distributed
 from simclr_tf.build import network, training, views
+from simclr_tf.build.lesson import Lesson
 from simclr_tf.build.schedule import make_plan
 from simclr_tf.config import Config
+from simclr_tf.run_files.folder import RunFolder
 from simclr_tf.train import micro_batches, precision
 
 
@@ -57,6 +59,11 @@ class CoreStep:
         dtype = precision.dtype_policy(config.model.mixed_precision, "TPU")
         if config.job.train_mode != "pretrain":
             self.views_per_example = 1
+        lesson = None
+        if config.job.train_mode == "distill":
+            lesson = Lesson(config, RunFolder(config.model_dir, writes=False))
+            lesson.build(dtype)
+            num_classes = lesson.classes.count
         self.model = network.build_model(
             config, num_classes=num_classes, dtype=dtype
         )
@@ -67,6 +74,7 @@ class CoreStep:
             optimizer=training.build_optimizer(config, self.plan, self.model),
             dataset=None,
             dtype=dtype,
+            lesson=lesson,
             color_view=None
             if self._color_on_host
             else views.augmentation(config).color_view,
