@@ -165,9 +165,7 @@ class TrainingRun:
             [
                 self.plan.describe(),
                 f"Data: {account.of(source)}",
-                *words.of_evaluation(
-                    self.eval_source, self.overlap, account.of
-                ),
+                *self._describe_evaluation(),
                 *(self.lesson.describe() if self.lesson else ()),
                 f"Precision: {self.dtype_policy}; colour and blur {where}",
                 f"Run folder: {self.folder.path}",

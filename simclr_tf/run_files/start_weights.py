@@ -118,7 +118,8 @@ def read(folder: RunFolder) -> dict[str, Any]:
 
 def teacher_of(folder: RunFolder) -> str | None:
     """Where the teacher of a run that has begun was read; None of others."""
-    if not checkpoints.checkpoint_paths(folder.path):
+    there = files.gfile.exists(folder.file(_NAME))
+    if not there or not checkpoints.checkpoint_paths(folder.path):
         return None
     teacher = read(folder).get("teacher")
     path = teacher.get("checkpoint") if isinstance(teacher, dict) else None
