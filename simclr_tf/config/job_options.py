@@ -25,8 +25,8 @@ class JobConfig:
     train_mode: str = option(
         "pretrain",
         "pretrain: contrastive learning, without labels. finetune: a "
-        "classifier on --checkpoint's encoder. supervised: a classifier from "
-        "scratch. distill: a classifier that learns from --checkpoint's.",
+        "classifier on --checkpoint's encoder. supervised: one from scratch. "
+        "distill: one that learns from --checkpoint's.",
         role=Role.OBJECTIVE,
         jobs=Job.PRETRAIN | Job.FINETUNE | Job.SUPERVISED | Job.DISTILL,
         choices=tuple(job_kinds.TRAIN_MODES),
@@ -48,10 +48,9 @@ class JobConfig:
     )
     checkpoint: str | None = option(
         None,
-        "The encoder to finetune, evaluate, embed with or export, or to "
-        "pretrain on from; of distill, the teacher: a model_dir, one of its "
-        "checkpoints (RUN/ckpt-100), a SavedModel of ours, or what Google "
-        "released, local or gs://.",
+        "The encoder to finetune, evaluate, embed with, export or pretrain on "
+        "from, or the teacher: a model_dir, one of its checkpoints "
+        "(RUN/ckpt-100), a SavedModel of ours, or what Google released.",
         role=Role.OBJECTIVE | Role.LOCATION,
         jobs=Job.ON_CHECKPOINT,
     )
@@ -64,8 +63,7 @@ class JobConfig:
     )
     student_checkpoint: str | None = option(
         None,
-        "distill: weights that the student's encoder starts from, as "
-        "--checkpoint names them. Unset: the seed's.",
+        "distill: weights that the student starts from. Unset: the seed's.",
         role=Role.OBJECTIVE | Role.LOCATION,
         jobs=Job.DISTILL,
     )
