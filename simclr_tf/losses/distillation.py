@@ -21,9 +21,6 @@ def distillation(
     Labels have no part in it, and no gradient goes to the teacher. What is
     added to all logits of an image changes nothing.
 
-    Differs: the official notebook multiplies it by tau^2. LARS does not see
-    that in kernels; their biases and BN's would move 1/tau^2 times as fast.
-
     Args:
         teacher_logits: float[N, K].
         student_logits: float[N, K].

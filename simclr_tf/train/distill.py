@@ -22,10 +22,15 @@ METRICS = (
 class DistillTrainer(StepTrainer):
     """Both networks look at one view of each image; only the student learns.
 
-        loss = alpha * distillation + (1 - alpha) * cross_entropy(labels) + l2
+        loss = alpha * tau^2 * distillation
+               + (1 - alpha) * cross_entropy(labels) + l2
 
     Chen et al. 2020 (arXiv:2006.10029), equations 2 and 3. There the terms
     are sums over all images and over those with labels; here each is a mean.
+    Ref: tau^2 is not in the equations, but in the official notebook: the
+    gradient by a logit is then of the size that labels give it. With a tau of
+    0.1 it would else be 100 times as large, which throws BN's gamma and beta
+    about: LARS adapts kernels only.
 
     Args:
         teacher: a classifier. It is asked as in evaluation, so that neither
@@ -79,7 +84,8 @@ class DistillTrainer(StepTrainer):
         distillation = losses.distillation(
             teacher_logits, logits, temperature=self._temperature
         )
-        total = self._alpha * distillation + decay / replicas
+        weight = self._alpha * self._temperature**2
+        total = weight * distillation + decay / replicas
         agreement = losses.accuracy(logits, tf.argmax(teacher_logits, axis=1))
         scalars = {
             "distill_loss": distillation * replicas,

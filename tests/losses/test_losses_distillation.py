@@ -105,7 +105,8 @@ def objective(alpha, teacher, student, labels, decayed=()):
 
 
 def test_alpha_weighs_teacher_and_labels(logits):
-    """Equation 3, each term a mean: over all images, over the labelled."""
+    """Equation 3, each term a mean: over all images, over the labelled; with
+    the notebook's tau^2."""
     teacher, student = logits
     labels = np.array([1, -1, 4, -1, -1, 0])
     with_label = labels >= 0
@@ -114,7 +115,7 @@ def test_alpha_weighs_teacher_and_labels(logits):
     distilled, _ = equation_2(teacher, student, 0.5)
     weight = tf.Variable([3.0, 4.0])
     scalars, total = objective(0.3, teacher, student, labels, [weight])
-    expected = 0.3 * distilled + 0.7 * entropy + 0.1 * 25 / 2
+    expected = 0.3 * 0.5**2 * distilled + 0.7 * entropy + 0.1 * 25 / 2
     np.testing.assert_allclose(total, expected, rtol=1e-5)
     np.testing.assert_allclose(scalars["distill_loss"], distilled, rtol=1e-5)
     np.testing.assert_allclose(scalars["supervised_loss"], entropy, rtol=1e-5)
