@@ -138,7 +138,10 @@ def draw(
     )
     flags = {**command, **places}
     builds_upon = job in job_kinds.Job.ON_WEIGHTS
-    if builds_upon or command.get("train_mode") == "finetune":
+    if builds_upon or command.get("train_mode") in (
+        "finetune",
+        "distill",
+    ):
         flags["checkpoint"] = checkpoint
     else:
         flags |= SMALL

@@ -6,8 +6,10 @@ import tensorflow as tf
 
 from simclr_tf import distributed
 from simclr_tf.build import network, training, views
+from simclr_tf.build.lesson import Lesson
 from simclr_tf.build.schedule import make_plan
 from simclr_tf.config import Config
+from simclr_tf.run_files.folder import RunFolder
 from simclr_tf.train import micro_batches, precision
 from simclr_tf.train.step import StepTrainer
 
@@ -61,6 +63,12 @@ class CoreStep:
         dtype = precision.dtype_policy(config.model.mixed_precision, "TPU")
         if config.job.train_mode != "pretrain":
             self.views_per_example = 1
+        self._lesson = None
+        if config.job.train_mode == "distill":
+            folder = RunFolder(config.model_dir, writes=False)
+            self._lesson = Lesson(config, folder)
+            self._lesson.build(dtype)
+            num_classes = self._lesson.classes.count
         self.model = network.build_model(
             config, num_classes=num_classes, dtype=dtype
         )
@@ -81,6 +89,7 @@ class CoreStep:
             optimizer=self.optimizer,
             dataset=None,
             dtype=self._dtype,
+            lesson=self._lesson,
             color_view=None
             if self.color_on_host
             else views.augmentation(config).color_view,

@@ -29,6 +29,10 @@ def of_checkpoint(given: Mapping[str, Any]) -> dict[str, Any]:
     path = given["checkpoint"]
     found = weights_location.locate(path)
     flat = _said_of(found, given)
+    if given.get("train_mode") == "distill" and roles.asks_for(
+        given, Job.DISTILL
+    ):
+        return _of_teacher(found, flat, given)
     free = set()
     if roles.asks_for(given, Job.PRETRAIN):
         # Where the projection head doesn't fit, pretraining has a new one.
@@ -45,6 +49,59 @@ def of_checkpoint(given: Mapping[str, Any]) -> dict[str, Any]:
                 f"whose encoder has {name}={flat[name]}. Leave the flag out, "
                 "or name another checkpoint."
             )
+    _require_stem(path, given, flat)
+    names = [
+        *roles.decided_by_checkpoint(),
+        *roles.suggested_by_checkpoint(given),
+    ]
+    return _not_given(names, flat, given, found)
+
+
+def _of_teacher(
+    found: Location, flat: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a teacher suggests to its student: its own encoder, without g, and
+    its images. Both look at the same ones.
+
+    Raises:
+        UserError: a flag asks for images that the teacher doesn't take.
+    """
+    path = given["checkpoint"]
+    fixed = ["num_channels"]
+    if not found.official:  # whose size is assumed
+        fixed.append("image_size")
+    for name in fixed:
+        if given.get(name, flat[name]) != flat[name]:
+            raise UserError(
+                f"--{name}={given[name]} is not what --checkpoint={path}, the "
+                f"teacher, was trained on: {name}={flat[name]}. Student and "
+                "teacher look at the same images. Leave it out."
+            )
+    _require_stem(path, given, flat)
+    names = [
+        *roles.names_of(Role.ARCHITECTURE, but=Role.HEAD),
+        *roles.suggested_by_checkpoint(given),
+    ]
+    names.remove("ft_proj_selector")  # the student has no g
+    return _not_given(names, flat, given, found)
+
+
+def _not_given(
+    names: list[str],
+    flat: Mapping[str, Any],
+    given: Mapping[str, Any],
+    found: Location,
+) -> dict[str, Any]:
+    """The values of these options, where they are known and nobody says."""
+    if found.saved_model:
+        # An export comes from elsewhere: its paths are not of this machine.
+        names = [n for n in names if not roles.role_of(n) & Role.LOCATION]
+    return {n: flat[n] for n in names if n in flat and n not in given}
+
+
+def _require_stem(
+    path: str, given: Mapping[str, Any], flat: Mapping[str, Any]
+) -> None:
     size = given.get("image_size", flat["image_size"])
     if (size <= SMALL_IMAGE_SIZE) != (flat["image_size"] <= SMALL_IMAGE_SIZE):
         raise UserError(
@@ -52,14 +109,6 @@ def of_checkpoint(given: Mapping[str, Any]) -> dict[str, Any]:
             f"at {flat['image_size']} px: the ResNet's stem is another one up "
             f"to {SMALL_IMAGE_SIZE} px. Stay on its side of that."
         )
-    names = [
-        *roles.decided_by_checkpoint(),
-        *roles.suggested_by_checkpoint(given),
-    ]
-    if found.saved_model:
-        # An export comes from elsewhere: its paths are not of this machine.
-        names = [n for n in names if not roles.role_of(n) & Role.LOCATION]
-    return {n: flat[n] for n in names if n in flat and n not in given}
 
 
 def _said_of(found: Location, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,6 +62,6 @@ def build_model(
 def frozen_variables(model: SimClr, config: Config) -> list[tf.Variable]:
     """Those that training must leave as they are, BN's averages included."""
     if config.job.train_mode != "finetune":
-        return []
+        return []  # of a student, its teacher is, which is another model
     stages = model.encoder.stages[: config.model.fine_tune_after_block + 1]
     return [variable for stage in stages for variable in stage.variables]

@@ -67,6 +67,8 @@ def _copied(config: Config, source: Source) -> Source:
 def open_training(config: Config) -> tuple[Source, LabelSubset | None]:
     """The split to train on: all of it, or the part that keeps its labels.
 
+    A student learns from all images, of which that part keeps its labels.
+
     Returns:
         The examples that are trained on, and how they were chosen; None where
         all are.
@@ -84,7 +86,16 @@ def open_training(config: Config) -> tuple[Source, LabelSubset | None]:
             "Subfolders are classes; --label_key names a feature (text and "
             "numbers count where --in_memory_limit_mb holds the data set)."
         )
+    distills = config.job.train_mode == "distill"
+    if distills:
+        _check_distilled_labels(config)
     chosen = choose_labels(config, source)
+    if distills and chosen is not None:
+        name = f"labels of {len(chosen.indices)}"
+        kept = subset.with_labels_of(source, chosen.indices, name=name)
+        return kept, chosen
+    if distills:
+        return source, None  # images without labels count, too
     if chosen is None:
         if needs_labels and source.random_access:
             source = subset.labelled(source)
@@ -96,11 +107,25 @@ def open_training(config: Config) -> tuple[Source, LabelSubset | None]:
 def _needs_labels(config: Config) -> str | None:
     """The flag that asks for labels; None: they may be missing."""
     job = config.job
+    if job.train_mode == "distill":
+        alpha = config.optim.distill_alpha
+        return f"--distill_alpha={alpha:g}" if alpha < 1 else None
     if job.mode == "evaluate":
         return "--mode=evaluate"
     if job.train_mode != "pretrain":
         return f"--train_mode={job.train_mode}"
     return None
+
+
+def _check_distilled_labels(config: Config) -> None:
+    data, alpha = config.data, config.optim.distill_alpha
+    if alpha == 1 and (data.labels_per_class or data.label_fraction):
+        name = "labels_per_class" if data.labels_per_class else "label_fraction"
+        raise UserError(
+            f"--{name}={getattr(data, name):g} says which labels count beside "
+            "the teacher, and with --distill_alpha=1 none do. Leave it out, "
+            "or lower --distill_alpha."
+        )
 
 
 def choose_labels(config: Config, source: Source) -> LabelSubset | None:

@@ -7,11 +7,13 @@ import tensorflow as tf
 import tf_keras as keras
 
 from simclr_tf import schedules
+from simclr_tf.build.lesson import Lesson
 from simclr_tf.config import Config
 from simclr_tf.losses import named
 from simclr_tf.models.simclr import SimClr
 from simclr_tf.optim import selection
 from simclr_tf.train import precision, self_check
+from simclr_tf.train.distill import DistillTrainer
 from simclr_tf.train.hosts import Hosts
 from simclr_tf.train.micro_batches import MicroBatchTrainer
 from simclr_tf.train.plan import Plan
@@ -31,7 +33,7 @@ def build_optimizer(
         ),
         momentum=config.optim.momentum,
         weight_decay=config.optim.weight_decay,
-        head=model.probe_variables,
+        head=_probe(config, model),
     )
     # Slots made inside the step would trace it twice.
     optimizer.build(model.trainable_variables)
@@ -43,8 +45,18 @@ def decayed_in_loss(config: Config, model: SimClr) -> list[tf.Variable]:
     return selection.decayed_in_loss(
         model.trainable_variables,
         config.optim.optimizer,
-        head=model.probe_variables,
+        head=_probe(config, model),
     )
+
+
+def _probe(config: Config, model: SimClr) -> list[tf.Variable]:
+    """What LARS leaves alone: a linear head, but not a student's.
+
+    Ref: there, the official notebook adapts every kernel. At the rate of LARS,
+    a head that is not adapted would be thrown about.
+    """
+    distills = config.job.train_mode == "distill"
+    return [] if distills else model.probe_variables
 
 
 # Paper: B.10 tunes it among 0, 0.4, 0.8 and 1.6, and doesn't say what is best.
@@ -90,6 +102,7 @@ def build_trainer(
     dataset,
     dtype: str,
     color_view: Callable | None,
+    lesson: Lesson | None = None,
 ) -> StepTrainer:
     """The training step of the job, on a distributed dataset.
 
@@ -102,12 +115,20 @@ def build_trainer(
         dtype: Keras policy of the encoder.
         color_view: the colours, as `views.color_in_step`; None where the
             batches come with them.
+        lesson: what a student learns from, its teacher built; None of others.
     """
     optim, make = config.optim, SupervisedTrainer
     if config.job.train_mode == "pretrain":
         make = functools.partial(
             PretrainTrainer,
             contrast=_contrast(config),
+        )
+    if lesson is not None:
+        make = functools.partial(
+            DistillTrainer,
+            teacher=lesson.model,
+            temperature=lesson.temperature,
+            alpha=optim.distill_alpha,
         )
     if optim.micro_batch_size:
         make = functools.partial(

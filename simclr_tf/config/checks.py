@@ -130,7 +130,7 @@ def _check_selector(model) -> None:
 def _check_checkpoint(config, job: Job) -> None:
     checkpoint = config.job.checkpoint
     train_mode = config.job.train_mode
-    needs = job in Job.ON_WEIGHTS or train_mode == "finetune"
+    needs = job in Job.ON_WEIGHTS or train_mode in ("finetune", "distill")
     if checkpoint and not needs and train_mode != "pretrain":
         raise UserError(
             f"--checkpoint={checkpoint} is not for --train_mode={train_mode}, "
@@ -138,6 +138,12 @@ def _check_checkpoint(config, job: Job) -> None:
             "out."
         )
     # A follower's run says what it was built upon.
+    if train_mode == "distill" and not checkpoint and job is not Job.FOLLOW:
+        raise UserError(
+            "--train_mode=distill needs --checkpoint, the teacher: a run that "
+            "is a classifier (--train_mode=finetune, supervised or distill), "
+            "or what Google fine-tuned. Received: none."
+        )
     if needs and not checkpoint and job is not Job.FOLLOW:
         raise UserError(
             f"{job.words} needs --checkpoint: a model_dir, one of its "
@@ -186,7 +192,7 @@ def _check_channels(config) -> None:
         train_mode=config.job.train_mode,
         protocol=config.eval.protocol,
     )
-    if num_channels == 3 or not taken & (Job.PRETRAIN | Job.SUPERVISED):
+    if num_channels == 3 or not taken & Job.WITH_COLORS:
         return
     if augment.operators is None:
         if augment.color_jitter_strength:

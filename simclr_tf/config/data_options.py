@@ -41,14 +41,14 @@ class DataConfig:
         0,
         "Train a classifier on so many labels of each class only; 0: on all.",
         role=Role.DATA,
-        jobs=Job.FINETUNE | Job.SUPERVISED | Job.PROBE | Job.LOGISTIC | Job.KNN,
+        jobs=Job.ON_FEW_LABELS,
         at_least=0,
     )
     label_fraction: float = option(
         0.0,
         "Train a classifier on this share of each class only; 0: on all.",
         role=Role.DATA,
-        jobs=Job.FINETUNE | Job.SUPERVISED | Job.PROBE | Job.LOGISTIC | Job.KNN,
+        jobs=Job.ON_FEW_LABELS,
         at_least=0,
         at_most=1,
     )
@@ -56,7 +56,7 @@ class DataConfig:
         0,
         "Which labels those are, apart from --seed.",
         role=Role.DATA | Role.SEED,
-        jobs=Job.FINETUNE | Job.SUPERVISED | Job.PROBE | Job.LOGISTIC | Job.KNN,
+        jobs=Job.ON_FEW_LABELS,
         at_least=0,
     )
     image_key: str | None = option(
@@ -190,7 +190,7 @@ class AugmentConfig:
         "in order, each with :probability if it has one. Of "
         f"{', '.join(operator_list.NAMES)}; or {operator_list.NOTHING}.",
         role=Role.OBJECTIVE,
-        jobs=Job.PRETRAIN | Job.SUPERVISED,
+        jobs=Job.WITH_COLORS,
     )
     second_operators: str | None = option(
         None,
@@ -226,7 +226,7 @@ class AugmentConfig:
         1.0,
         "s of the colour distortion; 0 turns jitter and drop off.",
         role=Role.OBJECTIVE,
-        jobs=Job.PRETRAIN | Job.SUPERVISED,
+        jobs=Job.WITH_COLORS,
         at_least=0,
         at_most=1.25,
     )
@@ -234,7 +234,7 @@ class AugmentConfig:
         "simclrv1",
         "Brightness: added (simclrv1) or multiplied (simclrv2).",
         role=Role.OBJECTIVE,
-        jobs=Job.PRETRAIN | Job.SUPERVISED,
+        jobs=Job.WITH_COLORS,
         official="simclrv2",
         choices=("simclrv1", "simclrv2"),
     )
@@ -242,7 +242,7 @@ class AugmentConfig:
         "random",
         "Order of brightness, contrast, saturation and hue.",
         role=Role.OBJECTIVE,
-        jobs=Job.PRETRAIN | Job.SUPERVISED,
+        jobs=Job.WITH_COLORS,
         choices=("random", "fixed"),
     )
     eval_crop: float = option(
@@ -276,13 +276,13 @@ class AugmentConfig:
         True,
         "Gaussian blur on half of the views.",
         role=Role.OBJECTIVE,
-        jobs=Job.PRETRAIN | Job.SUPERVISED,
+        jobs=Job.WITH_COLORS,
     )
     blur_sigma_per: str = option(
         "image",
         "Whether each image or each replica's batch draws its blur.",
         role=Role.OBJECTIVE,
-        jobs=Job.PRETRAIN | Job.SUPERVISED,
+        jobs=Job.WITH_COLORS,
         official="batch",
         choices=("image", "batch"),
     )

@@ -12,6 +12,7 @@ class Job(enum.Flag):
     PRETRAIN = enum.auto()
     FINETUNE = enum.auto()
     SUPERVISED = enum.auto()
+    DISTILL = enum.auto()
     FOLLOW = enum.auto()
     PROBE = enum.auto()
     LOGISTIC = enum.auto()
@@ -26,7 +27,7 @@ class Job(enum.Flag):
     EXPORT = enum.auto()
 
     # Those that move weights of a run whose options they read themselves.
-    TRAINING = PRETRAIN | FINETUNE | SUPERVISED | PROBE
+    TRAINING = PRETRAIN | FINETUNE | SUPERVISED | DISTILL | PROBE
     # Those of --mode=evaluate.
     EVALUATE = (
         PROBE | LOGISTIC | KNN | TRANSFER_LINEAR | TRANSFER_FINETUNE | KNOWLEDGE
@@ -39,8 +40,14 @@ class Job(enum.Flag):
     ON_SPLITS = LOGISTIC | KNN | KNOWLEDGE
     # Those that extract features, once, of whole splits.
     ON_FEATURES = LOGISTIC | KNN | TRANSFER_LINEAR | KNOWLEDGE | OF_A_SPLIT
+    # Those whose views may be of other colours than the images.
+    WITH_COLORS = PRETRAIN | SUPERVISED | DISTILL
+    # Those that may use the labels of a part of their images only.
+    ON_FEW_LABELS = FINETUNE | SUPERVISED | DISTILL | PROBE | LOGISTIC | KNN
     # Those that are nothing without weights.
     ON_WEIGHTS = ON_ENCODER | EXPORT
+    # Those that take --checkpoint, whether they need it or not.
+    ON_CHECKPOINT = PRETRAIN | FINETUNE | DISTILL | ON_WEIGHTS
     EVERY = TRAINING | ON_WEIGHTS | FOLLOW | PREFLIGHT | BENCHMARK_INPUT | STUDY
 
     @property
@@ -58,6 +65,7 @@ TRAIN_MODES = {
     "pretrain": Job.PRETRAIN,
     "finetune": Job.FINETUNE,
     "supervised": Job.SUPERVISED,
+    "distill": Job.DISTILL,
 }
 PROTOCOLS = {
     "probe": Job.PROBE,

@@ -28,10 +28,10 @@ class JobConfig:
     train_mode: str = option(
         "pretrain",
         "pretrain: contrastive learning, without labels. finetune: a "
-        "classifier on --checkpoint's encoder. supervised: a classifier from "
-        "scratch.",
+        "classifier on --checkpoint's encoder. supervised: one from scratch. "
+        "distill: one that learns from --checkpoint's.",
         role=Role.OBJECTIVE,
-        jobs=Job.PRETRAIN | Job.FINETUNE | Job.SUPERVISED,
+        jobs=Job.PRETRAIN | Job.FINETUNE | Job.SUPERVISED | Job.DISTILL,
         choices=tuple(job_kinds.TRAIN_MODES),
     )
     model_dir: str | None = option(
@@ -51,18 +51,24 @@ class JobConfig:
     )
     checkpoint: str | None = option(
         None,
-        "The encoder to finetune, evaluate, embed with or export, or to "
-        "pretrain on from: a model_dir, one of its checkpoints (RUN/ckpt-100), "
-        "a SavedModel of ours, or what Google released, local or gs://.",
+        "The encoder to finetune, evaluate, embed with, export or pretrain on "
+        "from, or the teacher: a model_dir, one of its checkpoints "
+        "(RUN/ckpt-100), a SavedModel of ours, or what Google released.",
         role=Role.OBJECTIVE | Role.LOCATION,
-        jobs=Job.PRETRAIN | Job.FINETUNE | Job.ON_WEIGHTS,
+        jobs=Job.ON_CHECKPOINT,
     )
     ema_weights: bool = option(
         False,
         "Of what Google released: take the moving averages of the weights, "
         "where the checkpoint has them.",
         role=Role.OBJECTIVE,
-        jobs=Job.PRETRAIN | Job.FINETUNE | Job.ON_WEIGHTS,
+        jobs=Job.ON_CHECKPOINT,
+    )
+    student_checkpoint: str | None = option(
+        None,
+        "distill: weights that the student starts from. Unset: the seed's.",
+        role=Role.OBJECTIVE | Role.LOCATION,
+        jobs=Job.DISTILL,
     )
 
 

@@ -97,6 +97,14 @@ class ModelConfig:
         jobs=Job.EVERY,
         at_least=0,
     )
+    teacher_proj_selector: int | None = option(
+        None,
+        "distill: which layer of the teacher's g feeds its linear head. Unset: "
+        "what its run says, or its shapes.",
+        role=Role.OBJECTIVE,
+        jobs=Job.DISTILL,
+        at_least=0,
+    )
     lineareval_while_pretraining: bool = option(
         True,
         "Train a linear probe beside the encoder, on a stop-gradient, where "
@@ -106,9 +114,9 @@ class ModelConfig:
     )
     zero_init_logits_layer: bool = option(
         False,
-        "Start the head of finetune and supervised from zero.",
+        "Start the head of finetune, supervised and distill from zero.",
         role=Role.OBJECTIVE,
-        jobs=Job.FINETUNE | Job.SUPERVISED | Job.PROBE,
+        jobs=Job.FINETUNE | Job.SUPERVISED | Job.DISTILL | Job.PROBE,
         tolerated=Job.PRETRAIN,
     )
     restore_linear_head: bool = option(

@@ -128,6 +128,18 @@ TASKS: dict[str, Mapping[str, Any]] = {
         "warmup_epochs": 5.0,
         "train_epochs": 100.0,
     },
+    # SimCLRv2 (arXiv:2006.10029), section 3: 400 epochs, crop and flip only.
+    # Weight decay: the official notebook. Rate and warm-up (5 % of the epochs):
+    # those of pretraining, google-research/simclr#77.
+    "distill": {
+        "learning_rate": 0.1,
+        "learning_rate_scaling": "sqrt",
+        "weight_decay": 1e-4,
+        "warmup_epochs": 20.0,
+        "train_epochs": 400.0,
+        "color_jitter_strength": 0.0,
+        "use_blur": False,
+    },
 }
 
 # B.5: 60 epochs on 1 % of the labels, 30 on 10 %.
@@ -171,7 +183,7 @@ def recipe_for(
 
 
 def task_of(given: Mapping[str, Any]) -> str:
-    """ "pretrain", "linear", "finetune", "supervised" or "evaluate"."""
+    """A key of `TASKS`, "pretrain" or "evaluate"."""
     if given.get("mode") == "evaluate":
         return "linear" if given.get("protocol") == "probe" else "evaluate"
     task = given.get("train_mode", "pretrain")

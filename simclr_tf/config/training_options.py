@@ -61,6 +61,25 @@ class OptimConfig:
         role=Role.OBJECTIVE,
         jobs=Job.PRETRAIN,
     )
+    distill_temperature: float | None = option(
+        None,
+        "tau of distillation: teacher's and student's logits are divided by "
+        "it. Unset: SimCLRv2's, 0.1 where they are of one architecture, else "
+        "1.",
+        role=Role.OBJECTIVE,
+        jobs=Job.DISTILL,
+        at_least=1e-6,
+        at_most=1e6,
+    )
+    distill_alpha: float = option(
+        1.0,
+        "alpha of distillation: the teacher's share of the loss. Below 1, the "
+        "rest is the cross entropy of the images that have labels.",
+        role=Role.OBJECTIVE,
+        jobs=Job.DISTILL,
+        above=0,
+        at_most=1,
+    )
     optimizer: str = option(
         "lars",
         "lars, momentum (Nesterov SGD) or adam.",

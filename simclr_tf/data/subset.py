@@ -60,6 +60,25 @@ def take(source: Source, indices: np.ndarray, *, name: str) -> Source:
     )
 
 
+def with_labels_of(source: Source, indices: np.ndarray, *, name: str) -> Source:
+    """All examples, of which only those at `indices` keep their labels.
+
+    Args, Raises: as `take`.
+    """
+    examples = _examples(source)
+    kept = np.zeros(source.num_examples, bool)
+    kept[indices] = True
+    with tf.device("CPU:0"):
+        labels = tf.where(kept, examples.labels, tf.constant(-1, tf.int64))
+    which = fingerprint.digest(np.flatnonzero(kept))
+    return dataclasses.replace(
+        source,
+        split=f"{source.split}, {name}",
+        fingerprint=f"{source.fingerprint}-{which}",
+        examples=dataclasses.replace(examples, labels=labels),
+    )
+
+
 def labelled(source: Source) -> Source:
     """The examples that have a label; the source itself where all have.
 

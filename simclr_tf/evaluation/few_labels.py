@@ -134,6 +134,31 @@ def _check_budget(budget, class_counts, num_classes, split_name) -> None:
     )
 
 
+def drawable(
+    budgets: Sequence[int], *of_split, all_of_them: bool, **labels
+) -> tuple[int, ...]:
+    """Those budgets that can be drawn.
+
+    Args:
+        budgets: numbers of labels.
+        of_split, labels: as in `check_budgets`.
+        all_of_them: whether one that cannot is an error.
+
+    Raises:
+        UserError: one cannot, and all are meant.
+    """
+    kept = []
+    for budget in budgets:
+        try:
+            check_budgets((budget,), *of_split, **labels)
+        except UserError:
+            if all_of_them:
+                raise
+        else:
+            kept.append(budget)
+    return tuple(kept)
+
+
 def labels_per_class(num_labels: int, num_classes: int) -> int:
     """How many labels of each class make a balanced subset.
 

@@ -1,14 +1,34 @@
 """--knn_eval: how good the encoder is by now, without any training."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import tensorflow as tf
 
+from simclr_tf.errors import UserError
 from simclr_tf.evaluation import features, knn, metrics
 
 # Of each split; a quick look, not the record (--mode=evaluate --protocol=knn).
 MAX_EXAMPLES = 10_000
 PREFIX = "knn/"  # of the scores' names
+
+
+def require_labels(training: Any, evaluation: Any) -> None:
+    """Checks that both splits have labels, one an image.
+
+    Args:
+        training: a source of images.
+        evaluation: another; None: there is none with labels.
+
+    Raises:
+        UserError: they haven't.
+    """
+    knn.require_one_label(several_labels=training.several_labels)
+    if not (training.has_labels and evaluation):
+        raise UserError(
+            f"--knn_eval needs labels in --train_split={training.split} "
+            "and in --eval_split. Leave it out."
+        )
 
 
 class KnnWatch:

@@ -25,6 +25,7 @@ PROTOCOLS = {
     "knowledge": "MLP that says what was done to the image",
     "finetune": "fine-tuned classifier",
     "supervised": "classifier from scratch",
+    "distill": "distilled classifier",
 }
 ONLINE_PROBE = "linear probe trained along"
 # The official code's names of metrics.
@@ -60,7 +61,7 @@ def what_is_scored(train_mode: str, fine_tune_after_block: int) -> str:
     """In words, what the linear head of a run is.
 
     Args:
-        train_mode: "pretrain", "finetune" or "supervised".
+        train_mode: "pretrain", "finetune", "supervised" or "distill".
         fine_tune_after_block: 4 where only the linear head is trained.
     """
     if train_mode == "pretrain":

@@ -51,7 +51,7 @@ def export(run: TrainingRun) -> None:
         image_size=run.config.data.image_size,
         num_channels=run.config.model.num_channels,
         keep=keep,
-        class_names=run.train_source.class_names,
+        class_names=run.classes.names,
         metadata={
             "config": roles.of_export(run.config),
             "global_step": run.step,

@@ -198,6 +198,12 @@ def write_of_run(
         "learning_rate_schedule": "cosine",
         "steps": step,
     }
+    if teacher := start.get("teacher"):
+        choices |= {
+            "teacher": teacher["checkpoint"],
+            "distill_temperature": teacher["temperature"],
+            "distill_alpha": config.optim.distill_alpha,
+        }
     scratch = f"weights of --seed={config.job.seed}"
     return write(
         path,
@@ -230,8 +236,10 @@ def copy(record: Record, source: str, path: str) -> None:
 
 
 def _kind(config: Config) -> str:
-    supervised = config.job.train_mode == "supervised"
-    return "random" if supervised else config.eval.encoder
+    scratch = config.job.train_mode == "supervised" or (
+        config.job.train_mode == "distill" and not config.job.student_checkpoint
+    )
+    return "random" if scratch else config.eval.encoder
 
 
 def _prefixed(prefix: str, name: str) -> str:

@@ -124,7 +124,7 @@ def _facts(run: TrainingRun) -> dict[str, Any]:
         "eval_limit": _limit(run),
         "fingerprint": run.train_source.fingerprint,
         "eval_fingerprint": getattr(run.eval_source, "fingerprint", None),
-        "class_names": list(run.train_source.class_names),
+        "class_names": list(run.classes.names),
         "overlap": run.overlap,
         "config": config.to_dict(),
         "simclr_tf": simclr_tf.__version__,

@@ -49,6 +49,12 @@ JOBS = {
     Kind.SUPERVISED: Entry(
         "training", "labelled images", _RUN, Accepts(labels=_LABELLED)
     ),
+    Kind.DISTILL: Entry(
+        "training",
+        "images, --checkpoint, a teacher",
+        _RUN,
+        Accepts(labels=("one", "none")),
+    ),
     Kind.FOLLOW: Entry(
         "follow", "a run, as it grows", "result.json of the run", Accepts()
     ),

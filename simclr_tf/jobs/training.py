@@ -1,6 +1,6 @@
-"""Training: pretraining, fine-tuning, supervised; and what comes after it.
+"""Training: pretraining, classifiers, distillation; and what comes after it.
 
-Reads    images, and --checkpoint's weights to build upon
+Reads    images, and --checkpoint's weights to build upon or to learn from
 Writes   --model_dir: config.json, checkpoints, metrics, views.png, SavedModel,
          with --mode=train_then_eval result.json
 Ends     with 0 at the last step; the same command continues a stopped run
@@ -17,11 +17,10 @@ from simclr_tf.data import pipeline
 from simclr_tf.data.corrupt import in_words
 from simclr_tf.errors import Stopped
 from simclr_tf.evaluation import knn_watch
-from simclr_tf.jobs import export, result
+from simclr_tf.jobs import export, result, views_picture
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.jobs.training_run import TrainingRun
 from simclr_tf.models.flops import training_flops_of_view
-from simclr_tf.reports import pictures
 from simclr_tf.run_files import start_weights, unreadable_images
 from simclr_tf.run_files.metrics_log import MetricsLog
 from simclr_tf.train import loop
@@ -31,8 +30,6 @@ from simclr_tf.train.startup_clock import StartupClock
 from simclr_tf.train.step import StepTrainer
 from simclr_tf.train.unreadable import UnreadableWatch
 
-_PICTURED_IMAGES = 8
-_VIEW_CAPTIONS = ("image", "view 1", "view 2")
 _UNCOUNTED = (
     "The TPU's machines read the images: unreadable ones are replaced as "
     "ever, but beyond those found before training, neither counted nor "
@@ -155,13 +152,18 @@ class Training:
         if run.pretrains and not run.config.job.checkpoint:
             return
         if path and start_weights.are_known(run.folder):
+            if run.lesson:
+                start_weights.require_teacher(
+                    run.folder, self._frozen(), config=run.config
+                )
             return
         said = start_weights.begin(
             run.folder,
             run.model,
             config=run.config,
-            class_names=run.train_source.class_names,
+            class_names=run.classes.names,
             frozen=self._frozen(),
+            teacher=run.lesson and run.lesson.origin,
         )
         if path:
             run.checkpoints.restore(path)
@@ -206,12 +208,14 @@ class Training:
             log.close()
             return
         training.check_loss(config, run.strategy, run.device_type, run.hosts)
-        log.picture_views(self._picture_views)
+        log.picture_views(
+            functools.partial(views_picture.draw, config, run.train_source)
+        )
         progress = Progress(
             total_steps=run.plan.train_steps,
             global_batch_size=run.plan.global_batch_size,
             flops_per_image=views.num_views(config)
-            * training_flops_of_view(run.model),
+            * sum(map(training_flops_of_view, run.networks)),
         )
         profiler = Profiler(
             config.output.profile_steps,
@@ -267,13 +271,6 @@ class Training:
         if self._run.step and not hosts.gather([scored]).any():
             self._watch(log, print)
 
-    def _picture_views(self):
-        config, source = self._run.config, self._run.train_source
-        seen = batches.sample_views(config, source, _PICTURED_IMAGES)
-        note = pictures.note_of(config.model.num_channels)
-        captions = [f"{c} ({note})" if note else c for c in _VIEW_CAPTIONS]
-        return pictures.grid(pictures.visible(seen), captions)
-
     def _trainer(self) -> StepTrainer:
         run, config = self._run, self._run.config
         dataset = batches.training_dataset(
@@ -291,10 +288,13 @@ class Training:
             optimizer=run.optimizer,
             dataset=dataset,
             dtype=run.dtype_policy,
+            lesson=run.lesson,
             color_view=None
             if run.color_on_host
             else views.color_in_step(config, run.strategy),
         )
 
     def _frozen(self):
+        if self._run.lesson:
+            return self._run.lesson.model.variables
         return network.frozen_variables(self._run.model, self._run.config)

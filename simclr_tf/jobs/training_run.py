@@ -17,12 +17,13 @@ from simclr_tf.build import (
     training,
     views,
 )
+from simclr_tf.build import teacher as teachers
+from simclr_tf.build.lesson import Lesson
 from simclr_tf.build.schedule import images_per_moment, make_plan
 from simclr_tf.build.unreadable import Unreadable
 from simclr_tf.config import Config, roles
 from simclr_tf.data import subset
-from simclr_tf.errors import UserError
-from simclr_tf.evaluation import few_labels, knn, knn_watch, label_subsets
+from simclr_tf.evaluation import few_labels, knn_watch, label_subsets
 from simclr_tf.evaluation.knn_watch import KnnWatch
 from simclr_tf.jobs.requests import Accepts, Placement, labels_of
 from simclr_tf.models.simclr import SimClr
@@ -65,14 +66,22 @@ class TrainingRun:
             placement.strategy, count=placement.num_hosts, index=placement.host
         )
         self._open_data(accepts)
+        self.folder = RunFolder(
+            folder_of(self) if folder_of else config.model_dir,
+            writes=self.hosts.is_chief,
+        )
+        self.lesson = None
+        self.classes = teachers.classes_of(self.train_source)
+        if config.job.train_mode == "distill":
+            self.lesson = Lesson(config, self.folder)
+            self.classes = self.lesson.classes.named_by(self.train_source)
+            self.eval_source = self.lesson.scored_on(
+                self.eval_source, self.train_source, origins=origins
+            )
         self.unreadable = Unreadable(
             {"train": self.train_source, "eval": self.eval_source},
             hosts=self.hosts,
             reads_here=batches.reads_here(self.strategy),
-        )
-        self.folder = RunFolder(
-            folder_of(self) if folder_of else config.model_dir,
-            writes=self.hosts.is_chief,
         )
         self.plan = make_plan(
             config,
@@ -89,6 +98,8 @@ class TrainingRun:
     def build(self) -> None:
         """Makes model, optimizer and what reads and writes checkpoints."""
         with self.strategy.scope():
+            if self.lesson:
+                self.lesson.build(self.dtype_policy)
             self.model = self.build_model()
             self.optimizer = training.build_optimizer(
                 self.config, self.plan, self.model
@@ -116,6 +127,7 @@ class TrainingRun:
                 "the data": repr(self.facts),
                 "the plan": repr(self.plan),
                 "the precision": self.dtype_policy,
+                "the teacher": self.lesson.sha256 if self.lesson else "",
                 "--augment_on": str(self.color_on_host),
                 f"the step in --model_dir={self.folder.path}, which must be "
                 "one folder for all hosts,": str(self.step),
@@ -123,11 +135,7 @@ class TrainingRun:
         )
 
     def require_room(self) -> None:
-        """Checks that the chief's disk has room for what is kept.
-
-        Raises:
-            UserError: it hasn't.
-        """
+        """Raises UserError where the chief's disk has no room for the rest."""
         if not self.hosts.is_chief:
             return
         left = max(self.plan.train_steps - self.step, 0)
@@ -144,7 +152,7 @@ class TrainingRun:
         """A new model with the weights that the seed gives it."""
         return network.build_model(
             self.config,
-            num_classes=self.train_source.num_classes,
+            num_classes=self.classes.count,
             dtype=dtype_policy or self.dtype_policy,
         )
 
@@ -158,6 +166,7 @@ class TrainingRun:
                 self.plan.describe(),
                 f"Data: {account.of(source)}",
                 *self._describe_evaluation(),
+                *(self.lesson.describe() if self.lesson else ()),
                 f"Precision: {self.dtype_policy}; colour and blur {where}",
                 f"Run folder: {self.folder.path}",
             ]
@@ -170,8 +179,8 @@ class TrainingRun:
         facts = {
             "fingerprint": source.fingerprint,
             "num_examples": source.num_examples,
-            "num_classes": source.num_classes,
-            "class_names": list(source.class_names),
+            "num_classes": self.classes.count,
+            "class_names": list(self.classes.names),
         }
         if source.order_depends_on_hosts:
             facts["num_hosts"] = self.hosts.count
@@ -194,6 +203,11 @@ class TrainingRun:
     def pretrains(self) -> bool:
         """Whether no labels are needed."""
         return self.config.job.train_mode == "pretrain"
+
+    @property
+    def networks(self) -> list[SimClr]:
+        """What a step computes: the model, and its teacher if it has one."""
+        return [self.model, *([self.lesson.model] if self.lesson else [])]
 
     @property
     def step(self) -> int:
@@ -253,34 +267,16 @@ class TrainingRun:
         """What is scored after or beside pretraining must be possible."""
         scored, source = self.config.eval, self.train_source
         if scored.knn_eval:
-            knn.require_one_label(several_labels=source.several_labels)
-            if not (source.has_labels and self.eval_source):
-                raise UserError(
-                    f"--knn_eval needs labels in --train_split={source.split} "
-                    "and in --eval_split. Leave it out."
-                )
+            knn_watch.require_labels(source, self.eval_source)
         if self.eval_source is not None:
-            self.budgets = self._drawable(scored.linear_eval_labels)
-
-    def _drawable(self, budgets: tuple[int, ...]) -> tuple[int, ...]:
-        """Those of --linear_eval_labels that can be drawn: all that somebody
-        typed, or else an error; a recipe's give way."""
-        source, kept = self.train_source, []
-        for budget in budgets:
-            try:
-                few_labels.check_budgets(
-                    (budget,),
-                    self.class_counts,
-                    source.num_classes,
-                    source.split,
-                    several_labels=source.several_labels,
-                )
-            except UserError:
-                if self.origins.get("linear_eval_labels") == "flag":
-                    raise
-            else:
-                kept.append(budget)
-        return tuple(kept)
+            self.budgets = few_labels.drawable(
+                scored.linear_eval_labels,
+                self.class_counts,
+                source.num_classes,
+                source.split,
+                several_labels=source.several_labels,
+                all_of_them=self.origins.get("linear_eval_labels") == "flag",
+            )
 
     def _describe_evaluation(self) -> list[str]:
         if self.eval_source is None:

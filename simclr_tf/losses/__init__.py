@@ -8,6 +8,7 @@ named           which of these three, by its name
 rows            whose rows they compare
 tiles           they in tiles of rows, where memory cannot hold all logits
 classification  cross entropies: one class an image, or several
+distillation    cross entropy of a teacher's classes
 """
 
 from simclr_tf.losses.classification import (
@@ -17,6 +18,7 @@ from simclr_tf.losses.classification import (
     softmax_cross_entropy,
 )
 from simclr_tf.losses.contrastive import NtXent, nt_xent
+from simclr_tf.losses.distillation import distillation
 from simclr_tf.losses.triplets import Triplets, margin_triplet, nt_logistic
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "accuracy",
     "binary_cross_entropies",
     "cross_entropy",
+    "distillation",
     "margin_triplet",
     "nt_logistic",
     "nt_xent",

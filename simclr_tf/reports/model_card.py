@@ -161,6 +161,7 @@ def _title(record) -> str:
         "pretrain": f"pretrained by SimCLR on {dataset}, without labels",
         "finetune": f"fine-tuned on {dataset}",
         "supervised": f"trained on {dataset} with labels",
+        "distill": f"distilled on {dataset} from a teacher's classes",
     }.get(mode, f"of {dataset}")
     has = f", and the logits of {classes} classes" if classes else ""
     return (

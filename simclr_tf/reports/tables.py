@@ -120,6 +120,8 @@ def _score(group: list[Record], metric: str) -> str:
 
 def _labels(record: Record) -> str:
     subset = record.label_subset
+    if record.choices.get("distill_alpha") == 1:
+        return "the teacher's"
     if subset is None:
         number = sum(
             record.splits[name]["num_examples"]

@@ -181,6 +181,7 @@ def load(
     *,
     with_linear_head: bool = False,
     may_renew_projection: bool = False,
+    flag: str = "checkpoint",
 ) -> Loaded:
     """Restores encoder and projection head, or changes nothing.
 
@@ -191,6 +192,7 @@ def load(
         with_linear_head: also restore the linear head; by default it is new.
         may_renew_projection: whether a projection head that is not there, or
             of another shape, is new, instead of an error.
+        flag: that names the weights.
 
     Raises:
         UserError: a variable is missing or has another shape; the message
@@ -214,7 +216,7 @@ def load(
         else:
             new |= dict.fromkeys(named, f"{part}, which starts afresh")
     checkpoints.require_fit(
-        f"--checkpoint={weights.path}",
+        f"--{flag}={weights.path}",
         {name: tuple(v.shape) for name, v in targets.items()},
         {n: v.shape for n, v in weights.values.items() if n in targets},
     )

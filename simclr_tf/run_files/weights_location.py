@@ -128,7 +128,7 @@ def config_of(found: Location, saved: Mapping[str, Any]) -> Config:
     if place and all(isinstance(s, dict) for s in sections.values()):
         values = {k: v for s in sections.values() for k, v in s.items()}
         there = {}
-        if values.get("train_mode") == "finetune":
+        if values.get("train_mode") in ("finetune", "distill"):
             there["checkpoint"] = values.get("checkpoint") or place
         if values.get("dataset") == "folder":
             there["data_dir"] = values.get("data_dir") or place

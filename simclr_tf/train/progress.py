@@ -123,8 +123,13 @@ def _waiting(scalars: Mapping[str, float]) -> list[str]:
 
 
 def _objective(scalars: Mapping[str, float]) -> list[str]:
-    """Loss and accuracies, of pretraining or of training on labels."""
+    """Loss and accuracies, of pretraining, distillation or on labels."""
     labelled = scalars.get("train/supervised_acc")
+    if "train/distill_loss" in scalars:
+        return [
+            f"loss {scalars['train/total_loss']:.3f}",
+            f"as the teacher {scalars['train/distill_acc']:.1%}",
+        ]
     if "train/contrast_loss" not in scalars:
         loss = scalars["train/supervised_loss"]
         return [f"loss {loss:.3f}", f"top-1 {labelled:.1%}"]

@@ -20,7 +20,7 @@ _COMMANDS = [
 def given_for(command):
     """A command with what it cannot do without."""
     builds = command["mode"] in ("evaluate", "embed", "export") or (
-        command.get("train_mode") == "finetune"
+        command.get("train_mode") in ("finetune", "distill")
     )
     return {**command, **({"checkpoint": "RUN"} if builds else {})}
 
