@@ -162,6 +162,8 @@ def _title(record) -> str:
         "finetune": f"fine-tuned on {dataset}",
         "supervised": f"trained on {dataset} with labels",
     }.get(mode, f"of {dataset}")
+    if record.get("origin"):
+        how = f"official weights (google-research/simclr), of {dataset}"
     has = f", and the logits of {classes} classes" if classes else ""
     return (
         f"# {record['architecture']}, {how}\n\n"
@@ -205,6 +207,11 @@ def _images(record) -> str:
 
 def _training(record) -> str:
     known, rows = options(), []
+    if record.get("origin"):
+        return (
+            "## Training\n\nBy google-research/simclr, whose pages say how. "
+            f"Read from: {record['origin']}.\n"
+        )
     for section in record["config"].values():
         for name, value in section.items():
             if name in known and value != known[name][1].default:
