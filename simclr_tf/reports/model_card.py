@@ -163,7 +163,7 @@ def _title(record) -> str:
         "supervised": f"trained on {dataset} with labels",
     }.get(mode, f"of {dataset}")
     if record.get("origin"):
-        how = f"official weights (google-research/simclr), of {dataset}"
+        how = "weights of google-research/simclr"
     has = f", and the logits of {classes} classes" if classes else ""
     return (
         f"# {record['architecture']}, {how}\n\n"
