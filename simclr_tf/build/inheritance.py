@@ -116,6 +116,8 @@ def _said_of(found: Location, given: Mapping[str, Any]) -> dict[str, Any]:
     if found.official:
         averages = bool(given.get("ema_weights"))
         contents = reading.contents(found.official, averages=averages)
+        if roles.asks_for(given, Job.OWN_HEAD):
+            given = {**given, "restore_linear_head": True}
         return options.of(contents, given)
     _require_no_averages(found, given)
     saved = weights_location.saved_with(found)

@@ -34,7 +34,7 @@ class DataConfig:
         None,
         "Split to evaluate on. Unset: validation, else test, if there.",
         role=Role.EVALUATION,
-        jobs=Job.TRAINING | Job.ON_SPLITS,
+        jobs=Job.TRAINING | Job.ON_SPLITS | Job.OWN_HEAD,
         official="validation",
     )
     labels_per_class: int = option(

@@ -63,7 +63,8 @@ class EvalConfig:
         "What --mode=evaluate does with the encoder: probe (linear head by "
         "SGD on augmented images), logistic (regression on features), knn, "
         "transfer_linear and transfer_finetune (the paper's 12 data sets), "
-        "knowledge (MLPs on h and g(h): what was done to an image).",
+        "knowledge (MLPs on h and g(h): what was done to an image), own_head "
+        "(the checkpoint's linear head as it is; nothing is fitted).",
         role=Role.JOB,
         jobs=Job.EVALUATE,
         choices=tuple(job_kinds.PROTOCOLS),

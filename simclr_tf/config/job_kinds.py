@@ -20,17 +20,25 @@ class Job(enum.Flag):
     TRANSFER_LINEAR = enum.auto()
     TRANSFER_FINETUNE = enum.auto()
     KNOWLEDGE = enum.auto()
+    OWN_HEAD = enum.auto()
     EMBED = enum.auto()
     PREFLIGHT = enum.auto()
     BENCHMARK_INPUT = enum.auto()
     STUDY = enum.auto()
     EXPORT = enum.auto()
+    IMPORT = enum.auto()
 
     # Those that move weights of a run whose options they read themselves.
     TRAINING = PRETRAIN | FINETUNE | SUPERVISED | DISTILL | PROBE
     # Those of --mode=evaluate.
     EVALUATE = (
-        PROBE | LOGISTIC | KNN | TRANSFER_LINEAR | TRANSFER_FINETUNE | KNOWLEDGE
+        PROBE
+        | LOGISTIC
+        | KNN
+        | TRANSFER_LINEAR
+        | TRANSFER_FINETUNE
+        | KNOWLEDGE
+        | OWN_HEAD
     )
     # Those that look at what an encoder makes of --train_split.
     OF_A_SPLIT = EMBED
@@ -45,7 +53,7 @@ class Job(enum.Flag):
     # Those that may use the labels of a part of their images only.
     ON_FEW_LABELS = FINETUNE | SUPERVISED | DISTILL | PROBE | LOGISTIC | KNN
     # Those that are nothing without weights.
-    ON_WEIGHTS = ON_ENCODER | EXPORT
+    ON_WEIGHTS = ON_ENCODER | EXPORT | IMPORT
     # Those that take --checkpoint, whether they need it or not.
     ON_CHECKPOINT = PRETRAIN | FINETUNE | DISTILL | ON_WEIGHTS
     EVERY = TRAINING | ON_WEIGHTS | FOLLOW | PREFLIGHT | BENCHMARK_INPUT | STUDY
@@ -74,6 +82,7 @@ PROTOCOLS = {
     "transfer_linear": Job.TRANSFER_LINEAR,
     "transfer_finetune": Job.TRANSFER_FINETUNE,
     "knowledge": Job.KNOWLEDGE,
+    "own_head": Job.OWN_HEAD,
 }
 # None: --train_mode or --protocol says which.
 MODES = {
@@ -86,6 +95,7 @@ MODES = {
     "benchmark_input": Job.BENCHMARK_INPUT,
     "study": Job.STUDY,
     "export": Job.EXPORT,
+    "import": Job.IMPORT,
 }
 
 

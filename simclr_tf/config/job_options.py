@@ -20,7 +20,7 @@ class JobConfig:
         "training step for a TPU --topology without a TPU (preflight); time "
         "the stages that images go through on the host (benchmark_input); "
         "compare settings (study); write an encoder in a --format of others "
-        "(export).",
+        "(export); write what Google released as a run of ours (import).",
         role=Role.JOB,
         jobs=Job.EVERY,
         choices=tuple(job_kinds.MODES),

@@ -122,9 +122,9 @@ class ModelConfig:
     restore_linear_head: bool = option(
         False,
         "finetune: start from the checkpoint's linear head, which must be of "
-        "the same classes, instead of a new one.",
+        "the same classes, instead of a new one. import: take it along.",
         role=Role.OBJECTIVE,
-        jobs=Job.FINETUNE,
+        jobs=Job.FINETUNE | Job.IMPORT,
     )
     fine_tune_after_block: int = option(
         -1,

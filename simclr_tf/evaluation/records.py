@@ -129,7 +129,8 @@ class Record:
         for name in ("choices", "splits", "config", "metrics", "versions"):
             mapping = getattr(self, name)
             _require(isinstance(mapping, Mapping), name, mapping)
-        _require({"train", "test"} <= set(self.splits), "splits", self.splits)
+        read = {"test"} if self.protocol == "own_head" else {"train", "test"}
+        _require(read <= set(self.splits), "splits", self.splits)
         for name, facts in self.splits.items():
             fine = isinstance(facts, Mapping) and set(facts) == _SPLIT_FIELDS
             _require(fine, f"splits[{name}]", facts)

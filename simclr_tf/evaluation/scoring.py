@@ -23,6 +23,7 @@ PROTOCOLS = {
     "transfer_linear": "logistic regression, l2 chosen on the validation split",
     "transfer_finetune": "fine-tuned classifier, best of a grid",
     "knowledge": "MLP that says what was done to the image",
+    "own_head": "linear head of the checkpoint",
     "finetune": "fine-tuned classifier",
     "supervised": "classifier from scratch",
     "distill": "distilled classifier",

@@ -25,6 +25,7 @@ from simclr_tf.convert import formats, preprocessing, saved_model
 from simclr_tf.convert.network import Architecture, Network
 from simclr_tf.data import decoding
 from simclr_tf.errors import Halted, UserError
+from simclr_tf.jobs import importing
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.jobs.training_run import TrainingRun
 from simclr_tf.reports import model_card
@@ -88,6 +89,7 @@ class Export:
                 f"'simclr_tf[{self._name}]'."
             )
         self._weights = loading.open_configured(config)
+        self._source = weights_location.locate(config.job.checkpoint).folder
         _require_selector(request, self._weights.config)
         request.place(config)
         with tf.device("CPU:0"):
@@ -188,6 +190,7 @@ class Export:
         shape = self._network.architecture
         return {
             "format": self._name,
+            "origin": importing.origin_of(self._weights, self._source),
             "architecture": shape.words,
             "num_features": shape.num_features,
             "image_size": shape.image_size,
@@ -220,7 +223,7 @@ class Export:
                 json.dumps(list(self._class_names), indent=2) + "\n"
             )
         found = model_card.results_of(
-            weights_location.locate(self._config.job.checkpoint).folder,
+            self._source,
             encoder_sha256=self._encoder_sha256(),
             step=self._weights.step,
         )

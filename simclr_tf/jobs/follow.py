@@ -45,6 +45,12 @@ class Follow:
         saved = following.wait_for_run(
             folder, patience_seconds=self._patience_seconds
         )
+        if saved.data.get("imported"):
+            raise errors.UserError(
+                f"--model_dir={folder.path} holds imported weights, which no "
+                "training adds to. --mode=evaluate --checkpoint="
+                f"{folder.path} scores them."
+            )
         given = request.resolved.given
         config = following.as_follower(saved, asked, given, path=folder.path)
         origins = {**saved.origins, **dict.fromkeys(given, "flag")}

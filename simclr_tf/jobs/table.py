@@ -94,6 +94,12 @@ JOBS = {
         "a record (JSON, and predictions as NPZ)",
         Accepts(encoders=_ANY),
     ),
+    Kind.OWN_HEAD: Entry(
+        "protocols.own_head",
+        "labelled images, --checkpoint",
+        "a record (JSON, and predictions as NPZ)",
+        Accepts(labels=_LABELLED),
+    ),
     Kind.EMBED: Entry(
         "embed",
         "images, --checkpoint",
@@ -104,6 +110,12 @@ JOBS = {
         "export",
         "--checkpoint, and what its run recorded",
         "a folder of weights, configuration and a model card",
+        Accepts(),
+    ),
+    Kind.IMPORT: Entry(
+        "importing",
+        "--checkpoint, as google-research/simclr left it",
+        "a run without training: config.json, a checkpoint, import.json",
         Accepts(),
     ),
     Kind.PREFLIGHT: Entry(

@@ -10,6 +10,11 @@ gfile = tf.io.gfile
 _CHECKPOINT = re.compile(r"((?:.*\.)?ckpt-(\d+))\.index")
 # In what is released, a hub module or a SavedModel lies in a folder of these.
 _INSIDE = ("", "saved_model", "hub")
+_RELEASED = (
+    "gs://simclr-checkpoints/",
+    "gs://simclr-checkpoints-tf2/",
+    "gs://simclr-gcs/",
+)
 _VARIABLES = os.path.join("variables", "variables")
 
 
@@ -36,6 +41,28 @@ def prefix_at(path: str) -> str | None:
         if gfile.exists(f"{prefix}.index"):
             return prefix
     return None
+
+
+def form_of(prefix: str, kind: str) -> str:
+    """Which of the four formats it is.
+
+    Args:
+        prefix: of the variables' files.
+        kind: "TF1" or "TF2", as `reading.Contents` has it.
+    """
+    exported = prefix.endswith(_VARIABLES)
+    names = {"TF1": "hub module", "TF2": "SavedModel"}
+    return f"{kind} {names[kind] if exported else 'checkpoint'}"
+
+
+def public_name(prefix: str) -> str:
+    """What may be said of a place to anyone: where Google keeps it, or else
+    the file's own name."""
+    if prefix.startswith(_RELEASED):
+        return prefix
+    if prefix.endswith(_VARIABLES):
+        return _VARIABLES
+    return os.path.basename(prefix)
 
 
 def step_in(prefix: str) -> int:

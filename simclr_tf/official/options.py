@@ -83,8 +83,9 @@ def _selector(contents: Contents, given: Mapping[str, Any]) -> int:
     selectors = contents.network.selectors
     if not selectors:
         raise UserError(
-            f"--restore_linear_head: --checkpoint={contents.prefix} has no "
-            "linear head. Leave it out."
+            f"--checkpoint={contents.prefix} has no linear head, to restore "
+            "or to score. Leave --restore_linear_head or --protocol=own_head "
+            "out."
         )
     asked = given.get("ft_proj_selector")
     if asked is None and len(selectors) == 1:
@@ -92,8 +93,8 @@ def _selector(contents: Contents, given: Mapping[str, Any]) -> int:
     if asked not in selectors:
         received = "none" if asked is None else asked
         raise UserError(
-            f"--restore_linear_head needs --ft_proj_selector="
-            f"{'|'.join(map(str, selectors))}: the linear head of "
+            f"--ft_proj_selector={'|'.join(map(str, selectors))} is needed: "
+            "the linear head of "
             f"--checkpoint={contents.prefix} may read h (0) or a layer of the "
             "projection head of the same size. Pretrained and supervised "
             "weights: 0. SimCLRv2 fine-tuned on 1 % and 10 %: 1. Received: "

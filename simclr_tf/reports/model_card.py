@@ -163,6 +163,8 @@ def _title(record) -> str:
         "supervised": f"trained on {dataset} with labels",
         "distill": f"distilled on {dataset} from a teacher's classes",
     }.get(mode, f"of {dataset}")
+    if record.get("origin"):
+        how = "weights of google-research/simclr"
     has = f", and the logits of {classes} classes" if classes else ""
     return (
         f"# {record['architecture']}, {how}\n\n"
@@ -206,6 +208,11 @@ def _images(record) -> str:
 
 def _training(record) -> str:
     known, rows = options(), []
+    if record.get("origin"):
+        return (
+            "## Training\n\nBy google-research/simclr, whose pages say how. "
+            f"Read from: {record['origin']}.\n"
+        )
     for section in record["config"].values():
         for name, value in section.items():
             if name in known and value != known[name][1].default:

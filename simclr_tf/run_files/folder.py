@@ -226,6 +226,8 @@ class RunFolder:
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """How the data of a run has changed, in words."""
     said = []
+    if before.get("imported"):
+        return "none, since --mode=import wrote it"
     old, new = before.get("num_examples"), now.get("num_examples")
     if old != new:
         said.append(f"{new} images, then {old}")

@@ -169,9 +169,9 @@ def require_classes(weights: Weights, class_names: Sequence[str]) -> None:
             for names in (known, class_names)
         )
         raise UserError(
-            f"--restore_linear_head: --checkpoint={weights.path} tells apart "
-            f"{theirs}, and the data has {ours}. Leave it out, "
-            "for a new head."
+            f"The linear head of --checkpoint={weights.path} tells apart "
+            f"{theirs}, and the data has {ours}. Name its own data set, or "
+            "leave --restore_linear_head out, for a new head."
         )
 
 

@@ -69,6 +69,11 @@ def locate(path: str) -> Location:
     return Location(path, prefixes=prefixes)
 
 
+def is_official(path: str) -> bool:
+    """Whether a folder holds official weights as they are."""
+    return _official(path) is not None
+
+
 def _official(path: str) -> str | None:
     """The prefix of variables that are not ours, if there are any.
 

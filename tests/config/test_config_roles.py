@@ -19,7 +19,8 @@ _COMMANDS = [
 
 def given_for(command):
     """A command with what it cannot do without."""
-    builds = command["mode"] in ("evaluate", "embed", "export") or (
+    on_weights = ("evaluate", "embed", "export", "import")
+    builds = command["mode"] in on_weights or (
         command.get("train_mode") in ("finetune", "distill")
     )
     return {**command, **({"checkpoint": "RUN"} if builds else {})}

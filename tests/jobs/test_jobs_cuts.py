@@ -20,6 +20,7 @@ import pytest
 from simclr_tf import files
 from simclr_tf.run_files import leftovers
 from tests import forked, processes, recorded
+from tests.official import tf1_files
 from tests.tiny_datasets import write_tfds
 
 pytestmark = pytest.mark.soak
@@ -33,7 +34,7 @@ _OF_THE_CLOCK = (
 )
 # Whose the folder of a sweep's finished run was, nobody asks any more.
 _IRRELEVANT = ("owner.json",)
-_CUTS = 20  # of each of five jobs
+_CUTS = 20  # of each of six jobs
 
 _MODEL = (
     "--image_size=16",
@@ -88,6 +89,7 @@ JOBS = {
         "--sweep_points=0,1",
         "--checkpoint={pretrained}",
     ),
+    "import": ("--mode=import", "--checkpoint={official}"),
 }
 
 
@@ -100,7 +102,10 @@ class Recorded:
         self._scratch = place / f"{name}.scratch"
         self._done = set()
         self.arguments = [
-            each.format(pretrained=place / "pretrained") for each in JOBS[name]
+            each.format(
+                pretrained=place / "pretrained", official=place / "official"
+            )
+            for each in JOBS[name]
         ] + [
             "--dataset=textures",
             f"--data_dir={place / 'tfds'}",
@@ -180,6 +185,7 @@ def job(tmp_path_factory):
         splits={"train": 96, "validation": 48, "test": 48},
         draw=processes.texture,
     )
+    tf1_files.write(place / "official", tf1_files.encoder())
     made = {"pretrain": Recorded("pretrain", place)}
     shutil.copytree(place / "pretrain", place / "pretrained")
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.official import tf1_files
+
 ROOT = pathlib.Path(__file__).parents[2]
 # Steps enough that no machine is through before the last signal.
 STEPS, CHECKPOINT_STEPS = 100, 6
@@ -37,6 +39,13 @@ def command(data_dir, model_dir, *more):
         "--keep_hub_module_max=0",
         *more,
     ]
+
+
+def from_weights(source, data_dir, model_dir):
+    """The same run, shorter, from weights of the official code."""
+    tiny = ("--image_size=16", "--width_multiplier=0.125", "--seed=3")
+    more = (f"--checkpoint={source}", "--train_mode=pretrain", *tiny)
+    return command(data_dir, model_dir, *more, "--train_steps=40")
 
 
 def logged_step(model_dir):
@@ -115,3 +124,29 @@ def test_killed_runs_end_bit_identical_to_a_straight_one(tmp_path, how):
     # The log, too, tells of every step once.
     lines = (killed / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(x)["step"] for x in lines] == list(range(1, STEPS + 1))
+
+
+def test_a_run_from_weights_resumes_exactly(tmp_path):
+    """SIGKILL twice: before its first checkpoint, when only the weights that
+    it began with are known, and amid training."""
+    source, data_dir = tmp_path / "official", tmp_path / "tfds"
+    variables = tf1_files.encoder() | tf1_files.projection([64, 24])
+    tf1_files.write(source, variables)
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    subprocess.run(from_weights(source, data_dir, straight), check=True)
+    arguments = from_weights(source, data_dir, killed)
+    origin = None
+    for target in (2, 15):
+        status, out = run_until(arguments, killed, target, signal.SIGKILL, 0)
+        assert status == -signal.SIGKILL, out
+        found = (killed / "start_weights.json").read_bytes()
+        assert origin in (None, found)
+        origin = found
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Continuing from" in done.stdout
+    assert (straight / "start_weights.json").read_bytes() == origin
+    left, right = state(straight, 40), state(killed, 40)
+    assert left.keys() == right.keys()
+    for key in left:
+        np.testing.assert_array_equal(left[key], right[key], err_msg=key)

@@ -58,6 +58,7 @@ CELLS = [
     )
     if not protocol.startswith("transfer") or form == "name"
     if protocol != "knowledge" or asks_something_new(labels, form)
+    if protocol != "own_head"  # which this checkpoint has not
 ]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from simclr_tf.build import inheritance, network
 from simclr_tf.errors import UserError
-from simclr_tf.official import architecture, reading
+from simclr_tf.official import architecture, layout, reading
 from simclr_tf.official.architecture import Architecture
 from simclr_tf.run_files import loading, weights_location
 from tests.official import tf1_files as tf1
@@ -251,3 +251,27 @@ def test_names_of_tf1_and_tf2_are_those_of_one_network():
         for name, shape in shapes.items()
     }
     assert reading.identify(tf2).shapes == reading.identify(shapes).shapes
+
+
+@pytest.mark.parametrize(
+    ("prefix", "kind", "form", "said"),
+    [
+        ("/home/me/r50/model.ckpt-9", "TF1", "TF1 checkpoint", "model.ckpt-9"),
+        (
+            "/home/me/hub/variables/variables",
+            "TF1",
+            "TF1 hub module",
+            "variables/variables",
+        ),
+        ("gs://mine/run/ckpt-9", "TF2", "TF2 checkpoint", "ckpt-9"),
+        (
+            "gs://simclr-checkpoints-tf2/a/saved_model/variables/variables",
+            "TF2",
+            "TF2 SavedModel",
+            "gs://simclr-checkpoints-tf2/a/saved_model/variables/variables",
+        ),
+    ],
+)
+def test_a_private_place_is_not_said(prefix, kind, form, said):
+    assert layout.form_of(prefix, kind) == form
+    assert layout.public_name(prefix) == said
