@@ -1,7 +1,7 @@
 """map.png: the images themselves, where their features put them."""
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 # t-SNE of more takes minutes, and their pictures cover each other.
 MOST_IMAGES = 5_000
@@ -11,6 +11,8 @@ _THUMBNAIL = 128
 _LEAST_THUMBNAIL = 16
 # Of the map's area, what all thumbnails together may cover.
 _COVERED = 0.6
+_MARGIN = 24
+_PAPER, _FRAME, _INK = (255, 255, 255), (160, 160, 160), (0, 0, 0)
 _BEFORE_TSNE = 50
 
 
@@ -46,13 +48,17 @@ def places(features: np.ndarray, *, seed: int) -> tuple[np.ndarray, str]:
     return (found - low) / np.maximum(high - low, 1e-12), method
 
 
-def picture(where: np.ndarray, images: np.ndarray) -> np.ndarray:
+def picture(
+    where: np.ndarray, images: np.ndarray, *, method: str
+) -> np.ndarray:
     """Draws small images at their places; of those that would cover each
-    other by more than half, the first.
+    other by more than half, the first. A line at the top says how many there
+    are.
 
     Args:
         where: float[n, 2] in [0, 1].
         images: uint8[n, S, S, 3].
+        method: that found the places.
 
     Returns:
         uint8[H, W, 3].
@@ -67,7 +73,11 @@ def picture(where: np.ndarray, images: np.ndarray) -> np.ndarray:
         )
     side = int(_SIDE * (_COVERED / len(images)) ** 0.5)
     side = max(_LEAST_THUMBNAIL, min(_THUMBNAIL, side))
-    canvas = Image.new("RGB", (_SIDE + side, _SIDE + side), (255, 255, 255))
+    font = ImageFont.load_default(size=24)
+    top = 2 * _MARGIN + sum(font.getmetrics())
+    width = _SIDE + side + 2 * _MARGIN
+    canvas = Image.new("RGB", (width, top + _SIDE + side + _MARGIN), _PAPER)
+    draw = ImageDraw.Draw(canvas)
     cells = set()
     for place, image in zip(where, images, strict=True):
         cell = tuple((place * _SIDE * 2 / side).astype(int))
@@ -75,5 +85,12 @@ def picture(where: np.ndarray, images: np.ndarray) -> np.ndarray:
             continue
         cells.add(cell)
         small = Image.fromarray(image).resize((side, side), Image.LANCZOS)
-        canvas.paste(small, tuple(int(p) for p in place * _SIDE))
+        left, upper = (int(p) for p in place * _SIDE + (_MARGIN, top))
+        canvas.paste(small, (left, upper))
+        box = (left - 1, upper - 1, left + side, upper + side)
+        draw.rectangle(box, outline=_FRAME)
+    said = f"{len(images)} images by {method} of their features"
+    if hidden := len(images) - len(cells):
+        said += f"; {hidden} of them are left out, behind others"
+    draw.text((_MARGIN, _MARGIN), f"{said}.", _INK, font)
     return np.asarray(canvas)

@@ -5,10 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from simclr_tf.reports import lettering
 from simclr_tf.terminal import printable
 
 _GAP = 6
+# Wider than the lines of text are apart, so that a name is of the image above.
+_GAP_OF_ROWS = 16
 _LEAST_SIDE = 96
+_HEAD = "nearest others, by cosine similarity of features"
 _PAPER, _INK = (255, 255, 255), (0, 0, 0)
 
 
@@ -18,8 +22,8 @@ def picture(
     names: Sequence[Sequence[str]] | None = None,
 ) -> np.ndarray:
     """Draws a row for each query: the query, a bar, and its neighbours, best
-    first. The cosine similarity stands below each neighbour, and below that
-    the name of the file.
+    first. Below each image stands the name of its file, and below that of a
+    neighbour the cosine similarity. A line at the top says so.
 
     Args:
         images: uint8[Q, k + 1, S, S, 3], the query first.
@@ -51,21 +55,28 @@ def picture(
     line_height = sum(font.getmetrics()) + 2
     num_lines = 1 if names is None else 2
     step_x = side + _GAP
-    step_y = side + num_lines * line_height + _GAP
+    step_y = side + num_lines * line_height + _GAP_OF_ROWS
     # After the query come a bar, as wide as a gap, and another gap.
-    size = (shape[1] * step_x + 3 * _GAP, shape[0] * step_y + _GAP)
+    width = shape[1] * step_x + 3 * _GAP
+    others = _GAP + step_x + 2 * _GAP
+    head = lettering.lines(_HEAD, font, width - others - _GAP)
+    head_height = _GAP + len(head) * line_height
+    size = (width, head_height + _GAP + shape[0] * step_y)
     canvas = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(canvas)
+    draw.text((_GAP + side // 2, _GAP), "image", _INK, font, anchor="ma")
+    for number, line in enumerate(head):
+        draw.text((others, _GAP + number * line_height), line, _INK, font)
     for row in range(shape[0]):
-        top = _GAP + row * step_y
+        top = head_height + _GAP + row * step_y
         bar = _GAP + step_x
         draw.rectangle((bar, top, bar + _GAP - 1, top + side - 1), fill=_INK)
         for column in range(shape[1]):
             left = _GAP + column * step_x + (2 * _GAP if column else 0)
             canvas.paste(Image.fromarray(images[row, column]), (left, top))
-            lines = [f"{similarity[row, column - 1]:.2f}" if column else ""]
+            lines = [f"{similarity[row, column - 1]:.3f}" if column else ""]
             if names is not None:
-                lines.append(_shortened(names[row][column], font, side))
+                lines.insert(0, _shortened(names[row][column], font, side))
             for number, line in enumerate(lines):
                 middle = left + side // 2
                 y = top + side + number * line_height

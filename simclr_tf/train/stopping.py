@@ -144,7 +144,9 @@ class StopRequest:
         reading, _ = self._ends
         first, came = 0, 0.0
         while True:
-            if select.select([reading], [], [], first and _TICK_SECONDS)[0]:
+            # Until a signal comes there is nothing to look after: it sleeps.
+            tick = _TICK_SECONDS if first else None
+            if select.select([reading], [], [], tick)[0]:
                 for number in os.read(reading, 64):
                     if number == _CLOSED:
                         return
