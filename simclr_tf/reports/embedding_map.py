@@ -3,14 +3,19 @@
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from simclr_tf.reports import lettering
+
 # t-SNE of more takes minutes, and their pictures cover each other.
 MOST_IMAGES = 5_000
 _LEAST_FOR_TSNE = 50
-_SIDE = 1600
+# Pixels of the map's side: of many images, and of two.
+_SIDE, _LEAST_SIDE = 1600, 480
 _THUMBNAIL = 128
 _LEAST_THUMBNAIL = 16
 # Of the map's area, what all thumbnails together may cover.
 _COVERED = 0.6
+# The same of few images, for which the map is made smaller.
+_COVERED_BY_FEW = 0.25
 _MARGIN = 24
 _PAPER, _FRAME, _INK = (255, 255, 255), (160, 160, 160), (0, 0, 0)
 _BEFORE_TSNE = 50
@@ -52,7 +57,7 @@ def picture(
     where: np.ndarray, images: np.ndarray, *, method: str
 ) -> np.ndarray:
     """Draws small images at their places; of those that would cover each
-    other by more than half, the first. A line at the top says how many there
+    other by half of a side or more, both ways, the first. A line at the top says how many there
     are.
 
     Args:
@@ -71,26 +76,39 @@ def picture(
             f"A map needs a place for each image. Received: {len(where)} for "
             f"{len(images)}."
         )
+    room = int(_THUMBNAIL * (len(images) / _COVERED_BY_FEW) ** 0.5)
+    room = max(_LEAST_SIDE, min(_SIDE, room))
     side = int(_SIDE * (_COVERED / len(images)) ** 0.5)
     side = max(_LEAST_THUMBNAIL, min(_THUMBNAIL, side))
+    corners = (np.asarray(where) * room).astype(int)
+    shown = _apart(corners, side // 2)
+    said = f"{len(images)} images by {method} of their features"
+    if hidden := len(images) - len(shown):
+        said += f"; {hidden} of them are left out, behind others"
     font = ImageFont.load_default(size=24)
-    top = 2 * _MARGIN + sum(font.getmetrics())
-    width = _SIDE + side + 2 * _MARGIN
-    canvas = Image.new("RGB", (width, top + _SIDE + side + _MARGIN), _PAPER)
+    lines = lettering.lines(f"{said}.", font, room + side)
+    line_height = sum(font.getmetrics())
+    top = 2 * _MARGIN + len(lines) * line_height
+    width = room + side + 2 * _MARGIN
+    canvas = Image.new("RGB", (width, top + room + side + _MARGIN), _PAPER)
     draw = ImageDraw.Draw(canvas)
-    cells = set()
-    for place, image in zip(where, images, strict=True):
-        cell = tuple((place * _SIDE * 2 / side).astype(int))
-        if cell in cells:
-            continue
-        cells.add(cell)
-        small = Image.fromarray(image).resize((side, side), Image.LANCZOS)
-        left, upper = (int(p) for p in place * _SIDE + (_MARGIN, top))
+    for number, line in enumerate(lines):
+        at = (_MARGIN, _MARGIN + number * line_height)
+        draw.text(at, line, _INK, font)
+    for i in shown:
+        small = Image.fromarray(images[i]).resize((side, side), Image.LANCZOS)
+        left, upper = (int(p) for p in corners[i] + (_MARGIN, top))
         canvas.paste(small, (left, upper))
         box = (left - 1, upper - 1, left + side, upper + side)
         draw.rectangle(box, outline=_FRAME)
-    said = f"{len(images)} images by {method} of their features"
-    if hidden := len(images) - len(cells):
-        said += f"; {hidden} of them are left out, behind others"
-    draw.text((_MARGIN, _MARGIN), f"{said}.", _INK, font)
     return np.asarray(canvas)
+
+
+def _apart(corners: np.ndarray, distance: int) -> list[int]:
+    """Rows of int[n, 2], in order, without those nearer to a row before them,
+    along both axes."""
+    kept: list[int] = []
+    for i, corner in enumerate(corners):
+        if not (np.abs(corners[kept] - corner) < distance).all(axis=1).any():
+            kept.append(i)
+    return kept

@@ -29,7 +29,7 @@ def picture(
         images: uint8[Q, k + 1, S, S, 3], the query first.
         similarity: float[Q, k] in [-1, 1].
         names: Q rows of k + 1 names or paths, of which the last part is shown,
-            shortened to fit; None shows none.
+            in one or two lines, shortened to fit; None shows none.
 
     Returns:
         uint8[H, W, 3]; images below 96 pixels a side are enlarged.
@@ -53,7 +53,9 @@ def picture(
     side = images.shape[2]
     font = ImageFont.load_default(size=max(12, side // 10))
     line_height = sum(font.getmetrics()) + 2
-    num_lines = 1 if names is None else 2
+    told = [[_told(n, font, side) for n in row] for row in names or ()]
+    most = max((len(lines) for row in told for lines in row), default=0)
+    num_lines = 1 + most
     step_x = side + _GAP
     step_y = side + num_lines * line_height + _GAP_OF_ROWS
     # After the query come a bar, as wide as a gap, and another gap.
@@ -74,9 +76,9 @@ def picture(
         for column in range(shape[1]):
             left = _GAP + column * step_x + (2 * _GAP if column else 0)
             canvas.paste(Image.fromarray(images[row, column]), (left, top))
-            lines = [f"{similarity[row, column - 1]:.3f}" if column else ""]
-            if names is not None:
-                lines.insert(0, _shortened(names[row][column], font, side))
+            lines = list(told[row][column]) if told else []
+            if column:
+                lines.append(f"{similarity[row, column - 1]:.3f}")
             for number, line in enumerate(lines):
                 middle = left + side // 2
                 y = top + side + number * line_height
@@ -84,11 +86,24 @@ def picture(
     return np.array(canvas)
 
 
-def _shortened(name: str, font, width: int) -> str:
-    """The last part of a path, without what does not fit in its middle."""
+def _told(name: str, font, width: int) -> list[str]:
+    """The last part of a path in one line or two, without what does not fit
+    in its middle."""
     name = printable(name.rstrip("/").split("/")[-1])
-    kept, shown = len(name), name
-    while font.getlength(shown) > width and kept > 2:
-        kept -= 1
-        shown = name[: kept // 2] + "…" + name[len(name) - (kept + 1) // 2 :]
+    shown, left_out = _broken(name, font, width), 0
+    while len(shown) > 2 and left_out < len(name):
+        left_out += 1
+        kept = len(name) - left_out
+        shorter = name[: kept // 2] + "…" + name[len(name) - (kept + 1) // 2 :]
+        shown = _broken(shorter, font, width)
     return shown
+
+
+def _broken(text: str, font, width: int) -> list[str]:
+    """The text in lines that are no wider, broken anywhere."""
+    lines = [""]
+    for letter in text:
+        if lines[-1] and font.getlength(lines[-1] + letter) > width:
+            lines.append("")
+        lines[-1] += letter
+    return lines

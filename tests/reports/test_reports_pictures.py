@@ -70,6 +70,14 @@ def test_a_map_shows_the_images_at_their_places():
         np.array(drawn.shape[:2]) - green.max(axis=0), [margin + 1] * 2
     )
     assert (drawn[:, : margin - 1] == 255).all()
+    # Of two that cover each other, the first is shown, and the line is longer.
+    both = embedding_map.picture(
+        np.array([[0.0, 0.0], [0.02, 0.1], [1, 1]]),
+        images[[0, 1, 1]],
+        method="PCA",
+    )
+    assert (both == (255, 0, 0)).all(axis=2).sum() == 128**2
+    assert (both == (0, 255, 0)).all(axis=2).sum() == 128**2
     with pytest.raises(ValueError, match="a place for each image"):
         embedding_map.picture(np.zeros((3, 2)), images, method="PCA")
 
