@@ -57,8 +57,8 @@ def picture(
     where: np.ndarray, images: np.ndarray, *, method: str
 ) -> np.ndarray:
     """Draws small images at their places; of those that would cover each
-    other by half of a side or more, both ways, the first. A line at the top says how many there
-    are.
+    other by half or more along both axes, the first. A line at the top says
+    how many there are.
 
     Args:
         where: float[n, 2] in [0, 1].
