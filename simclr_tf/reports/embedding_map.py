@@ -84,7 +84,7 @@ def picture(
     shown = _apart(corners, side // 2)
     said = f"{len(images)} images by {method} of their features"
     if hidden := len(images) - len(shown):
-        said += f"; {hidden} of them are left out, behind others"
+        said += f"; not shown, behind others: {hidden}"
     font = ImageFont.load_default(size=24)
     lines = lettering.lines(f"{said}.", font, room + side)
     line_height = sum(font.getmetrics())
