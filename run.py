@@ -68,7 +68,7 @@ def _run(argv: list[str], stop: StopRequest) -> int:
 
     parsed = definitions.parse(argv)
     if parsed.wants_help:
-        print(definitions.help_text())
+        print(definitions.help_text(parsed.given))
         return 0
     resolve_with = functools.partial(
         resolve.resolve,

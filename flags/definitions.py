@@ -7,14 +7,14 @@ paper would choose.
 
 import dataclasses
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags as absl_flags
 
 from flags import flagfiles
 from simclr_tf import config
-from simclr_tf.config import option
+from simclr_tf.config import option, roles
 from simclr_tf.errors import UserError
 
 # Flags of the TF1 code that its README still passes to tf2/run.py.
@@ -26,6 +26,8 @@ _TF1_ONLY = {
 # Of a message of absl's, which repeats what it received.
 _MOST_LETTERS = 500
 
+_NAMING_JOBS = ("mode", "train_mode", "protocol")
+
 # absl's programs know all three.
 _HELP = {"help": "h", "helpfull": None, "helpshort": None}
 
@@ -35,14 +37,15 @@ SimCLR in TensorFlow: pretrain an image encoder without labels, and use it.
   python run.py --mode=train_then_eval
       the embedded digits, a few minutes on a CPU
   python run.py --mode=train_then_eval --dataset=folder --data_dir=PHOTOS
-      your own pictures; subfolders are classes, no subfolders, no labels
+      your own pictures; subfolders are classes, without them there are no
+      labels
   python run.py --flagfile=flags/imagenet_r50_100ep.flags \\
       --data_dir=gs://BUCKET/tfds --model_dir=gs://BUCKET/run --tpu_name=NAME
       the paper's ImageNet run on a Cloud TPU
 
-A flag that you leave out takes the value of the data set's recipe, then the
+A flag that you leave out takes the value of the data set's recipe, or else the
 paper's; the run prints what it took and from where. The same command again
-continues a stopped run."""
+continues a stopped run. --help beside a --mode lists that job's flags only."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,12 +179,25 @@ def _given(flag_values: absl_flags.FlagValues) -> dict[str, Any]:
     return given
 
 
-def help_text() -> str:
-    """All flags, in groups, with their defaults."""
+def help_text(given: Mapping[str, Any] | None = None) -> str:
+    """The flags, in groups, with their defaults.
+
+    Args:
+        given: what the user set. Where it names a job, only the flags that
+            this job takes are listed.
+    """
+    given = given or {}
+    names = roles.names_for(given)
     lines = [_USAGE, ""]
+    if len(names) < len(config.options()):
+        job = " ".join(f"--{n}={given[n]}" for n in _NAMING_JOBS if n in given)
+        lines = [f"Flags that {job} takes (--help alone lists all):", ""]
     for name, section in config.sections().items():
+        fields = [f for f in dataclasses.fields(section) if f.name in names]
+        if not fields:
+            continue
         lines += [f"{name}: {section.__doc__.splitlines()[0]}"]
-        for field in dataclasses.fields(section):
+        for field in fields:
             lines += _describe(field)
         lines.append("")
     lines += [
@@ -205,14 +221,20 @@ def _describe(field: dataclasses.Field) -> list[str]:
         value = "|".join(map(str, rule["choices"]))
     notes = []
     if field.default not in (None, ()):
-        notes.append(f"default {field.default}")
+        notes.append(f"default {_as_typed(field.default)}")
     if rule["official"] != field.default:
-        notes.append(f"official code {rule['official']}")
+        notes.append(f"official code {_as_typed(rule['official'])}")
     text = rule["help"] + (f" [{'; '.join(notes)}]" if notes else "")
     wrapped = textwrap.wrap(
         text, 78, initial_indent=" " * 6, subsequent_indent=" " * 6
     )
     return [f"  --{field.name}={value}", *wrapped]
+
+
+def _as_typed(value: Any) -> str:
+    """A value as one would type it."""
+    shown = roles.show(value)
+    return shown.lower() if isinstance(value, bool) else shown
 
 
 def _convert(name: str, value: Any, field: dataclasses.Field) -> Any:

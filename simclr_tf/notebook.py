@@ -203,10 +203,12 @@ def views(
         float32[2, n, S, S, C] in [0, 1].
 
     Raises:
-        ValueError: an attribute is out of its range, the source has no random
-            access, or colours are to be distorted where C is not 3
-            (color=False).
+        ValueError: an attribute is out of its range, `count` is below 1, the
+            source has no random access, or colours are to be distorted where C
+            is not 3 (color=False).
     """
+    if count is not None and count < 1:
+        raise ValueError(f"count must be at least 1. Received: {count}.")
     source = _as_source(images)
     policy = Policy(image_size, **augmentation)
     ids = source.examples.ids[:count]

@@ -13,6 +13,8 @@ from simclr_tf import config
 from simclr_tf.config import resolve, roles
 from simclr_tf.errors import UserError
 from simclr_tf.jobs.table import JOBS
+from simclr_tf.studies import catalog
+from simclr_tf.studies.cells import cells_of
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [
@@ -185,6 +187,21 @@ def test_python_compiles(page):
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.S | re.M)
     for block in blocks:
         compile(block, str(page), "exec")
+
+
+def test_the_page_of_studies_counts_their_runs():
+    """Of each shipped study, settings x seeds, also where a text says it."""
+    page = (ROOT / "docs" / "studies.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([\d,]+) \|$", page, re.M)
+    counted = {}
+    for name in catalog.names():
+        study = catalog.find(name, size="quick")
+        counted[name] = len(cells_of(study, typed={}, seeds=study.seeds))
+        assert counted[name] == len(study.settings) * study.seeds
+    assert {n: int(c.replace(",", "")) for n, c in rows} == counted
+    array = f"--array=0-{counted['augment_pairs'] - 1}\n"
+    assert array in page
+    assert f"completions: {counted['augment_pairs']}\n" in page
 
 
 def test_the_readme_is_short():

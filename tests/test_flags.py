@@ -7,7 +7,8 @@ import pytest
 
 from flags import definitions
 from simclr_tf import config, schedules
-from simclr_tf.config import resolve
+from simclr_tf.config import resolve, roles
+from simclr_tf.errors import UserError
 
 ROOT = pathlib.Path(__file__).parents[1]
 FLAGFILES = sorted((ROOT / "flags").glob("*.flags"))
@@ -183,3 +184,27 @@ def test_help_lists_every_flag_in_its_group():
     assert max(map(len, text.splitlines())) <= 100
     assert parse("--help").wants_help
     assert parse("-h").wants_help
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--mode=embed",),
+        ("--mode=evaluate", "--protocol=knn"),
+        ("--train_mode=finetune",),
+        ("--mode=export",),
+    ],
+)
+def test_help_of_a_job_lists_what_it_takes_and_nothing_else(arguments):
+    given = parse(*arguments).given
+    text = definitions.help_text(given)
+    assert " ".join(arguments) in text.splitlines()[0]
+    for name, (_, field) in config.options().items():
+        if name in ("mode", "train_mode", "protocol"):
+            continue
+        try:
+            more = {**given, name: field.default}
+            takes = name in roles.take(more, from_files=()).given
+        except UserError:
+            takes = False
+        assert (f"  --{name}=" in text) == takes, name

@@ -222,6 +222,8 @@ def test_views_are_a_function_of_the_seed(images):
     np.testing.assert_array_equal(first, views(seed=1))
     np.testing.assert_allclose(first[:, :2], views(seed=1, count=2), atol=1e-6)
     assert views(count=99).shape[1] == len(images)
+    with pytest.raises(ValueError, match="count must be at least 1"):
+        views(count=0)
     for other in (views(seed=2), views(seed=1, epoch=1), first[::-1]):
         assert np.abs(first - other).max() > 0.1
 

@@ -43,6 +43,8 @@ def _counts(source: Source) -> str:
         for name, count in zip(source.class_names, counts, strict=True)
     ]
     if len(named) > _MOST_CLASSES:
-        more = f"{len(named) - _MOST_CLASSES} more"
-        named = [*named[:_MOST_CLASSES], f"{more} ({counts.min()} at least)"]
+        more = (
+            f"{len(named) - _MOST_CLASSES} more (at least {counts.min()} each)"
+        )
+        named = [*named[:_MOST_CLASSES], more]
     return ", ".join(named)

@@ -78,6 +78,7 @@ def folder_options(resolved: Resolved) -> Mapping[str, Any]:
         survey, num_channels=config.model.num_channels
     )
     shown = {name: resolved.given.get(name, values[name]) for name in values}
+    shown["train_steps"] = config.optim.train_steps
     print(folder_recipe.reason(survey, shown), flush=True)
     return values
 

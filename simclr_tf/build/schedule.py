@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from simclr_tf import schedules
-from simclr_tf.config import Config
+from simclr_tf.config import Config, resolve
 from simclr_tf.config.option import MOST
 from simclr_tf.errors import UserError
 from simclr_tf.train.plan import Plan
@@ -76,6 +76,36 @@ def make_plan(
         log_steps=output.log_steps
         or min(100, max(10, round(steps_per_epoch / 10))),
     )
+
+
+def with_fitting_batch(
+    config: Config,
+    num_examples: int,
+    num_replicas: int,
+    origins: Mapping[str, str],
+) -> Config:
+    """The configuration, in which a batch that nobody typed is no larger than
+    the data: half of it instead, so that an epoch has steps.
+
+    Args:
+        config: of the run.
+        num_examples: of the training split.
+        num_replicas: R.
+        origins: where the options came from.
+    """
+    batch = config.optim.train_batch_size
+    asked = origins.get("train_batch_size", "flag")
+    few = max(num_examples // 2, min(2, num_examples))
+    few -= few % num_replicas
+    if batch <= num_examples or asked == "flag" or not few:
+        return config
+    print(
+        f"Batch: {few}, half of the {num_examples} images of "
+        f"--train_split={config.data.train_split}, instead of {batch} "
+        f"({asked}).",
+        flush=True,
+    )
+    return resolve.overlay(config, {"train_batch_size": few})
 
 
 def images_per_moment(config: Config, strategy) -> int | None:

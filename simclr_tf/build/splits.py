@@ -164,8 +164,9 @@ def open_evaluation(
     """The split to evaluate on: a name, a slice, or a sum of these.
 
     Args:
-        config: of the run. Where it names no split, the first of
-            "validation", "val", "valid" and "test" that exists.
+        config: of the run. Where it names no split, or one that need not
+            exist and does not, the first of "validation", "val", "valid" and
+            "test" that exists.
         required: whether the split must exist, as one that the user named.
             One that a recipe or nobody suggests may be missing.
         labelled: whether to hide a split without labels.
@@ -181,7 +182,8 @@ def open_evaluation(
     data = config.data
     split = data.eval_split
     if not required or not split:
-        wanted = [split] if split else _EVALUATION_SPLITS
+        # A recipe's may not be there; nor may the official code's "validation".
+        wanted = dict.fromkeys([*filter(None, [split]), *_EVALUATION_SPLITS])
         split = next((s for s in wanted if _is_there(config, s)), None)
     if split is None:
         return None

@@ -137,6 +137,13 @@ def _check_checkpoint(config, job: Job) -> None:
             "which starts from the seed, or continues its model_dir. Leave it "
             "out."
         )
+    if job in Job.ON_ENCODER and config.eval.encoder != "checkpoint":
+        if not checkpoint and not config.job.model_dir:
+            raise UserError(
+                f"--encoder={config.eval.encoder} without --checkpoint needs "
+                "--model_dir, a folder for its results. Received: neither."
+            )
+        needs = False
     # A follower's run says what it was built upon.
     if train_mode == "distill" and not checkpoint and job is not Job.FOLLOW:
         raise UserError(

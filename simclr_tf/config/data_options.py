@@ -39,7 +39,7 @@ class DataConfig:
     )
     labels_per_class: int = option(
         0,
-        "Train a classifier on so many labels of each class only; 0: on all.",
+        "Train a classifier on so many images of each class only; 0: on all.",
         role=Role.DATA,
         jobs=Job.ON_FEW_LABELS,
         at_least=0,
@@ -154,8 +154,8 @@ class DataConfig:
     )
     max_image_pixels: int = option(
         89_478_485,
-        "An image of more pixels is unreadable. Decoded, one of so many takes "
-        "268 MB, and there are as many at once as cores.",
+        "An image of more pixels counts as unreadable. One of the default size "
+        "takes 268 MB when it is decoded, and each core decodes one.",
         role=Role.DATA | Role.FEATURES,
         jobs=Job.EVERY,
         at_least=1,
@@ -218,13 +218,13 @@ class AugmentConfig:
     )
     random_flip: bool = option(
         True,
-        "Mirror half of the views.",
+        "Mirror a view left to right, with probability 1/2.",
         role=Role.OBJECTIVE,
         jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
     )
     color_jitter_strength: float = option(
         1.0,
-        "s of the colour distortion; 0 turns jitter and drop off.",
+        "Strength s of the colour distortion; 0 turns jitter and drop off.",
         role=Role.OBJECTIVE,
         jobs=Job.WITH_COLORS,
         at_least=0,
@@ -247,8 +247,8 @@ class AugmentConfig:
     )
     eval_crop: float = option(
         0.875,
-        "Of an image's shorter side, what the central crop of evaluation "
-        "keeps; 32 px and below: all of it.",
+        "Share of an image's shorter side that the central crop of evaluation "
+        "keeps; at 32 px and below, all of it is kept.",
         role=Role.FEATURES | Role.EVALUATION,
         jobs=Job.TRAINING
         | Job.ON_SPLITS
@@ -260,7 +260,7 @@ class AugmentConfig:
     antialias: bool = option(
         False,
         "Filter crops that are shrunk, as Pillow does. Off, as in the paper's "
-        "code, pixels between the four that are weighed don't count.",
+        "code, most pixels of a crop that shrinks much are passed over.",
         role=Role.OBJECTIVE | Role.FEATURES,
         jobs=Job.EVERY,
     )
@@ -274,13 +274,14 @@ class AugmentConfig:
     )
     use_blur: bool = option(
         True,
-        "Gaussian blur on half of the views.",
+        "Blur a view, with probability 1/2.",
         role=Role.OBJECTIVE,
         jobs=Job.WITH_COLORS,
     )
     blur_sigma_per: str = option(
         "image",
-        "Whether each image or each replica's batch draws its blur.",
+        "Whether the strength of blur is drawn for each image, or for each "
+        "replica's batch.",
         role=Role.OBJECTIVE,
         jobs=Job.WITH_COLORS,
         official="batch",

@@ -36,7 +36,8 @@ class EvalConfig:
     )
     eval_timeout_seconds: float = option(
         7200.0,
-        "--mode=eval gives up when no new checkpoint appears for so long.",
+        "--mode=eval gives up when no new checkpoint appears for so many "
+        "seconds.",
         role=Role.LOGGING,
         jobs=Job.FOLLOW,
         above=0,
@@ -44,17 +45,17 @@ class EvalConfig:
     )
     linear_eval_labels: tuple[int, ...] = option(
         (),
-        "After training, fit logistic regressions on this many labels, over "
-        "the features, a random encoder's and the raw pixels; a list.",
+        "After training, fit logistic regressions on so many labels; several "
+        "numbers, with commas.",
         role=Role.EVALUATION,
         jobs=Job.PRETRAIN,
         at_least=1,
     )
     linear_eval_of: str = option(
         "features,random,pixels",
-        "What these regressions are fitted on, a list of names: features (h), "
-        "projections (z), random (features of the encoder that the seed "
-        "gives), pixels.",
+        "What the regressions of --linear_eval_labels are fitted on, with "
+        "commas: features (h), projections (z), random (h of an encoder with "
+        "the weights that --seed gives), pixels.",
         role=Role.EVALUATION,
         jobs=Job.PRETRAIN,
     )
@@ -71,8 +72,9 @@ class EvalConfig:
     )
     encoder: str = option(
         "checkpoint",
-        "What --mode=evaluate scores: the checkpoint's encoder, the random "
-        "one of the same shape that --seed gives, or the raw pixels.",
+        "What is scored or embedded: the checkpoint's encoder, the random one "
+        "of its shape that --seed gives, or the raw pixels. Without "
+        "--checkpoint, flags and recipe give the shape.",
         role=Role.FEATURES | Role.EVALUATION,
         jobs=Job.ON_ENCODER,
         choices=("checkpoint", "random", "pixels"),
@@ -98,7 +100,7 @@ class EvalConfig:
     )
     sweep_points: tuple[int, ...] = option(
         (),
-        "transfer_finetune: the numbers of the settings to try, of the grid; "
+        "transfer_finetune: which settings of the grid to try, by number; "
         "empty: all.",
         role=Role.MACHINE,
         jobs=Job.TRANSFER_FINETUNE,
@@ -106,7 +108,7 @@ class EvalConfig:
     )
     embed_queries: int = option(
         8,
-        "Of how many images --mode=embed pictures the nearest neighbours.",
+        "How many images neighbours.png shows beside their nearest.",
         role=Role.LOGGING,
         jobs=Job.EMBED,
         at_least=1,
@@ -121,7 +123,8 @@ class EvalConfig:
     )
     linear_eval_draws: int = option(
         10,
-        "How many class-balanced draws of labels they are averaged over.",
+        "How many class-balanced draws of labels the regressions of "
+        "--linear_eval_labels are averaged over.",
         role=Role.EVALUATION,
         jobs=Job.PRETRAIN,
         at_least=1,

@@ -96,12 +96,15 @@ def reason(survey: Survey, values: dict[str, Any]) -> str:
         copies = ", from copies shrunk for it (--cache_dataset=disk)"
     if values.get("color_jitter_strength") == 0:
         copies += ", no colour distortion (--color_jitter_strength=0)"
+    length = f"{values['train_epochs']:g} epochs"
+    if values.get("train_steps"):  # which overrides them
+        length = f"{values['train_steps']} steps"
     return (
         f"Recipe for {survey.num_images} images of about {survey.side} px on "
         f"{where} with {survey.free_bytes / 1e9:.0f} GB free: ResNet-"
         f"{values['resnet_depth']} at {values['image_size']} px, batch "
-        f"{values['train_batch_size']}, {values['train_epochs']:g} epochs"
-        f"{copies}. Any of these can be given as a flag."
+        f"{values['train_batch_size']}, {length}{copies}. Any of these can be "
+        "given as a flag."
     )
 
 

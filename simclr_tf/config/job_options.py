@@ -44,7 +44,8 @@ class JobConfig:
     )
     seed: int = option(
         0,
-        "Everything random follows from it: weights, order, augmentation.",
+        "Everything random follows from it: first weights, order of the "
+        "images, augmentation.",
         role=Role.OBJECTIVE | Role.SEED,
         jobs=Job.EVERY,
         at_least=0,
@@ -59,8 +60,8 @@ class JobConfig:
     )
     ema_weights: bool = option(
         False,
-        "Of what Google released: take the moving averages of the weights, "
-        "where the checkpoint has them.",
+        "Take the moving averages of the weights, which some checkpoints of "
+        "Google hold beside them.",
         role=Role.OBJECTIVE,
         jobs=Job.ON_CHECKPOINT,
     )
@@ -78,7 +79,7 @@ class OutputConfig:
 
     checkpoint_epochs: float = option(
         1.0,
-        "Between checkpoints, epochs.",
+        "Epochs between checkpoints.",
         role=Role.LOGGING,
         jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
         above=0,
@@ -86,7 +87,7 @@ class OutputConfig:
     )
     checkpoint_steps: int = option(
         0,
-        "Between checkpoints, steps; overrides the epochs.",
+        "Steps between checkpoints; overrides the epochs. 0: they decide.",
         role=Role.LOGGING,
         jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
         at_least=0,
@@ -114,15 +115,15 @@ class OutputConfig:
     )
     log_steps: int = option(
         0,
-        "Between lines of metrics, steps. 0: a tenth of an epoch, 10 to 100.",
+        "Steps between lines of metrics. 0: a tenth of an epoch, 10 to 100.",
         role=Role.LOGGING,
         jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
         at_least=0,
     )
     grace_seconds: float = option(
         30.0,
-        "From SIGTERM, SIGINT or SIGHUP to leaving, whatever is not saved by "
-        "then. It is for the end of a step and its checkpoint.",
+        "After SIGTERM, SIGINT or SIGHUP, seconds to end the step and to save. "
+        "Then the run leaves, saved or not.",
         role=Role.MACHINE,
         jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
         at_least=0,
@@ -152,7 +153,7 @@ class DeviceConfig:
     )
     use_tpu: bool | None = option(
         None,
-        "True insists on a TPU, False rules it out. Unset: --strategy decides.",
+        "true insists on a TPU, false rules it out. Unset: --strategy decides.",
         role=Role.MACHINE,
         jobs=Job.EVERY,
         official=True,
@@ -196,7 +197,8 @@ class DeviceConfig:
     )
     worker_timeout_seconds: float = option(
         300.0,
-        "multi_worker: how long the hosts wait for one another at the start.",
+        "multi_worker: seconds that the hosts wait for one another at the "
+        "start.",
         role=Role.MACHINE,
         jobs=Job.EVERY,
         above=0,
@@ -212,7 +214,7 @@ class DeviceConfig:
 
     benchmark_seconds: float = option(
         5.0,
-        "--mode=benchmark_input: how long each stage is timed.",
+        "--mode=benchmark_input: seconds that each stage is timed for.",
         role=Role.MACHINE,
         jobs=Job.BENCHMARK_INPUT,
         above=0,

@@ -60,6 +60,8 @@ class Resolved:
                 and roles.is_taken(name, self.config)
             )
         ]
+        over = self._overridden()
+        changed = [n for n in changed if n not in over or n in self.given]
         changed.sort(key=lambda name: self.origins[name] != "flag")
         lines = [
             "Options that differ from the defaults (value, where it came from; "
@@ -93,10 +95,19 @@ class Resolved:
 
     def _line(self, name: str) -> str:
         value = show(flat(self.config)[name])
-        return (
-            f"    {name:<{_NAME_WIDTH}}{value:<{_VALUE_WIDTH}} "
-            f"{self.origins[name]}"
-        )
+        origin = self.origins[name]
+        if by := self._overridden().get(name):
+            origin += f", but --{by} decides"
+        return f"    {name:<{_NAME_WIDTH}}{value:<{_VALUE_WIDTH}} {origin}"
+
+    def _overridden(self) -> dict[str, str]:
+        """Options in epochs without effect -> the option in steps that has."""
+        values = flat(self.config)
+        return {
+            f"{what}_epochs": f"{what}_steps"
+            for what in ("train", "checkpoint")
+            if values[f"{what}_steps"]
+        }
 
 
 def resolve(

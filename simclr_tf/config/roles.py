@@ -176,6 +176,20 @@ def job(config: Config) -> Job:
     )
 
 
+def names_for(given: Mapping[str, Any]) -> frozenset[str]:
+    """Options that a command takes, and those of `given` that name its job;
+    all, where none of --mode, --train_mode and --protocol is given."""
+    asked = _asked(given)
+    if asked is None or not asked.keys() & given.keys():
+        return frozenset(options())
+    taken = job_kinds.takes(**asked)
+    return frozenset(
+        name
+        for name, (_, field) in options().items()
+        if field.metadata["jobs"] & taken or name in asked.keys() & given.keys()
+    )
+
+
 def asks_for(given: Mapping[str, Any], jobs: Job) -> bool:
     """Whether options that were given ask for one of these jobs, or look at
     one; values that no declaration allows ask for nothing."""

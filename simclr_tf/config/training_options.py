@@ -22,16 +22,15 @@ class OptimConfig:
     )
     semi_hard: bool = option(
         False,
-        "nt_logistic, margin_triplet: of an anchor's negatives, only the most "
-        "similar counts that is less so than the positive, by less than the "
-        "margin.",
+        "nt_logistic, margin_triplet: an anchor keeps one negative, the most "
+        "similar of those that are less similar than its positive, by less "
+        "than the margin.",
         role=Role.OBJECTIVE,
         jobs=Job.PRETRAIN,
     )
     margin: float | None = option(
         None,
-        "m of margin_triplet and of semi-hard negatives. Unset: 0.8 where "
-        "there is one.",
+        "m of margin_triplet and of semi-hard negatives. Unset: 0.8.",
         role=Role.OBJECTIVE,
         jobs=Job.PRETRAIN,
         at_least=0,
@@ -39,7 +38,7 @@ class OptimConfig:
     )
     negative_views: str = option(
         "both",
-        "Whether an anchor's negatives are rows of both views, or only of the "
+        "Where an anchor's negatives come from: both views, or only the "
         "other one, which its positive is of.",
         role=Role.OBJECTIVE,
         jobs=Job.PRETRAIN,
@@ -106,7 +105,7 @@ class OptimConfig:
     )
     warmup_epochs: float = option(
         10.0,
-        "Linear warm-up, epochs.",
+        "Epochs of linear warm-up.",
         role=Role.SCHEDULE,
         jobs=Job.TRAINING,
         at_least=0,
@@ -114,7 +113,7 @@ class OptimConfig:
     )
     weight_decay: float = option(
         1e-6,
-        "L2 on kernels.",
+        "Factor of the L2 penalty on kernels.",
         role=Role.SCHEDULE,
         jobs=Job.TRAINING,
         at_least=0,
@@ -122,7 +121,7 @@ class OptimConfig:
     )
     momentum: float = option(
         0.9,
-        "Of lars and momentum.",
+        "Momentum of the optimizers lars and momentum.",
         role=Role.SCHEDULE,
         jobs=Job.TRAINING,
         at_least=0,
@@ -148,7 +147,7 @@ class OptimConfig:
     )
     train_epochs: float = option(
         100.0,
-        "Length of training, epochs.",
+        "Length of training in epochs.",
         role=Role.SCHEDULE,
         jobs=Job.TRAINING,
         at_least=0,
@@ -156,7 +155,7 @@ class OptimConfig:
     )
     train_steps: int = option(
         0,
-        "Length of training, steps; overrides the epochs.",
+        "Length of training in steps; overrides the epochs. 0: they decide.",
         role=Role.SCHEDULE,
         jobs=Job.TRAINING | Job.TRANSFER_FINETUNE,
         at_least=0,

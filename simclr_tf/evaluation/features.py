@@ -47,9 +47,13 @@ def of(
         float32[n, D].
 
     Raises:
-        ValueError: images of another shape or type, none, or floats outside
-            [0, 1].
+        ValueError: images of another shape or type, of several sizes, none,
+            or floats outside [0, 1]; a batch_size below 1.
     """
+    if batch_size < 1:
+        raise ValueError(
+            f"batch_size must be at least 1. Received: {batch_size}."
+        )
     images = _checked_images(images, getattr(encoder, "num_channels", 3))
     mode = {"training": False} if _takes_training(encoder) else {}
     parts = []
@@ -145,7 +149,13 @@ def raw_pixels(images: tf.Tensor) -> tf.Tensor:
 
 
 def _checked_images(images: Any, num_channels: int) -> np.ndarray:
-    images = np.asarray(images)
+    try:
+        images = np.asarray(images)
+    except ValueError as error:  # NumPy's, of a list
+        raise ValueError(
+            "Images must be of one size, in one array. `prepare` of a loaded "
+            "encoder crops and resizes them."
+        ) from error
     fits = images.ndim == 4 and images.shape[3] == num_channels
     if not fits or not len(images):
         raise ValueError(

@@ -94,9 +94,8 @@ class EmbeddingPictures:
         shown = self._shown()
         files.write_bytes(path, tf.io.encode_png(picture).numpy())
         print(
-            f"Nearest neighbours: {path}; the image on the left, then the {k} "
-            f"nearest other images, by cosine similarity of their "
-            f"features{shown}."
+            f"Nearest neighbours: {path}; on the left an image, beside it the "
+            f"{k} whose features are most similar (cosine){shown}."
         )
 
     def _draw_map(self) -> None:
@@ -110,13 +109,15 @@ class EmbeddingPictures:
             found.values[rows], seed=self._config.job.seed
         )
         picture = embedding_map.picture(
-            where, pictures.visible(self._images(found.ids[rows], _SMALL))
+            where,
+            pictures.visible(self._images(found.ids[rows], _SMALL)),
+            method=method,
         )
         path = os.path.join(self._folder, "map.png")
         files.write_bytes(path, tf.io.encode_png(picture).numpy())
         print(
-            f"Map: {path}; {count} images by {method} of their features, "
-            f"similar ones side by side{self._shown()}."
+            f"Map: {path}; {count} images, placed by {method} of their "
+            f"features: similar ones side by side{self._shown()}."
         )
 
     def _list_near_duplicates(self) -> None:
@@ -136,11 +137,13 @@ class EmbeddingPictures:
                 )
             ]
         files.write_bytes(path, ("\n".join(lines) + "\n").encode())
-        print(
-            f"Near-duplicates: {len(pairs)} pairs in {path}; levels: mean "
-            "difference of their pixels. A sum of splits, "
-            "--train_split=train+test, shows those between splits, too."
-        )
+        said = f"Near-duplicates: {len(pairs)} pairs in {path}"
+        if pairs:
+            said += '; "levels" is the mean difference of pixels, of 255'
+        data = self._config.data
+        if self._config.job.mode == "embed" and "+" not in data.train_split:
+            said += ". --train_split=train+test also finds those between splits"
+        print(f"{said}.")
 
     def _images(self, ids: np.ndarray, side: int | None = None) -> np.ndarray:
         """uint8[n, S, S, C] as the encoder sees them, shrunk to a side."""

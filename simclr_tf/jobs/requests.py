@@ -104,7 +104,7 @@ class Accepts:
             UserError: it has more or fewer labels an image than the job can
                 use.
         """
-        found = labels_of(source)
+        found = kind_of_labels(source)
         if found in self.labels:
             return
         split = f"--{flag}={source.split} of {source.name}"
@@ -120,7 +120,7 @@ class Accepts:
         )
 
 
-def labels_of(source: Source) -> str:
+def kind_of_labels(source: Source) -> str:
     """ "one", "several" or "none": how many labels an image has."""
     if not source.has_labels:
         return "none"

@@ -46,24 +46,10 @@ def report(run: TrainingRun) -> None:
             scored=run.eval_source is not None,
             has_labels=run.train_source.has_labels,
             sliceable="[" not in run.train_source.split,
-            batch_size=_batch_of_few(run),
+            is_folder=run.config.data.dataset == "folder",
         ),
         flush=True,
     )
-
-
-def _batch_of_few(run: TrainingRun) -> int | None:
-    """A batch for a classifier of images that don't fill a usual one."""
-    usual = resolve.resolve(
-        {
-            "train_mode": "finetune",
-            "checkpoint": run.folder.path,
-            "dataset": run.config.data.dataset,
-            "data_dir": run.config.data.data_dir,
-        }
-    ).config.optim.train_batch_size
-    there = run.train_source.num_examples
-    return None if there >= usual else max(1, there // 2)
 
 
 def _draw(run: TrainingRun) -> None:
@@ -159,7 +145,6 @@ def _same_question(run: TrainingRun, old, facts) -> bool:
 
 def _scores(run: TrainingRun) -> dict[str, Any]:
     if run.eval_source is None:
-        print("Not scored: there is no split with labels to evaluate on.")
         return {}
     scores = {}
     if run.model.probe_variables:

@@ -19,118 +19,51 @@ from simclr_tf.run_files import places
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A job of the table.
+    """A job of the table; what it reads and writes is at the head of its file.
 
     Attributes:
         module: of `simclr_tf.jobs`, whose `make(request, accepts)` makes it.
-        reads, writes: in words.
         accepts: what goes together with it.
     """
 
     module: str
-    reads: str
-    writes: str
-    accepts: Accepts
+    accepts: Accepts = dataclasses.field(default_factory=Accepts)
 
 
-_RUN = "a run: config.json, checkpoints, metrics, result, record, SavedModel"
-_RECORD = "a record (JSON, and predictions as NPZ), a cache of features"
 _LABELLED = ("one", "several")
 _ANY = ("checkpoint", "random", "pixels")
+_BUILT = ("checkpoint", "random")
 
 JOBS = {
-    Kind.PRETRAIN: Entry("training", "images", _RUN, Accepts()),
-    Kind.FINETUNE: Entry(
-        "training",
-        "labelled images, --checkpoint",
-        _RUN,
-        Accepts(labels=_LABELLED),
-    ),
-    Kind.SUPERVISED: Entry(
-        "training", "labelled images", _RUN, Accepts(labels=_LABELLED)
-    ),
-    Kind.DISTILL: Entry(
-        "training",
-        "images, --checkpoint, a teacher",
-        _RUN,
-        Accepts(labels=("one", "none")),
-    ),
-    Kind.FOLLOW: Entry(
-        "follow", "a run, as it grows", "result.json of the run", Accepts()
-    ),
+    Kind.PRETRAIN: Entry("training"),
+    Kind.FINETUNE: Entry("training", Accepts(labels=_LABELLED)),
+    Kind.SUPERVISED: Entry("training", Accepts(labels=_LABELLED)),
+    Kind.DISTILL: Entry("training", Accepts(labels=("one", "none"))),
+    Kind.FOLLOW: Entry("follow"),
     Kind.PROBE: Entry(
-        "protocols.probe",
-        "labelled images, --checkpoint",
-        f"a record, and {_RUN}",
-        Accepts(encoders=("checkpoint", "random"), labels=_LABELLED),
+        "protocols.probe", Accepts(encoders=_BUILT, labels=_LABELLED)
     ),
     Kind.LOGISTIC: Entry(
-        "protocols.evaluate",
-        "labelled images, --checkpoint",
-        _RECORD,
-        Accepts(encoders=_ANY, labels=_LABELLED),
+        "protocols.evaluate", Accepts(encoders=_ANY, labels=_LABELLED)
     ),
     Kind.KNN: Entry(
-        "protocols.evaluate",
-        "labelled images, --checkpoint",
-        _RECORD,
-        Accepts(encoders=_ANY, labels=("one",)),
+        "protocols.evaluate", Accepts(encoders=_ANY, labels=("one",))
     ),
     Kind.TRANSFER_LINEAR: Entry(
-        "protocols.evaluate",
-        "a data set of the paper's twelve, or another, --checkpoint",
-        _RECORD,
-        Accepts(encoders=_ANY, labels=_LABELLED),
+        "protocols.evaluate", Accepts(encoders=_ANY, labels=_LABELLED)
     ),
     Kind.TRANSFER_FINETUNE: Entry(
         "protocols.transfer_finetune",
-        "a data set of the paper's twelve, or another, --checkpoint",
-        "a record, and a run for each setting",
-        Accepts(encoders=("checkpoint", "random"), labels=_LABELLED),
+        Accepts(encoders=_BUILT, labels=_LABELLED),
     ),
-    Kind.KNOWLEDGE: Entry(
-        "protocols.knowledge",
-        "images, --checkpoint",
-        "a record (JSON, and predictions as NPZ)",
-        Accepts(encoders=_ANY),
-    ),
-    Kind.OWN_HEAD: Entry(
-        "protocols.own_head",
-        "labelled images, --checkpoint",
-        "a record (JSON, and predictions as NPZ)",
-        Accepts(labels=_LABELLED),
-    ),
-    Kind.EMBED: Entry(
-        "embed",
-        "images, --checkpoint",
-        "features.npz, neighbours.png",
-        Accepts(encoders=_ANY),
-    ),
-    Kind.EXPORT: Entry(
-        "export",
-        "--checkpoint, and what its run recorded",
-        "a folder of weights, configuration and a model card",
-        Accepts(),
-    ),
-    Kind.IMPORT: Entry(
-        "importing",
-        "--checkpoint, as google-research/simclr left it",
-        "a run without training: config.json, a checkpoint, import.json",
-        Accepts(),
-    ),
-    Kind.PREFLIGHT: Entry(
-        "preflight", "nothing but options", "a report, --json", Accepts()
-    ),
-    Kind.BENCHMARK_INPUT: Entry(
-        "benchmark_input", "images", "benchmark_input.json", Accepts()
-    ),
-    Kind.STUDY: Entry(
-        "study.job",
-        "a study, and what its runs read",
-        "a run and cell.json for each cell, table.csv, table.md, figure.png, "
-        "figure.svg",
-        Accepts(),
-    ),
+    Kind.KNOWLEDGE: Entry("protocols.knowledge", Accepts(encoders=_ANY)),
+    Kind.OWN_HEAD: Entry("protocols.own_head", Accepts(labels=_LABELLED)),
+    Kind.EMBED: Entry("embed", Accepts(encoders=_ANY)),
+    Kind.EXPORT: Entry("export"),
+    Kind.IMPORT: Entry("importing"),
+    Kind.PREFLIGHT: Entry("preflight"),
+    Kind.BENCHMARK_INPUT: Entry("benchmark_input"),
+    Kind.STUDY: Entry("study.job"),
 }
 
 

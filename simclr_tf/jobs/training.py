@@ -84,7 +84,7 @@ class Training:
         )
         self._clock.ended("data")
         run.folder.claim(
-            config,
+            run.config,
             origins=resolved.origins,
             given=resolved.given,
             facts=run.facts,

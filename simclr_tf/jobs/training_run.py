@@ -13,19 +13,19 @@ from simclr_tf.build import (
     batches,
     fitting,
     network,
+    schedule,
     splits,
     training,
     views,
 )
 from simclr_tf.build import teacher as teachers
 from simclr_tf.build.lesson import Lesson
-from simclr_tf.build.schedule import images_per_moment, make_plan
 from simclr_tf.build.unreadable import Unreadable
 from simclr_tf.config import Config, roles
 from simclr_tf.data import subset
 from simclr_tf.evaluation import few_labels, knn_watch, label_subsets
 from simclr_tf.evaluation.knn_watch import KnnWatch
-from simclr_tf.jobs.requests import Accepts, Placement, labels_of
+from simclr_tf.jobs.requests import Accepts, Placement, kind_of_labels
 from simclr_tf.models.simclr import SimClr
 from simclr_tf.reports import words
 from simclr_tf.run_files import checkpoints, room, unreadable_images
@@ -66,6 +66,10 @@ class TrainingRun:
             placement.strategy, count=placement.num_hosts, index=placement.host
         )
         self._open_data(accepts)
+        replicas = self.strategy.num_replicas_in_sync
+        self.config = config = schedule.with_fitting_batch(
+            config, self.train_source.num_examples, replicas, origins
+        )
         self.folder = RunFolder(
             folder_of(self) if folder_of else config.model_dir,
             writes=self.hosts.is_chief,
@@ -83,10 +87,10 @@ class TrainingRun:
             hosts=self.hosts,
             reads_here=batches.reads_here(self.strategy),
         )
-        self.plan = make_plan(
+        self.plan = schedule.make_plan(
             config,
             num_examples=self.train_source.num_examples,
-            num_replicas=self.strategy.num_replicas_in_sync,
+            num_replicas=replicas,
             origins=origins,
         )
         self.dtype_policy = self._choose_dtype_policy()
@@ -158,16 +162,14 @@ class TrainingRun:
 
     def describe(self) -> str:
         """What the configuration came to, for the reader of the log."""
-        source, where = self.train_source, "in the training step"
-        if self.color_on_host:
-            where = "in the tf.data graph"
+        where = "the host" if self.color_on_host else "the device"
         return "\n".join(
             [
                 self.plan.describe(),
-                f"Data: {account.of(source)}",
+                f"Data: {account.of(self.train_source)}",
                 *self._describe_evaluation(),
                 *(self.lesson.describe() if self.lesson else ()),
-                f"Precision: {self.dtype_policy}; colour and blur {where}",
+                f"Precision: {self.dtype_policy}; colour and blur on {where}",
                 f"Run folder: {self.folder.path}",
             ]
         )
@@ -184,7 +186,7 @@ class TrainingRun:
         }
         if source.order_depends_on_hosts:
             facts["num_hosts"] = self.hosts.count
-        if images := images_per_moment(self.config, self.strategy):
+        if images := schedule.images_per_moment(self.config, self.strategy):
             facts["images_per_moment"] = images
         return facts
 
@@ -193,7 +195,7 @@ class TrainingRun:
         """Labelled training images of every class; None where the labels are
         not known before they are read, or are several an image."""
         source = self.train_source
-        if not source.random_access or labels_of(source) != "one":
+        if not source.random_access or kind_of_labels(source) != "one":
             return None
         return label_subsets.class_counts(
             subset.labels_of(source), source.num_classes
@@ -290,6 +292,5 @@ class TrainingRun:
         """The Keras policy; auto is what it was when the run was started."""
         asked = self.config.model.mixed_precision
         here = precision.dtype_policy(asked, self.device_type)
-        if asked != "auto":
-            return here
-        return self.folder.dtype_policy() or here
+        kept = self.folder.dtype_policy() if asked == "auto" else None
+        return kept or here

@@ -5,10 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from simclr_tf.reports import lettering
 from simclr_tf.terminal import printable
 
 _GAP = 6
+# Wider than the lines of text are apart, so that a name is of the image above.
+_GAP_OF_ROWS = 16
 _LEAST_SIDE = 96
+_HEAD = "nearest others, by cosine similarity of features"
 _PAPER, _INK = (255, 255, 255), (0, 0, 0)
 
 
@@ -18,14 +22,14 @@ def picture(
     names: Sequence[Sequence[str]] | None = None,
 ) -> np.ndarray:
     """Draws a row for each query: the query, a bar, and its neighbours, best
-    first. The cosine similarity stands below each neighbour, and below that
-    the name of the file.
+    first. Below each image stands the name of its file, and below that of a
+    neighbour the cosine similarity. A line at the top says so.
 
     Args:
         images: uint8[Q, k + 1, S, S, 3], the query first.
         similarity: float[Q, k] in [-1, 1].
         names: Q rows of k + 1 names or paths, of which the last part is shown,
-            shortened to fit; None shows none.
+            in one or two lines, shortened to fit; None shows none.
 
     Returns:
         uint8[H, W, 3]; images below 96 pixels a side are enlarged.
@@ -49,23 +53,32 @@ def picture(
     side = images.shape[2]
     font = ImageFont.load_default(size=max(12, side // 10))
     line_height = sum(font.getmetrics()) + 2
-    num_lines = 1 if names is None else 2
+    told = [[_told(n, font, side) for n in row] for row in names or ()]
+    most = max((len(lines) for row in told for lines in row), default=0)
+    num_lines = 1 + most
     step_x = side + _GAP
-    step_y = side + num_lines * line_height + _GAP
+    step_y = side + num_lines * line_height + _GAP_OF_ROWS
     # After the query come a bar, as wide as a gap, and another gap.
-    size = (shape[1] * step_x + 3 * _GAP, shape[0] * step_y + _GAP)
+    width = shape[1] * step_x + 3 * _GAP
+    others = _GAP + step_x + 2 * _GAP
+    head = lettering.lines(_HEAD, font, width - others - _GAP)
+    head_height = _GAP + len(head) * line_height
+    size = (width, head_height + _GAP + shape[0] * step_y)
     canvas = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(canvas)
+    draw.text((_GAP + side // 2, _GAP), "image", _INK, font, anchor="ma")
+    for number, line in enumerate(head):
+        draw.text((others, _GAP + number * line_height), line, _INK, font)
     for row in range(shape[0]):
-        top = _GAP + row * step_y
+        top = head_height + _GAP + row * step_y
         bar = _GAP + step_x
         draw.rectangle((bar, top, bar + _GAP - 1, top + side - 1), fill=_INK)
         for column in range(shape[1]):
             left = _GAP + column * step_x + (2 * _GAP if column else 0)
             canvas.paste(Image.fromarray(images[row, column]), (left, top))
-            lines = [f"{similarity[row, column - 1]:.2f}" if column else ""]
-            if names is not None:
-                lines.append(_shortened(names[row][column], font, side))
+            lines = list(told[row][column]) if told else []
+            if column:
+                lines.append(f"{similarity[row, column - 1]:.3f}")
             for number, line in enumerate(lines):
                 middle = left + side // 2
                 y = top + side + number * line_height
@@ -73,11 +86,24 @@ def picture(
     return np.array(canvas)
 
 
-def _shortened(name: str, font, width: int) -> str:
-    """The last part of a path, without what does not fit in its middle."""
+def _told(name: str, font, width: int) -> list[str]:
+    """The last part of a path in one line or two, without what does not fit
+    in its middle."""
     name = printable(name.rstrip("/").split("/")[-1])
-    kept, shown = len(name), name
-    while font.getlength(shown) > width and kept > 2:
-        kept -= 1
-        shown = name[: kept // 2] + "…" + name[len(name) - (kept + 1) // 2 :]
+    shown, left_out = _broken(name, font, width), 0
+    while len(shown) > 2 and left_out < len(name):
+        left_out += 1
+        kept = len(name) - left_out
+        shorter = name[: kept // 2] + "…" + name[len(name) - (kept + 1) // 2 :]
+        shown = _broken(shorter, font, width)
     return shown
+
+
+def _broken(text: str, font, width: int) -> list[str]:
+    """The text in lines that are no wider, broken anywhere."""
+    lines = [""]
+    for letter in text:
+        if lines[-1] and font.getlength(lines[-1] + letter) > width:
+            lines.append("")
+        lines[-1] += letter
+    return lines

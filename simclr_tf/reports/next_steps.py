@@ -10,7 +10,7 @@ def after_pretraining(
     scored: bool,
     has_labels: bool,
     sliceable: bool,
-    batch_size: int | None = None,
+    is_folder: bool,
 ) -> str:
     """Lines for the end of a pretraining.
 
@@ -20,7 +20,7 @@ def after_pretraining(
         scored: whether it could be evaluated.
         has_labels: whether the images have labels.
         sliceable: whether a part of the training split could be held out.
-        batch_size: of a classifier's training; None: what its recipe says.
+        is_folder: whether they are a folder's, whose labels are the user's.
     """
     run = f"--checkpoint={shlex.quote(model_dir)}"
     lines = ["What can be done now:"]
@@ -37,14 +37,19 @@ def after_pretraining(
             "'--train_split=train[:80%]' '--eval_split=train[80%:]'",
         ]
     if has_labels:
-        if batch_size:
-            run += f" --train_batch_size={batch_size}"
         lines += [
             "  train a classifier on it:",
             f"    python run.py --mode=train --train_mode=finetune {run}",
         ]
-    else:
+    elif is_folder:
         lines.append(
-            "  score it: it takes labels, as class folders or --labels=FILE.csv"
+            "  score it: this takes labels, as class folders or "
+            "--labels=FILE.csv"
         )
+    else:
+        lines += [
+            "  score it, with the name of a split that has labels:",
+            f"    python run.py --mode=evaluate --protocol=knn {run} "
+            "--train_split=SPLIT",
+        ]
     return "\n".join(lines)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from simclr_tf.reports import lettering
+
 _LEAST_SIDE = 96
 _GAP = 4
 # Grey, so that a view that came out white is seen to be there.
@@ -51,18 +53,24 @@ def grid(images, captions: Sequence[str] = ()) -> np.ndarray:
     picture = framed.transpose(0, 2, 1, 3, 4).reshape(
         rows * height, columns * width, channels
     )
-    if not captions:
-        return picture
-    return np.concatenate([_head(captions, width), picture])
+    if captions:
+        picture = np.concatenate([_head(captions, width), picture])
+    # The margins that the frames leave open.
+    margins = ((0 if captions else _GAP, 0), (_GAP, 0), (0, 0))
+    return np.pad(picture, margins, constant_values=_PAPER[0])
 
 
 def _head(captions: Sequence[str], width: int) -> np.ndarray:
     """uint8[h, len(captions) * width, 3], the captions side by side."""
     font = ImageFont.load_default(size=max(12, min(16, width // 8)))
-    height = sum(font.getmetrics()) + 2 * _GAP
+    line_height = sum(font.getmetrics())
+    told = [lettering.lines(text, font, width - _GAP) for text in captions]
+    height = max(map(len, told)) * line_height + 2 * _GAP
     head = Image.new("RGB", (len(captions) * width, height), _PAPER)
     draw = ImageDraw.Draw(head)
-    for column, caption in enumerate(captions):
+    for column, lines in enumerate(told):
         middle = column * width + (width - _GAP) // 2
-        draw.text((middle, _GAP), caption, _INK, font, anchor="ma")
+        for number, line in enumerate(lines):
+            at = (middle, _GAP + number * line_height)
+            draw.text(at, line, _INK, font, anchor="ma")
     return np.asarray(head)

@@ -34,7 +34,10 @@ def of_result(result: Mapping[str, Any]) -> str:
     for budget in sorted(budgets):
         lines += _few_labels(result, budget)
     if len(lines) == 1:
-        lines[0] += " nothing was scored."
+        lines[0] += " nothing was scored"
+        if result.get("eval_split", "") is None:
+            lines[0] += ", since there is no split with labels to evaluate on"
+        lines[0] += "."
     return "\n".join(lines)
 
 

@@ -1,18 +1,29 @@
 """A study's figure: a heat map, curves, or bars, as PNG and SVG."""
 
 import io
-import math
+import textwrap
 
 import matplotlib
 import pandas as pd
+from matplotlib import transforms
 from matplotlib.backends import backend_agg, backend_svg
 from matplotlib.figure import Figure as Canvas
 
-from simclr_tf.studies import tables
+from simclr_tf.studies import heat_map, tables
 from simclr_tf.studies.study import Bars, HeatMap, Measure, Study
 
 _DPI = 100
 _GRAY = "0.85"
+# Okabe and Ito's colours, which the colour-blind tell apart; markers and dashes
+# do so in print, too.
+_COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7")
+_MARKERS = "osD^vPX"
+_DASHES = ("-", "--", "-.", ":")
+_MOST_COLUMNS = 3
+_LETTERS_OF_A_TICK = 12
+# Points between lines at the same level, so that their bars are all seen.
+_ASIDE = 4
+_PAPER = {"marker": "X", "edgecolors": "black", "s": 50, "zorder": 3}
 # Names of SVG's parts are drawn from this, not from the time.
 _SALT = {"svg.hashsalt": "simclr_tf"}
 
@@ -28,28 +39,48 @@ def draw(study: Study, settings: pd.DataFrame, *, with_paper: bool) -> Canvas:
     """
     figure = study.figure
     if isinstance(figure, HeatMap):
-        return _heat_map(study, settings)
+        return heat_map.draw(study, settings)
     shown = tables.best(study, settings, figure.best_over)
     panels = [
         m for m in study.measures if shown[f"{m.name} runs"].sum()
     ] or study.measures[:1]
+    columns = min(len(panels), _MOST_COLUMNS)
+    rows = -(-len(panels) // columns)
     canvas = Canvas(
-        figsize=(5.2 * len(panels) + 0.4, 4.2), layout="constrained"
+        figsize=(5.2 * columns + (1.2 if figure.lines else 0), 4.2 * rows),
+        layout="constrained",
     )
-    axes = canvas.subplots(1, len(panels), squeeze=False)[0]
-    for axis, measure in zip(axes, panels, strict=True):
+    axes = canvas.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes[len(panels) :]:
+        axis.remove()
+    for axis, measure in zip(axes, panels, strict=False):
         plot = _bars if isinstance(figure, Bars) else _curves
-        plot(axis, study, shown, measure)
-        if with_paper:
-            _crosses(axis, study, measure)
+        papers = _papers(study, measure) if with_paper else {}
+        plot(axis, study, shown, measure, papers)
+        if measure.scale == 100.0:  # an interval may be wider than it can be
+            low, high = axis.get_ylim()
+            axis.set_ylim(max(low, 0), min(high, 102))
         axis.set_ylabel(measure.label)
         axis.set_xlabel(figure.x)
-        if axis.get_legend_handles_labels()[1]:
-            axis.legend(title=", ".join(figure.lines), fontsize="small")
+    handles, labels = axes[0].get_legend_handles_labels()
+    if labels:
+        canvas.legend(
+            handles,
+            labels,
+            title=", ".join(figure.lines) or None,
+            fontsize="small",
+            loc="outside right upper",
+        )
     title = study.title
     if missing := int((shown["status"] != "").sum()):
-        title += f" ({missing} settings not complete)"
+        title += f" ({missing} setting{'s'[: missing > 1]} not complete)"
     canvas.suptitle(title, fontsize="medium", wrap=True)
+    if any(shown[f"{m.name} low"].notna().any() for m in panels):
+        canvas.supxlabel(
+            f"Bars with caps: {tables.LEVEL:.0%} interval of the mean over "
+            "seeds.",
+            fontsize="small",
+        )
     return canvas
 
 
@@ -70,76 +101,6 @@ def svg(canvas: Canvas) -> bytes:
     return buffer.getvalue()
 
 
-def _heat_map(study: Study, settings: pd.DataFrame) -> Canvas:
-    figure, measures = study.figure, study.measures
-    rows = study.levels_of(figure.rows)
-    columns = study.levels_of(figure.columns)
-    panels = [m for m in measures if settings[f"{m.name} runs"].sum()]
-    panels = panels or measures[:1]
-    width = 1.6 + 0.75 * (len(columns) + 1)
-    canvas = Canvas(
-        figsize=(width * len(panels), 1.6 + 0.6 * len(rows)),
-        layout="constrained",
-    )
-    axes = canvas.subplots(1, len(panels), squeeze=False)[0]
-    for axis, measure in zip(axes, panels, strict=True):
-        grid = settings.pivot_table(
-            index=figure.rows, columns=figure.columns, values=measure.name
-        ).reindex(index=rows, columns=columns)
-        grid["mean"] = grid.mean(axis=1, skipna=False)
-        _matrix(axis, grid * measure.scale, measure)
-        _name_undone(axis, study, settings, measure)
-        axis.set_xlabel(figure.columns)
-        axis.set_ylabel(figure.rows)
-        axis.set_title(measure.label, fontsize="medium")
-    canvas.suptitle(study.title, fontsize="medium", wrap=True)
-    return canvas
-
-
-def _matrix(axis, grid: pd.DataFrame, measure: Measure) -> None:
-    values = grid.to_numpy(float)
-    axis.set_facecolor(_GRAY)
-    image = axis.imshow(values, cmap="Blues", aspect="auto")
-    axis.axvline(values.shape[1] - 1.5, color="white", linewidth=3)
-    axis.set_xticks(range(values.shape[1]), grid.columns, rotation=30)
-    axis.set_yticks(range(values.shape[0]), grid.index)
-    for i, row in enumerate(values):
-        for j, value in enumerate(row):
-            if math.isnan(value):
-                continue
-            dark = image.norm(value) > 0.6
-            axis.text(
-                j,
-                i,
-                tables.number(value, measure.scale),
-                ha="center",
-                va="center",
-                fontsize="small",
-                color="white" if dark else "black",
-            )
-
-
-def _name_undone(axis, study, settings, measure) -> None:
-    rows = study.levels_of(study.figure.rows)
-    columns = study.levels_of(study.figure.columns)
-    for _, row in settings.iterrows():
-        if row[f"{measure.name} runs"]:
-            continue
-        axis.text(
-            columns.index(row[study.figure.columns]),
-            rows.index(row[study.figure.rows]),
-            _kind(row),
-            ha="center",
-            va="center",
-            fontsize="x-small",
-            color="0.3",
-        )
-
-
-def _kind(row: pd.Series) -> str:
-    return "failed" if "failed" in row["status"] else tables.MISSING
-
-
 def _positions(study: Study):
     """Where the levels of x stand, and whether they are numbers."""
     levels = study.levels_of(study.figure.x)
@@ -149,10 +110,13 @@ def _positions(study: Study):
 
 
 def _ticks(axis, places, are_numbers: bool) -> None:
-    if are_numbers and min(places) > 0 and max(places) / min(places) > 4:
+    if are_numbers and min(places) > 0 and max(places) / min(places) >= 4:
         axis.set_xscale("log")
         axis.minorticks_off()
-    labels = [f"{p:g}" if are_numbers else str(p) for p in places]
+    labels = [
+        f"{p:g}" if are_numbers else textwrap.fill(str(p), _LETTERS_OF_A_TICK)
+        for p in places
+    ]
     axis.set_xticks(list(places.values()), labels)
 
 
@@ -174,36 +138,55 @@ def _error_bars(part: pd.DataFrame, measure: Measure):
     return [down * measure.scale, up * measure.scale]
 
 
-def _curves(axis, study, settings, measure) -> None:
+def _curves(axis, study, settings, measure, papers) -> None:
     places, are_numbers = _positions(study)
-    for label, part in _lines(study, settings):
+    lines = list(_lines(study, settings))
+    for i, (label, part) in enumerate(lines):
+        color = _COLORS[i % len(_COLORS)]
+        aside = transforms.offset_copy(
+            axis.transData,
+            fig=axis.figure,
+            x=(i - (len(lines) - 1) / 2) * _ASIDE,
+            units="points",
+        )
+        at = [places[x] for x in part[study.figure.x]]
         axis.errorbar(
-            [places[x] for x in part[study.figure.x]],
+            at,
             part[measure.name] * measure.scale,
             yerr=_error_bars(part, measure),
             label=label,
-            marker="o",
+            color=color,
+            marker=_MARKERS[i % len(_MARKERS)],
+            linestyle=_DASHES[i % len(_DASHES)],
             capsize=3,
+            transform=aside,
         )
+        _crosses(axis, at, part, study, papers, color=color, transform=aside)
+    _name_crosses(axis, papers)
     _ticks(axis, places, are_numbers)
     axis.grid(color=_GRAY)
     _say_undone(axis, study, settings, measure, places)
 
 
-def _bars(axis, study, settings, measure) -> None:
+def _bars(axis, study, settings, measure, papers) -> None:
     levels = study.levels_of(study.figure.x)
     lines = list(_lines(study, settings))
     width = 0.8 / len(lines)
     for i, (label, part) in enumerate(lines):
         shift = (i - (len(lines) - 1) / 2) * width
+        at = [levels.index(x) + shift for x in part[study.figure.x]]
         axis.bar(
-            [levels.index(x) + shift for x in part[study.figure.x]],
+            at,
             part[measure.name] * measure.scale,
             width,
             yerr=_error_bars(part, measure),
             label=label,
+            color=_COLORS[i % len(_COLORS)],
+            edgecolor="white",
             capsize=3,
         )
+        _crosses(axis, at, part, study, papers, color="white")
+    _name_crosses(axis, papers)
     places = {level: i for i, level in enumerate(levels)}
     _ticks(axis, places, False)
     axis.grid(color=_GRAY, axis="y")
@@ -216,7 +199,7 @@ def _say_undone(axis, study, settings, measure, places) -> None:
     undone = settings[settings[f"{measure.name} runs"] == 0]
     for x, rows in undone.groupby(study.figure.x, sort=False):
         words = sorted(
-            {_kind(row) for _, row in rows.iterrows() if row["status"]}
+            {tables.undone(row) for _, row in rows.iterrows() if row["status"]}
         )
         if not words:
             continue
@@ -230,21 +213,36 @@ def _say_undone(axis, study, settings, measure, places) -> None:
             va="bottom",
             fontsize="x-small",
             color="0.3",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )
 
 
-def _crosses(axis, study: Study, measure: Measure) -> None:
-    """The paper's numbers."""
-    figure = study.figure
-    places = _positions(study)[0]
-    if isinstance(figure, Bars):
-        places = {x: i for i, x in enumerate(study.levels_of(figure.x))}
-    points = [
-        (places[s.levels[figure.x]], s.paper[measure.name])
+def _papers(study: Study, measure: Measure) -> dict[tuple, float]:
+    """Levels of x and of the lines -> the paper's number."""
+    factors = [study.figure.x, *study.figure.lines]
+    return {
+        tuple(s.levels[factor] for factor in factors): s.paper[measure.name]
         for s in study.settings
         if measure.name in s.paper
+    }
+
+
+def _crosses(axis, at, part, study: Study, papers, *, color, **place) -> None:
+    """The paper's numbers of one line."""
+    factors = [study.figure.x, *study.figure.lines]
+    keys = part[factors].itertuples(index=False, name=None)
+    points = [
+        (x, papers[key])
+        for x, key in zip(at, keys, strict=True)
+        if key in papers
     ]
     if points:
         axis.scatter(
-            *zip(*points, strict=True), marker="x", color="black", label="paper"
+            *zip(*points, strict=True), facecolors=color, **_PAPER, **place
         )
+
+
+def _name_crosses(axis, papers) -> None:
+    """In the legend, once, whatever their colours."""
+    if papers:
+        axis.scatter([], [], facecolors="white", label="paper", **_PAPER)

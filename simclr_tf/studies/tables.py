@@ -181,6 +181,11 @@ def number(value: float, scale: float) -> str:
     return f"{value:.1f}" if scale == 100.0 else f"{value:.3g}"
 
 
+def undone(row: pd.Series) -> str:
+    """Of a setting without a number, why: "failed" or "missing"."""
+    return "failed" if "failed" in row["status"] else MISSING
+
+
 def _undone(statuses: pd.Series, total: int) -> str:
     """ "missing", "failed: ...", or what is so of how many; "" of none."""
     if statuses.empty:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simclr_tf.build.schedule import make_plan
+from simclr_tf.build.schedule import make_plan, with_fitting_batch
 from simclr_tf.config import resolve
 
 
@@ -53,3 +53,26 @@ def test_checkpoints_by_epochs_or_steps():
 def test_what_cannot_be_trained_is_named(options, names):
     with pytest.raises(ValueError, match=names):
         plan(**options)
+
+
+@pytest.mark.parametrize(
+    ("num_examples", "num_replicas", "batch"),
+    [(40, 1, 20), (40, 3, 18), (3, 1, 2), (64, 1, 64), (100, 1, 64)],
+)
+def test_a_batch_that_nobody_typed_gives_way_to_few_images(
+    num_examples, num_replicas, batch, capsys
+):
+    """A recipe's batch of fine-tuning is 64; one that is typed stays."""
+    given = {
+        "train_mode": "finetune",
+        "checkpoint": "RUN",
+        "dataset": "digits",
+    }
+    for typed in ({}, {"train_batch_size": 64}):
+        made = resolve.resolve({**given, **typed})
+        fitted = with_fitting_batch(
+            made.config, num_examples, num_replicas, made.origins
+        )
+        assert fitted.optim.train_batch_size == (64 if typed else batch)
+    said = capsys.readouterr().out
+    assert said.count("Batch:") == (batch != 64)

@@ -8,6 +8,7 @@ import pytest
 from simclr_tf import config
 from simclr_tf.augment import operators
 from simclr_tf.config import operator_list, recipes, resolve, roles
+from simclr_tf.errors import UserError
 from simclr_tf.losses import named, rows
 
 OFFICIAL = {  # name: default of google-research/simclr tf2/run.py
@@ -294,3 +295,24 @@ def test_table_shows_every_option_and_its_origin():
         assert f"    {name} " in table
     (line,) = (x for x in table.splitlines() if " temperature " in x)
     assert line.split() == ["temperature", "0.25", "flag"]
+
+
+def test_epochs_that_steps_override_are_said_to_be_without_effect():
+    made = resolve.resolve({"train_steps": 7, "checkpoint_epochs": 2.0})
+    assert "train_epochs" not in made.summary()
+    assert "checkpoint_epochs" in made.summary()
+    (line,) = (x for x in made.table().splitlines() if "train_epochs" in x)
+    assert line.endswith("recipe digits, but --train_steps decides")
+    typed = resolve.resolve({"checkpoint_steps": 3, "checkpoint_epochs": 2.0})
+    assert "flag, but --checkpoint_steps decides" in typed.summary()
+
+
+@pytest.mark.parametrize("encoder", ["random", "pixels"])
+def test_what_needs_no_weights_needs_no_checkpoint(encoder):
+    given = {"mode": "evaluate", "protocol": "knn", "encoder": encoder}
+    with pytest.raises(UserError, match="needs --model_dir"):
+        resolve.resolve(given)
+    made = resolve.resolve({**given, "model_dir": "RESULTS"}).config
+    assert made.model.resnet_depth == recipes.RECIPES["digits"]["resnet_depth"]
+    with pytest.raises(UserError, match="needs --checkpoint"):
+        resolve.resolve({**given, "encoder": "checkpoint"})

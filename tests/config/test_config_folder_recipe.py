@@ -12,6 +12,9 @@ def recipe(num_images, side=3000, gpu=False, cores=2, free=8 * GB):
     survey = Survey(num_images, side, gpu, cores, free)
     found = folder_recipe.recipe(survey)
     assert str(num_images) in folder_recipe.reason(survey, found)
+    assert "epochs" in folder_recipe.reason(survey, found)
+    in_steps = folder_recipe.reason(survey, {**found, "train_steps": 17})
+    assert "17 steps" in in_steps and "epochs" not in in_steps
     names = ("resnet_depth", "image_size", "train_batch_size", "train_epochs")
     return tuple(found[name] for name in names)
 

@@ -61,8 +61,14 @@ def test_any_callable_will_do(pixels):
         (np.zeros((8, 8, 3), np.uint8), r"\[8, 8, 3\]"),
         (np.zeros((2, 8, 8, 1), np.uint8), r"\[2, 8, 8, 1\]"),
         (np.zeros((0, 8, 8, 3), np.uint8), r"\[0, 8, 8, 3\]"),
+        ([np.zeros((8, 8, 3)), np.zeros((9, 8, 3))], "of one size"),
     ],
 )
 def test_what_are_no_images_says_so(images, words):
     with pytest.raises(ValueError, match=words):
         features.of(features.raw_pixels, images)
+
+
+def test_a_batch_of_none_says_so(pixels):
+    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        features.of(features.raw_pixels, pixels, batch_size=0)

@@ -6,14 +6,24 @@ import pytest
 from simclr_tf.reports import neighbours
 
 
+def drawn(images, similarity, names=None):
+    """The picture without its head, and the height of a row."""
+    picture = neighbours.picture(images, similarity, names)
+    twice = None if names is None else names * 2
+    taller = neighbours.picture(
+        images.repeat(2, axis=0), similarity.repeat(2, axis=0), twice
+    )
+    step = (len(taller) - len(picture)) // len(images)
+    return picture[len(picture) - len(images) * step :], step
+
+
 @pytest.mark.parametrize("side", [16, 100])
 def test_every_image_is_there_in_order(rng, side):
     colours = rng.integers(1, 255, (2, 4, 1, 1, 3), dtype=np.uint8)
     images = np.broadcast_to(colours, (2, 4, side, side, 3))
-    picture = neighbours.picture(images, np.full((2, 3), 0.5))
+    picture, height = drawn(images, np.full((2, 3), 0.5))
     assert picture.dtype == np.uint8
     shown = -(-96 // side) * side
-    height = picture.shape[0] // 2
     for row in range(2):
         line = picture[row * height + 10]
         seen = [tuple(c) for c in line if set(c) - {0} - {255}]
@@ -25,8 +35,8 @@ def test_every_image_is_there_in_order(rng, side):
 def ink_below(similarity, names=None):
     """Of one query and two neighbours, the ink below each image."""
     images = np.full((1, 3, 96, 96, 3), 255, np.uint8)
-    picture = neighbours.picture(images, similarity, names)
-    ink = (picture[6 + 96 :] < 128).all(axis=2)
+    picture, _ = drawn(images, similarity, names)
+    ink = (picture[96:] < 128).all(axis=2)
     # Of a column, the image's own width and the gap beside it, which stays
     # white: no caption is wider than its image.
     columns = [(6, 102), (120, 216), (222, 318)]
@@ -55,6 +65,17 @@ def test_names_stand_below_every_image():
     whole = ink_below(similarity, [["one.jpg", "c/d/two.jpg", 50 * "long"]])
     for one, other in zip(named, whole, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_the_head_says_what_is_shown_and_is_not_cut_off(count):
+    images = np.full((1, count + 1, 96, 96, 3), 255, np.uint8)
+    similarity = np.full((1, count), 0.5)
+    picture = neighbours.picture(images, similarity)
+    rows, _ = drawn(images, similarity)
+    head = (picture[: len(picture) - len(rows)] < 128).all(axis=2)
+    assert head[:, 6:102].any() and head[:, 120:].any()
+    assert not head[:, -3:].any() and not head[-3:].any()
 
 
 def test_shapes_that_do_not_fit_say_so():

@@ -15,9 +15,10 @@ def test_captions_stand_above_the_images():
     images = np.zeros((2, 3, 100, 100, 3), np.uint8)
     plain = pictures.grid(images)
     captioned = pictures.grid(images, ("image", "view 1", "view 2"))
-    head = len(captioned) - len(plain)
+    margin = 4  # above, where there are no captions
+    head = len(captioned) - len(plain) + margin
     assert head > 10
-    np.testing.assert_array_equal(captioned[head:], plain)
+    np.testing.assert_array_equal(captioned[head:], plain[margin:])
     for column in range(3):
         part = captioned[:head, column * 104 : (column + 1) * 104]
         assert (part < 128).any(), "something is written"
@@ -38,15 +39,47 @@ def test_a_map_puts_what_is_alike_side_by_side(count, method):
     assert np.linalg.norm(middles[0] - middles[1]) > spread
 
 
+def test_captions_that_are_wider_than_an_image_take_more_lines():
+    images = np.zeros((1, 2, 32, 32, 3), np.uint8)
+    short = pictures.grid(images, ("image", "view 1"))
+    note = pictures.note_of(5)
+    long = pictures.grid(images, [f"{c} ({note})" for c in ("image", "view")])
+    assert long.shape[1] == short.shape[1] and len(long) > len(short)
+    # Between the captions and beside them, nothing is written.
+    head = long[: len(long) - 100]
+    for column in (1, 101, 201):
+        assert (head[:, column] > 200).all()
+
+
 def test_a_map_shows_the_images_at_their_places():
     images = np.zeros((2, 32, 32, 3), np.uint8)
     images[0, ..., 0] = images[1, ..., 1] = 255
-    drawn = embedding_map.picture(np.array([[0.0, 0.0], [1.0, 1.0]]), images)
-    assert tuple(drawn[5, 5]) == (255, 0, 0)
-    assert tuple(drawn[-5, -5]) == (0, 255, 0)
-    assert tuple(drawn[len(drawn) // 2, 5]) == (255, 255, 255)
+    drawn = embedding_map.picture(
+        np.array([[0.0, 0.0], [1.0, 1.0]]), images, method="PCA"
+    )
+    red, green = (
+        np.argwhere((drawn == color).all(axis=2))
+        for color in ((255, 0, 0), (0, 255, 0))
+    )
+    # 128 pixels a side, in opposite corners, with a margin all around.
+    margin = red[:, 1].min()
+    for found in (red, green):
+        np.testing.assert_array_equal(np.ptp(found, axis=0), [127, 127])
+    assert margin > 10 and red[:, 0].min() > margin  # the line is above
+    np.testing.assert_array_equal(
+        np.array(drawn.shape[:2]) - green.max(axis=0), [margin + 1] * 2
+    )
+    assert (drawn[:, : margin - 1] == 255).all()
+    # Of two that cover each other, the first is shown, and the line is longer.
+    both = embedding_map.picture(
+        np.array([[0.0, 0.0], [0.02, 0.1], [1, 1]]),
+        images[[0, 1, 1]],
+        method="PCA",
+    )
+    assert (both == (255, 0, 0)).all(axis=2).sum() == 128**2
+    assert (both == (0, 255, 0)).all(axis=2).sum() == 128**2
     with pytest.raises(ValueError, match="a place for each image"):
-        embedding_map.picture(np.zeros((3, 2)), images)
+        embedding_map.picture(np.zeros((3, 2)), images, method="PCA")
 
 
 def test_near_duplicates_are_alike_to_the_encoder_and_to_the_eye():
@@ -62,8 +95,11 @@ def test_near_duplicates_are_alike_to_the_encoder_and_to_the_eye():
     assert not near_duplicates.pairs(features[:1], lambda rows: images[rows])
 
 
-@pytest.mark.parametrize("has_labels", [True, False])
-def test_next_steps_are_commands_that_parse(has_labels):
+@pytest.mark.parametrize(
+    ("has_labels", "is_folder", "number"),
+    [(True, True, 3), (True, False, 3), (False, True, 1), (False, False, 2)],
+)
+def test_next_steps_are_commands_that_parse(has_labels, is_folder, number):
     import shlex
 
     from flags import definitions
@@ -74,13 +110,13 @@ def test_next_steps_are_commands_that_parse(has_labels):
         scored=False,
         has_labels=has_labels,
         sliceable=True,
-        batch_size=24,
+        is_folder=is_folder,
     )
     commands = [
         line.strip() for line in text.splitlines() if "python run.py" in line
     ]
-    assert len(commands) == (3 if has_labels else 1)
+    assert len(commands) == number
+    assert ("folders" in text) == (is_folder and not has_labels)
     for command in commands:
         given = definitions.parse(shlex.split(command)[1:]).given
         assert given["checkpoint"] == "runs/my photos"
-        assert given.get("train_batch_size", 24) == 24

@@ -64,3 +64,13 @@ def test_few_labels_are_not_the_regression_whose_l2_is_chosen():
     assert "l2 fixed (C = 1), on 20 labels, top-1 over 3 draws" in told
     assert "raw pixels            50.0% +- 50.0%" in told
     assert "l2 fixed" not in scoring.PROTOCOLS["logistic"]
+
+
+def test_that_nothing_was_scored_is_said_once_and_why():
+    told = words.of_result({"global_step": 9, "eval_split": None})
+    assert told == (
+        "Result at step 9: nothing was scored, since there is no split with "
+        "labels to evaluate on."
+    )
+    told = words.of_result({"global_step": 9, "eval_split": "test"})
+    assert told == "Result at step 9: nothing was scored."

@@ -1,5 +1,6 @@
 """Tables, figures and sentences, from planted cells."""
 
+import dataclasses
 import io
 import pathlib
 
@@ -12,6 +13,7 @@ from scipy import stats
 from simclr_tf.studies import (
     Bars,
     Curves,
+    Measure,
     Setting,
     Study,
     effects,
@@ -19,6 +21,8 @@ from simclr_tf.studies import (
     report,
     tables,
 )
+from simclr_tf.studies.cells import cells_of
+from simclr_tf.studies.keeping import Outcome
 from tests.studies import tiny
 
 
@@ -198,10 +202,41 @@ def test_the_best_level_is_what_is_drawn(tmp_path, kind):
     (axis,) = canvas.axes
     words = {text.get_text() for text in axis.texts}
     assert "missing" in words
+    # The paper's numbers: of each line where it stands, and named once.
+    crosses = [c for c in axis.collections if c.get_label() != "paper"]
+    crosses = [c.get_offsets() for c in crosses if hasattr(c, "get_sizes")]
+    assert [len(offsets) for offsets in crosses] == [3, 3]
+    if kind is Bars:
+        middles = [p.get_x() + p.get_width() / 2 for p in axis.patches]
+        np.testing.assert_allclose(np.concatenate(crosses)[:, 0], middles)
+    (legend,) = canvas.legends
+    named = [text.get_text() for text in legend.get_texts()]
+    assert sorted(named) == ["paper", "x", "y"]
     image = PIL.Image.open(io.BytesIO(figures.png(canvas)))
     assert np.asarray(image.convert("L")).std() > 10
     page = tables.markdown(study, settings, sentences=[], with_paper=True)
     assert "The best over c:" in page
+
+
+def test_many_panels_stand_in_rows_of_three_and_percent_end_at_100(tmp_path):
+    names = [f"measure {number}" for number in range(7)]
+    study = dataclasses.replace(
+        study_of(Bars(x="b", best_over=("a", "c"))),
+        measures=[Measure(name, ("run:score",)) for name in names],
+    )
+    cells = cells_of(study, typed={}, seeds=2)
+    outcomes = [
+        Outcome(cell, values=dict.fromkeys(names, 0.9 + 0.05 * cell.seed))
+        for cell in cells
+    ]
+    settings = tables.summary(study, tables.frame(study, outcomes))
+    assert settings["measure 0 high"].max() > 1  # Student's, of two runs
+    canvas = figures.draw(study, settings, with_paper=False)
+    assert len(canvas.axes) == 7
+    grid = canvas.axes[0].get_gridspec()
+    assert (grid.nrows, grid.ncols) == (3, 3)
+    assert all(axis.get_ylim()[1] <= 102 for axis in canvas.axes)
+    assert "95%" in canvas.get_supxlabel()
 
 
 def test_the_heat_map_holds_the_numbers(tmp_path):

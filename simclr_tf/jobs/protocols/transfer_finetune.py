@@ -179,8 +179,13 @@ class Sweep:
         resolved = dataclasses.replace(
             self._request.resolved,
             config=config,
-            # The sweep names its splits, so they must be there.
-            origins={**self._request.resolved.origins, "eval_split": "flag"},
+            # The sweep names its splits, so they must be there; and its
+            # batch, which gives way to nothing.
+            origins={
+                **self._request.resolved.origins,
+                "eval_split": "flag",
+                "train_batch_size": "flag",
+            },
         )
         run = Training(
             Request(resolved, place=self._place, stop=self._request.stop),

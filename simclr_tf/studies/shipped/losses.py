@@ -70,7 +70,7 @@ def _settings(size):
 
 STUDY = {
     size: Study(
-        title="Table 4: losses, each with the best of its grid",
+        title="Table 4: losses (sh: semi-hard), each the best of its grid",
         settings=list(_settings(size)),
         figure=Bars(x="loss", best_over=("rate", "tau or m")),
         **common,
