@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from simclr_tf.train import stopping
 from tests.processes import ROOT
 
 # C code that does not come back to Python, as TensorFlow's: Python's handlers
@@ -152,3 +153,11 @@ def test_what_nohup_ignores_stays_ignored():
     process.send_signal(signal.SIGHUP)
     status, out, _, _ = finish(process)
     assert (status, out) == (0, "end\n")
+
+
+def test_until_a_signal_comes_it_takes_no_processor_time():
+    """The thread that listens is there for as long as a run."""
+    with stopping.StopRequest():
+        began = time.process_time()
+        time.sleep(0.5)
+        assert time.process_time() - began < 0.05
