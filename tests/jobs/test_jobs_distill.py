@@ -11,10 +11,14 @@ import pytest
 import tensorflow as tf
 
 import run
+from simclr_tf.build import inheritance
+from simclr_tf.build.core_step import CoreStep
 from simclr_tf.build.lesson import Lesson
+from simclr_tf.config import resolve
 from simclr_tf.run_files import checkpoints
 from tests import processes
 from tests.tiny_datasets import write_tfds
+from tpu import compiled_text
 
 SHORT = (
     "--train_batch_size=16",
@@ -365,3 +369,34 @@ def test_a_killed_run_ends_bit_for_bit(on_textures):
     assert not list(place.glob("ckpt-30.index"))
     assert run.main(["run.py", *arguments[2:]]) == 0
     processes.assert_same_bits(straight, processes.state(place, 30))
+
+
+@pytest.mark.slow
+def test_a_preflight_has_the_teacher_in_its_step(teacher):
+    """The step that one of two TPU cores would run; of the teacher, nothing
+    crosses replicas."""
+    given = {
+        "mode": "preflight",
+        "train_mode": "distill",
+        "checkpoint": str(teacher),
+        "train_batch_size": 16,
+        "eval_batch_size": 16,
+        "mixed_precision": "none",
+    }
+    made = resolve.resolve(given, inherited=inheritance.of_checkpoint(given))
+    job = CoreStep(made.config, num_examples=80, num_classes=10, num_replicas=2)
+    function, specs = job.step(8)
+    text = function.experimental_get_compiler_ir(*specs)(stage="hlo")
+    found = compiled_text.collectives(text, num_replicas=2)
+    assert compiled_text.crosses_all_replicas(found, num_replicas=2)
+    assert compiled_text.host_operations(text) == []
+    alone = resolve.overlay(
+        made.config, {"train_mode": "supervised", "checkpoint": None}
+    )
+    plain, specs = CoreStep(
+        alone, num_examples=80, num_classes=10, num_replicas=2
+    ).step(8)
+    text = plain.experimental_get_compiler_ir(*specs)(stage="hlo")
+    others = compiled_text.collectives(text, num_replicas=2)
+    # Less the count of the labelled, which distillation doesn't ask for.
+    assert sum(c.count for c in found) <= sum(c.count for c in others) + 2
