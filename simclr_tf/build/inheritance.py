@@ -82,7 +82,7 @@ def _of_teacher(
         *roles.names_of(Role.ARCHITECTURE, but=Role.HEAD),
         *roles.suggested_by_checkpoint(given),
     ]
-    names.remove("ft_proj_selector")  # the student has no g
+    flat = {n: v for n, v in flat.items() if n != "ft_proj_selector"}  # no g
     return _not_given(names, flat, given, found)
 
 

@@ -11,10 +11,15 @@ import pytest
 import tensorflow as tf
 
 import run
+from simclr_tf.build import inheritance
+from simclr_tf.build.core_step import CoreStep
 from simclr_tf.build.lesson import Lesson
+from simclr_tf.config import resolve
 from simclr_tf.run_files import checkpoints
 from tests import processes
+from tests.official import tf1_files as tf1
 from tests.tiny_datasets import write_tfds
+from tpu import compiled_text
 
 SHORT = (
     "--train_batch_size=16",
@@ -365,3 +370,62 @@ def test_a_killed_run_ends_bit_for_bit(on_textures):
     assert not list(place.glob("ckpt-30.index"))
     assert run.main(["run.py", *arguments[2:]]) == 0
     processes.assert_same_bits(straight, processes.state(place, 30))
+
+
+@pytest.mark.slow
+def test_a_preflight_has_the_teacher_in_its_step(teacher):
+    """The step that one of two TPU cores would run; of the teacher, nothing
+    crosses replicas."""
+    given = {
+        "mode": "preflight",
+        "train_mode": "distill",
+        "checkpoint": str(teacher),
+        "train_batch_size": 16,
+        "eval_batch_size": 16,
+        "mixed_precision": "none",
+    }
+    made = resolve.resolve(given, inherited=inheritance.of_checkpoint(given))
+    job = CoreStep(made.config, num_examples=80, num_classes=10, num_replicas=2)
+    function, specs = job.step(8)
+    text = function.experimental_get_compiler_ir(*specs)(stage="hlo")
+    found = compiled_text.collectives(text, num_replicas=2)
+    assert compiled_text.crosses_all_replicas(found, num_replicas=2)
+    assert compiled_text.host_operations(text) == []
+    alone = resolve.overlay(
+        made.config, {"train_mode": "supervised", "checkpoint": None}
+    )
+    plain, specs = CoreStep(
+        alone, num_examples=80, num_classes=10, num_replicas=2
+    ).step(8)
+    text = plain.experimental_get_compiler_ir(*specs)(stage="hlo")
+    others = compiled_text.collectives(text, num_replicas=2)
+    # Less the count of the labelled, which distillation doesn't ask for.
+    assert sum(c.count for c in found) <= sum(c.count for c in others) + 2
+
+
+@pytest.mark.slow
+def test_an_official_checkpoint_teaches(go, tmp_path):
+    """Its shapes leave open what its linear head reads, which is asked for;
+    the student has the names of the data, which the checkpoint has not."""
+    variables = tf1.encoder() | tf1.projection([64, 64, 16]) | tf1.linear()
+    official = tmp_path / "official"
+    tf1.write(official, variables)
+    flags = (
+        "--dataset=digits",
+        "--train_split=train[:64]",
+        "--train_steps=1",
+        "--mode=train_then_eval",
+        "--eval_split=test[:32]",
+    )
+    assert go(*flags, checkpoint=official) == 2
+    assert "--teacher_proj_selector must be 0 or 1 or 2" in go.err
+    selected = (*flags, "--teacher_proj_selector=1")
+    assert go(*selected, checkpoint=official) == 0, go.err
+    saved = json.loads((tmp_path / "run/config.json").read_text())
+    assert saved["data"]["class_names"] == [str(i) for i in range(10)]
+    assert saved["config"]["model"]["width_multiplier"] == 0.125
+    assert not any("projection" in n for n in weights(tmp_path / "run"))
+    no_head = tmp_path / "no_head"
+    tf1.write(no_head, tf1.encoder())
+    assert go(*flags, checkpoint=no_head) == 2
+    assert "has no linear head, and a teacher needs one" in go.err
