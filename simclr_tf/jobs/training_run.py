@@ -161,7 +161,7 @@ class TrainingRun:
                 f"Data: {account.of(self.train_source)}",
                 *self._describe_evaluation(),
                 f"Precision: {self.dtype_policy}; colour and blur on {where}",
-                f"Run folder: {self.folder.path}",
+                f"Run folder: {self.folder.path} (views.png shows its input)",
             ]
         )
 
