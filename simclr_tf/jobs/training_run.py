@@ -170,7 +170,7 @@ class TrainingRun:
                 *self._describe_evaluation(),
                 *(self.lesson.describe() if self.lesson else ()),
                 f"Precision: {self.dtype_policy}; colour and blur on {where}",
-                f"Run folder: {self.folder.path}",
+                f"Run folder: {self.folder.path} (views.png shows its input)",
             ]
         )
 

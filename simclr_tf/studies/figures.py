@@ -4,8 +4,8 @@ import io
 import textwrap
 
 import matplotlib
+import numpy as np
 import pandas as pd
-from matplotlib import transforms
 from matplotlib.backends import backend_agg, backend_svg
 from matplotlib.figure import Figure as Canvas
 
@@ -21,8 +21,9 @@ _MARKERS = "osD^vPX"
 _DASHES = ("-", "--", "-.", ":")
 _MOST_COLUMNS = 3
 _LETTERS_OF_A_TICK = 12
-# Points between lines at the same level, so that their bars are all seen.
-_ASIDE = 4
+# Of the axis, what lines at the same level stand apart, so that the bars of
+# all are seen.
+_ASIDE = 0.01
 _PAPER = {"marker": "X", "edgecolors": "black", "s": 50, "zorder": 3}
 # Names of SVG's parts are drawn from this, not from the time.
 _SALT = {"svg.hashsalt": "simclr_tf"}
@@ -46,9 +47,9 @@ def draw(study: Study, settings: pd.DataFrame, *, with_paper: bool) -> Canvas:
     ] or study.measures[:1]
     columns = min(len(panels), _MOST_COLUMNS)
     rows = -(-len(panels) // columns)
+    beside = 1.3 if figure.lines or with_paper else 0  # for the legend
     canvas = Canvas(
-        figsize=(5.2 * columns + (1.2 if figure.lines else 0), 4.2 * rows),
-        layout="constrained",
+        figsize=(5.2 * columns + beside, 4.2 * rows), layout="constrained"
     )
     axes = canvas.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes[len(panels) :]:
@@ -64,12 +65,14 @@ def draw(study: Study, settings: pd.DataFrame, *, with_paper: bool) -> Canvas:
         axis.set_xlabel(figure.x)
     handles, labels = axes[0].get_legend_handles_labels()
     if labels:
+        # Ours first, and the paper's.
+        order = sorted(range(len(labels)), key=lambda i: labels[i] == "paper")
         canvas.legend(
-            handles,
-            labels,
+            [handles[i] for i in order],
+            [labels[i] for i in order],
             title=", ".join(figure.lines) or None,
             fontsize="small",
-            loc="outside right upper",
+            loc="outside right center",
         )
     title = study.title
     if missing := int((shown["status"] != "").sum()):
@@ -110,14 +113,28 @@ def _positions(study: Study):
 
 
 def _ticks(axis, places, are_numbers: bool) -> None:
-    if are_numbers and min(places) > 0 and max(places) / min(places) >= 4:
+    if are_numbers and _is_log(places):
         axis.set_xscale("log")
         axis.minorticks_off()
     labels = [
         f"{p:g}" if are_numbers else textwrap.fill(str(p), _LETTERS_OF_A_TICK)
         for p in places
     ]
-    axis.set_xticks(list(places.values()), labels)
+    size = "medium" if are_numbers else "small"
+    axis.set_xticks(list(places.values()), labels, fontsize=size)
+
+
+def _is_log(levels) -> bool:
+    """Whether numbers span so much that equal ratios get equal room."""
+    return min(levels) > 0 and max(levels) / min(levels) >= 4
+
+
+def _shifted(at, *, by: float, places, is_log: bool) -> np.ndarray:
+    """Places along x, moved by a part of the axis."""
+    ends = np.array([min(places), max(places)], float)
+    if is_log:
+        return np.exp(np.log(at) + by * np.ptp(np.log(ends)))
+    return np.asarray(at) + by * np.ptp(ends)
 
 
 def _lines(study: Study, settings: pd.DataFrame):
@@ -143,13 +160,13 @@ def _curves(axis, study, settings, measure, papers) -> None:
     lines = list(_lines(study, settings))
     for i, (label, part) in enumerate(lines):
         color = _COLORS[i % len(_COLORS)]
-        aside = transforms.offset_copy(
-            axis.transData,
-            fig=axis.figure,
-            x=(i - (len(lines) - 1) / 2) * _ASIDE,
-            units="points",
+        shift = (i - (len(lines) - 1) / 2) * _ASIDE
+        at = _shifted(
+            [places[x] for x in part[study.figure.x]],
+            by=shift,
+            places=places.values(),
+            is_log=are_numbers and _is_log(places),
         )
-        at = [places[x] for x in part[study.figure.x]]
         axis.errorbar(
             at,
             part[measure.name] * measure.scale,
@@ -159,10 +176,12 @@ def _curves(axis, study, settings, measure, papers) -> None:
             marker=_MARKERS[i % len(_MARKERS)],
             linestyle=_DASHES[i % len(_DASHES)],
             capsize=3,
-            transform=aside,
         )
-        _crosses(axis, at, part, study, papers, color=color, transform=aside)
+        _crosses(axis, at, part, study, papers, color=color)
     _name_crosses(axis, papers)
+    if (settings[f"{measure.name} runs"] == 0).any():
+        low, high = axis.get_ylim()  # room for what is said of them
+        axis.set_ylim(low - 0.25 * (high - low), high)
     _ticks(axis, places, are_numbers)
     axis.grid(color=_GRAY)
     _say_undone(axis, study, settings, measure, places)
@@ -227,7 +246,7 @@ def _papers(study: Study, measure: Measure) -> dict[tuple, float]:
     }
 
 
-def _crosses(axis, at, part, study: Study, papers, *, color, **place) -> None:
+def _crosses(axis, at, part, study: Study, papers, *, color) -> None:
     """The paper's numbers of one line."""
     factors = [study.figure.x, *study.figure.lines]
     keys = part[factors].itertuples(index=False, name=None)
@@ -237,9 +256,7 @@ def _crosses(axis, at, part, study: Study, papers, *, color, **place) -> None:
         if key in papers
     ]
     if points:
-        axis.scatter(
-            *zip(*points, strict=True), facecolors=color, **_PAPER, **place
-        )
+        axis.scatter(*zip(*points, strict=True), facecolors=color, **_PAPER)
 
 
 def _name_crosses(axis, papers) -> None:

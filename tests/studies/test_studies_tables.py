@@ -209,9 +209,15 @@ def test_the_best_level_is_what_is_drawn(tmp_path, kind):
     if kind is Bars:
         middles = [p.get_x() + p.get_width() / 2 for p in axis.patches]
         np.testing.assert_allclose(np.concatenate(crosses)[:, 0], middles)
+    # All of it is within the axes.
+    left, right = axis.get_xlim()
+    low, high = axis.get_ylim()
+    points = np.concatenate(crosses)
+    assert (points > [left, low]).all() and (points < [right, high]).all()
+    assert low < 40 and high > 60
     (legend,) = canvas.legends
     named = [text.get_text() for text in legend.get_texts()]
-    assert sorted(named) == ["paper", "x", "y"]
+    assert named == ["x", "y", "paper"]
     image = PIL.Image.open(io.BytesIO(figures.png(canvas)))
     assert np.asarray(image.convert("L")).std() > 10
     page = tables.markdown(study, settings, sentences=[], with_paper=True)
