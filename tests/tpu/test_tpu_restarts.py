@@ -1,6 +1,16 @@
 """launch.sh goes on: after a kill, a repair, a preempted slice."""
 
+import os
+import shutil
+import signal
+import sys
+import time
+
+import pytest
+
+from tests.tpu.conftest import ROOT, git
 from tests.tpu.test_tpu_scripts import FLAGS, only_error
+from tests.tpu.test_tpu_vm import SYSTEM_PYTHON
 
 
 def test_a_killed_run_holds_its_folder_for_a_while(cloud):
@@ -49,3 +59,65 @@ def test_a_spot_slice_comes_back_through_the_queue(cloud):
     assert "queued-resources" in asked[7][1] and "--spot" in asked[7][1]
     assert "warning" not in ended.stdout
     assert "QUEUED=1" in cloud.run("launch.sh", *FLAGS, RECREATE="1").stdout
+
+
+@pytest.fixture
+def whole(cloud):
+    """A checkout that trains, and a machine whose uv installs this Python."""
+    for folder in ("simclr_tf", "flags"):
+        shutil.copytree(ROOT / folder, cloud.checkout / folder)
+    git("add", ".", cwd=cloud.checkout)
+    git("commit", "--quiet", "-m", "whole", cwd=cloud.checkout)
+    cloud.tool("python3", SYSTEM_PYTHON)
+    # With -c, setup_vm.sh looks at what it has installed.
+    python = f'[ "$1" = -c ] || exec {sys.executable} "$@"'
+    cloud.tool("venv_python", f"#!/bin/bash\n{python}\n")
+    return cloud
+
+
+@pytest.mark.slow
+def test_a_preempted_spot_vm_is_created_again_and_goes_on(whole, tmp_path):
+    """SIGTERM, saved, deleted, created, set up, resumed: no step is lost."""
+    from tests import processes  # TensorFlow, which no other test here needs
+
+    steps = 60
+    home, bucket = tmp_path / "home", tmp_path / "bucket"
+    processes.write_textures(tmp_path / "tfds")
+    command = processes.command(
+        tmp_path / "tfds",
+        bucket,
+        "--use_tpu=False",
+        f"--train_steps={steps}",
+        f"--checkpoint_steps={steps}",
+    )
+    # In a flagfile, since RECREATE=1 wants a --model_dir in gs://.
+    flags = [a for a in command if a.startswith("--")]
+    (tmp_path / "run.flags").write_text("\n".join(flags))
+    ready, gone = ([0, f"{s}\tv4-8"] for s in ("READY", "PREEMPTED"))
+    whole.plays(describe=[ready, gone])
+    spot = {"SPOT": "1", "RECREATE": "1", "ACCELERATOR_TYPE": "v4-8"}
+    home.mkdir()
+    launch = whole.start(
+        "launch.sh",
+        f"--flagfile={tmp_path / 'run.flags'}",
+        **spot,
+        FAKE_HOME=str(home),
+    )
+    processes.wait_for_step(bucket, 3, [launch])
+    keeper = home / "simclr_tf" / "runs" / "jobs" / "run" / "pid"
+    # A machine that is taken away tells all its processes.
+    os.killpg(int(keeper.read_text()), signal.SIGTERM)
+    told = time.monotonic()
+    for line in launch.stdout:
+        if line.startswith("# exit status 143, simclr is PREEMPTED"):
+            break
+    assert time.monotonic() - told < 30  # what Google gives
+    output, errors = launch.communicate(timeout=300)
+    assert launch.returncode == 0, output + errors
+    kinds = ["scp", "setup", "run"]
+    looks = ["describe", *kinds, "describe"]
+    assert whole.kinds() == [*looks, "delete", "create", *kinds]
+    assert "Continuing from" in output, output
+    logged = [line["step"] for line in processes.logged(bucket)]
+    assert logged == list(range(1, steps + 1))
+    assert (bucket / f"ckpt-{steps}.index").exists()
