@@ -77,7 +77,7 @@ def slurm(tmp_path):
     return tmp_path
 
 
-def start(slurm, nodes, *, restarts=0, **more):
+def start(slurm, nodes, *, restarts=0):
     """The script, started as SLURM starts it on these nodes."""
     return subprocess.Popen(
         ["bash", "script.sh"],
@@ -92,7 +92,6 @@ def start(slurm, nodes, *, restarts=0, **more):
             "SLURM_NTASKS": str(len(nodes)),
             "SLURM_CPUS_PER_TASK": "64",
             "SLURM_RESTART_COUNT": str(restarts),
-            **more,
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -100,10 +99,10 @@ def start(slurm, nodes, *, restarts=0, **more):
     )
 
 
-def end_of(slurm, nodes, statuses, **more):
+def end_of(slurm, nodes, statuses, *, restarts=0):
     """Its exit status where each srun's tasks end so, and what was asked."""
     (slurm / "statuses").write_text("\n".join(map(str, statuses)))
-    process = start(slurm, nodes, **more)
+    process = start(slurm, nodes, restarts=restarts)
     output, _ = process.communicate(timeout=60)
     assert not output
     return process.returncode, (slurm / "asked").read_text().splitlines()
@@ -269,8 +268,7 @@ def test_two_workers_leave_the_queue_and_go_on_from_it(slurm):
         f"export TF_CONFIG=${{TF_CONFIG/host1:{PORT}/{local[1]}}}\n"
         f"exec {shlex.join(command)}\n"
     )
-    more = {"PYTHONPATH": str(ROOT)}
-    script = start(slurm, ["host0", "host1"], **more)
+    script = start(slurm, ["host0", "host1"])
     processes.wait_for_step(run, 3, [script])
     for task in (slurm / "tasks").read_text().split():
         os.kill(int(task), signal.SIGTERM)
@@ -283,7 +281,7 @@ def test_two_workers_leave_the_queue_and_go_on_from_it(slurm):
     stopped = {int(s) for s in re.findall(r"SIGTERM after step (\d+),", output)}
     assert len(stopped) == 1 and 3 <= min(stopped) < steps, output
 
-    script = start(slurm, ["host0", "host1"], restarts=1, **more)
+    script = start(slurm, ["host0", "host1"], restarts=1)
     output, _ = script.communicate(timeout=300)
     assert script.returncode == 0, output
     assert output.count(f"step {min(stopped)}.") >= 2, output  # both go on
