@@ -53,7 +53,7 @@ def commands(page):
                 a.replace("--flagfile=", f"--flagfile={ROOT}/")
                 for a in shlex.split(
                     # Behind it, what the shell does with it.
-                    re.split(r" [|>&]( |$)", command)[0],
+                    re.split(r" [|>&]+( |$)", command)[0],
                     comments=True,
                 )
             ],

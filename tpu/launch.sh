@@ -59,10 +59,18 @@ replace_vm() {
 
 # Until run.py is done, or trying again is useless.
 attend() {
-  local status restarts=0 failed=
+  local status restarts=0 failed='' killed=0
   while true; do
     status=0
     on_code 0 run "$@" || status=$?
+    if [ "$status" = 2 ] && [ $killed = 1 ]; then
+      # Of a run that was killed, the folder remembers only when it last lived.
+      say "If another command is said to run: it was killed. Once more in" \
+        "$OWNER_SECONDS seconds."
+      killed=0
+      sleep "$OWNER_SECONDS"
+      continue
+    fi
     case $status in
       0) return 0 ;;
       2) say "Wrong flags or set-up: see the error above. Not tried again." ;;
@@ -72,7 +80,12 @@ attend() {
     case $status in
       2 | 3 | 130) return "$status" ;;
     esac
-    look_at_vm
+    wait_for_state
+    # At 143 and 129, run.py has left by itself, and given its folder back.
+    case $status in
+      143 | 129) ;;
+      *) killed=1 ;;
+    esac
     if [ $restarts -ge "$MAX_RESTARTS" ]; then
       say "Exit status $status after MAX_RESTARTS=$MAX_RESTARTS restarts."
       return "$status"
@@ -91,7 +104,12 @@ attend() {
     case $STATE in
       READY)
         [ "$status" -ge 128 ] || failed=$status
-        [ "$HOSTS" = one ] || on_code all serve_anew || true
+        # A machine that was repaired may have lost its disk.
+        if [ $CHANGED = 1 ]; then
+          prepare
+        elif [ "$HOSTS" = several ]; then
+          on_code all serve_anew || true
+        fi
         ;;
       UNKNOWN) ;;
       *)
@@ -121,6 +139,7 @@ done
 read_knobs
 number MAX_RESTARTS 10 "how often to start again after an interruption"
 number RESTART_SECONDS 30 "pause before starting again"
+number OWNER_SECONDS 200 "after a kill, how long its folder may seem taken"
 switch RECREATE 0 "1: create the TPU VM again when it was taken away"
 
 if [ "${stop:-0}" = 1 ]; then
@@ -140,7 +159,10 @@ for flag in "$@"; do
   esac
 done
 
-look_at_vm
+if [ "$RECREATE" = 1 ] && [ "$QUEUED" = 0 ]; then
+  say "warning: without QUEUED=1, no capacity at that moment is the end."
+fi
+wait_for_state
 case $STATE in
   READY) prepare ;;
   ABSENT) give_up "there is no TPU VM $TPU_NAME in $ZONE: tpu/create_vm.sh first." ;;

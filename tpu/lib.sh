@@ -136,8 +136,8 @@ read_knobs() {
   switch QUEUED 0 "1: wait in a queue for capacity (queued resource)"
   knob CREATE_FLAGS "" "more flags for creating, such as --network=NAME"
   knob SSH_FLAGS "" "more flags for ssh and scp, such as --internal-ip"
-  number POLL_SECONDS 30 "pause between two looks at a queue"
-  number QUEUE_MINUTES 1440 "how long to wait in a queue at most"
+  number POLL_SECONDS 30 "pause between two looks at what is waited for"
+  number QUEUE_MINUTES 1440 "how long to wait there, or for a repair, at most"
   read -r -a more_create <<<"$CREATE_FLAGS"
   read -r -a more_ssh <<<"$SSH_FLAGS"
   place=(--zone="$ZONE")
@@ -228,6 +228,25 @@ look_at_vm() {
   [ "${type##*/}" = "$ACCELERATOR_TYPE" ] || [ "$STATE" != READY ] ||
     fail "$TPU_NAME is a ${type##*/}, and ACCELERATOR_TYPE=$ACCELERATOR_TYPE." \
       "Set ACCELERATOR_TYPE to what it is."
+}
+
+# The same, once it is no longer on its way to another state: Google repairs and
+# restarts a TPU VM by itself. Sets CHANGED to 1 where it was on its way.
+# shellcheck disable=SC2034
+wait_for_state() {
+  local look looks=$((QUEUE_MINUTES * 60 / (POLL_SECONDS + 1) + 1))
+  CHANGED=0
+  look_at_vm
+  for ((look = 0; look < looks; look++)); do
+    case $STATE in
+      CREATING | STARTING | RESTARTING | REIMAGING | REPAIRING) CHANGED=1 ;;
+      *) return 0 ;;
+    esac
+    say "$(date +%H:%M:%S) $TPU_NAME: $STATE"
+    sleep "$POLL_SECONDS"
+    look_at_vm
+  done
+  give_up "$TPU_NAME is still $STATE after QUEUE_MINUTES=$QUEUE_MINUTES."
 }
 
 # on_vm WORKER COMMAND: runs a shell command line there; its exit status is ours.

@@ -76,7 +76,7 @@ class Cloud:
         return [kind for kind, _ in self.asked()]
 
 
-def _git(*words, cwd):
+def git(*words, cwd):
     identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run(["git", *identity, *words], cwd=cwd, check=True)
 
@@ -89,9 +89,9 @@ def a_checkout(tmp_path_factory):
     )
     for name in ("setup.py", "constraints.txt", "run.py", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
-    _git("init", "--quiet", cwd=folder)
-    _git("add", ".", cwd=folder)
-    _git("commit", "--quiet", "-m", "all", cwd=folder)
+    git("init", "--quiet", cwd=folder)
+    git("add", ".", cwd=folder)
+    git("commit", "--quiet", "-m", "all", cwd=folder)
     return folder
 
 

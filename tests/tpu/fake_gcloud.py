@@ -3,7 +3,7 @@
 In the folder $FAKE_GCLOUD: `asked`, a line of JSON per call; `scenario.json`,
 kind of call -> [[exit status, output], ...], one for each call of that kind,
 the last for all that follow. With $FAKE_HOME, copying and ssh act there, as on
-a TPU VM.
+a TPU VM, and it goes when that is deleted.
 """
 
 import json
@@ -28,6 +28,12 @@ def kind_of(words):
 
 def act(kind, words):
     home = os.environ["FAKE_HOME"]
+    if kind == "create":
+        os.mkdir(home)
+        return 0
+    if kind == "delete":
+        shutil.rmtree(home)
+        return 0
     if kind == "scp":
         at = words.index("scp")
         shutil.copy(words[at + 1], home + "/" + words[at + 2].split(":")[1])
@@ -44,7 +50,7 @@ def main(words):
     before = asked.read_text().splitlines() if asked.exists() else []
     with asked.open("a") as file:
         print(json.dumps([kind, ["gcloud", *words]]), file=file)
-    if os.environ.get("FAKE_HOME") and kind not in ("create", "describe"):
+    if os.environ.get("FAKE_HOME") and kind != "describe":
         return act(kind, words)
     scenario = json.loads((folder / "scenario.json").read_text())
     turns = scenario.get(kind, [[0, ""]])
