@@ -10,11 +10,14 @@ from matplotlib.figure import Figure as Canvas
 
 from simclr_tf.studies import tables
 from simclr_tf.studies.study import Bars, HeatMap, Measure, Study
+from simclr_tf.terminal import printable
 
 _DPI = 100
 _GRAY = "0.85"
-# Names of SVG's parts are drawn from this, not from the time.
-_SALT = {"svg.hashsalt": "simclr_tf"}
+# A dollar is a dollar, and begins no formula.
+_PLAIN = {"text.parse_math": False}
+# Names of SVG's parts are drawn from the salt, not from the time.
+_SVG = {"svg.hashsalt": "simclr_tf", **_PLAIN}
 
 
 def draw(study: Study, settings: pd.DataFrame, *, with_paper: bool) -> Canvas:
@@ -26,6 +29,11 @@ def draw(study: Study, settings: pd.DataFrame, *, with_paper: bool) -> Canvas:
         with_paper: whether the paper's numbers are of these settings; they
             are drawn as crosses.
     """
+    with matplotlib.rc_context(_PLAIN):
+        return _drawn(study, settings, with_paper)
+
+
+def _drawn(study: Study, settings: pd.DataFrame, with_paper: bool) -> Canvas:
     figure = study.figure
     if isinstance(figure, HeatMap):
         return _heat_map(study, settings)
@@ -42,14 +50,15 @@ def draw(study: Study, settings: pd.DataFrame, *, with_paper: bool) -> Canvas:
         plot(axis, study, shown, measure)
         if with_paper:
             _crosses(axis, study, measure)
-        axis.set_ylabel(measure.label)
-        axis.set_xlabel(figure.x)
+        axis.set_ylabel(printable(measure.label))
+        axis.set_xlabel(printable(figure.x))
         if axis.get_legend_handles_labels()[1]:
-            axis.legend(title=", ".join(figure.lines), fontsize="small")
+            of = printable(", ".join(figure.lines))
+            axis.legend(title=of, fontsize="small")
     title = study.title
     if missing := int((shown["status"] != "").sum()):
         title += f" ({missing} settings not complete)"
-    canvas.suptitle(title, fontsize="medium", wrap=True)
+    canvas.suptitle(printable(title), fontsize="medium", wrap=True)
     return canvas
 
 
@@ -57,7 +66,10 @@ def png(canvas: Canvas) -> bytes:
     """A figure as PNG."""
     backend_agg.FigureCanvasAgg(canvas)
     buffer = io.BytesIO()
-    canvas.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+    with matplotlib.rc_context(_PLAIN):
+        canvas.savefig(
+            buffer, format="png", dpi=_DPI, metadata={"Software": None}
+        )
     return buffer.getvalue()
 
 
@@ -65,7 +77,7 @@ def svg(canvas: Canvas) -> bytes:
     """A figure as SVG, the same bytes for the same figure."""
     backend_svg.FigureCanvasSVG(canvas)
     buffer = io.BytesIO()
-    with matplotlib.rc_context(_SALT):
+    with matplotlib.rc_context(_SVG):
         canvas.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
@@ -86,13 +98,14 @@ def _heat_map(study: Study, settings: pd.DataFrame) -> Canvas:
         grid = settings.pivot_table(
             index=figure.rows, columns=figure.columns, values=measure.name
         ).reindex(index=rows, columns=columns)
-        grid["mean"] = grid.mean(axis=1, skipna=False)
+        means = grid.mean(axis=1, skipna=False)
+        grid.insert(len(columns), "mean", means, allow_duplicates=True)
         _matrix(axis, grid * measure.scale, measure)
         _name_undone(axis, study, settings, measure)
-        axis.set_xlabel(figure.columns)
-        axis.set_ylabel(figure.rows)
-        axis.set_title(measure.label, fontsize="medium")
-    canvas.suptitle(study.title, fontsize="medium", wrap=True)
+        axis.set_xlabel(printable(figure.columns))
+        axis.set_ylabel(printable(figure.rows))
+        axis.set_title(printable(measure.label), fontsize="medium")
+    canvas.suptitle(printable(study.title), fontsize="medium", wrap=True)
     return canvas
 
 
@@ -101,8 +114,12 @@ def _matrix(axis, grid: pd.DataFrame, measure: Measure) -> None:
     axis.set_facecolor(_GRAY)
     image = axis.imshow(values, cmap="Blues", aspect="auto")
     axis.axvline(values.shape[1] - 1.5, color="white", linewidth=3)
-    axis.set_xticks(range(values.shape[1]), grid.columns, rotation=30)
-    axis.set_yticks(range(values.shape[0]), grid.index)
+    columns, rows = (
+        [printable(str(level)) for level in levels]
+        for levels in (grid.columns, grid.index)
+    )
+    axis.set_xticks(range(values.shape[1]), columns, rotation=30)
+    axis.set_yticks(range(values.shape[0]), rows)
     for i, row in enumerate(values):
         for j, value in enumerate(row):
             if math.isnan(value):
@@ -152,7 +169,7 @@ def _ticks(axis, places, are_numbers: bool) -> None:
     if are_numbers and min(places) > 0 and max(places) / min(places) > 4:
         axis.set_xscale("log")
         axis.minorticks_off()
-    labels = [f"{p:g}" if are_numbers else str(p) for p in places]
+    labels = [f"{p:g}" if are_numbers else printable(str(p)) for p in places]
     axis.set_xticks(list(places.values()), labels)
 
 
@@ -163,7 +180,9 @@ def _lines(study: Study, settings: pd.DataFrame):
         yield None, settings
         return
     for levels, part in settings.groupby(factors, sort=False):
-        yield ", ".join(map(str, levels)), part
+        label = printable(", ".join(map(str, levels)))
+        # Matplotlib hides a name that begins so.
+        yield (f" {label}" if label.startswith("_") else label), part
 
 
 def _error_bars(part: pd.DataFrame, measure: Measure):
