@@ -107,6 +107,16 @@ def sync_tree(path: str) -> None:
         sync(folder)
 
 
+def paths_in(folder: str, suffix: str) -> list[str]:
+    """Paths of what in a folder has a suffix, sorted; none where there is no
+    folder.
+
+    Not by glob, to which a folder's name may be a pattern: "run[1]".
+    """
+    names = gfile.listdir(folder) if gfile.isdir(folder) else ()
+    return sorted(os.path.join(folder, n) for n in names if n.endswith(suffix))
+
+
 def sweep_asides(folder: str) -> None:
     """Removes what processes that are dead left aside in a folder.
 

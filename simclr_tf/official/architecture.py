@@ -65,7 +65,7 @@ def of_shapes(
         Unrecognised: they are of none.
     """
     kernels = [c.get("kernel", ()) for c in convolutions]
-    if len(kernels) < 4 or any(len(k) != 4 for k in kernels):
+    if len(kernels) < 4 or any(len(k) != 4 or 0 in k for k in kernels):
         raise Unrecognised("it has too few convolutions, or others")
     stem, small, has_sk_stem = _stem_of(kernels)
     width = kernels[stem - 1][3] / _BASE

@@ -19,12 +19,12 @@ OPTIMIZER = "of its optimizer"
 
 _ENCODER = re.compile(
     r"(?P<scope>base_model|resnet(?:_\d+)?)/(?:.*/)?"
-    r"(?P<kind>conv2d|(?:sync_)?batch_normalization)(?:_(?P<number>\d+))?/"
+    r"(?P<kind>conv2d|(?:sync_)?batch_normalization)(?:_(?P<number>\d{1,6}))?/"
     r"(?P<part>kernel|bias|gamma|beta|moving_mean|moving_variance)"
 )
 _PROJECTION = re.compile(
     r"(?:head_contrastive|projection_head)(?:_\d+)?/"
-    r"(?P<mode>nl|l)_(?P<layer>\d+)/(?:.*/)?"
+    r"(?P<mode>nl|l)_(?P<layer>\d{1,6})/(?:.*/)?"
     r"(?P<kind>dense|(?:sync_)?batch_normalization)(?:_\d+)?/"
     r"(?P<part>kernel|gamma|beta|moving_mean|moving_variance)"
 )
@@ -37,7 +37,7 @@ _LEFT_OUT = (
     (re.compile(r"LARSOptimizer/.*|beta[12]_power"), OPTIMIZER),
     (re.compile(r"global_step|save_counter"), "a counter"),
 )
-_SHOWN = 3  # names, in a message
+_SHOWN, _LETTERS = 3, 100  # names, in a message, and their letters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,24 +76,30 @@ def sort_out(names: Collection[str], *, averages: bool, what: str) -> Sorted:
     """
     taken, left_out = _split(names, averages=averages, what=what)
     convolutions, norms, projection, linear = {}, {}, {}, {}
-    modes, scopes, unknown = set(), set(), []
-    for short, name in taken.items():
+    modes, scopes, unknown, twice = set(), set(), [], []
+    for short, name in sorted(taken.items()):
         if match := _ENCODER.fullmatch(short):
             found = convolutions if match["kind"] == "conv2d" else norms
             number = int(match["number"] or 0)
-            found.setdefault(number, {})[match["part"]] = name
+            layer, part = found.setdefault(number, {}), match["part"]
             scopes.add(match["scope"])
         elif match := _PROJECTION.fullmatch(short):
             kind = "dense" if match["kind"] == "dense" else "norm"
             layer = projection.setdefault(int(match["layer"]), {})
-            layer[f"{kind}.{match['part']}"] = name
+            part = f"{kind}.{match['part']}"
             modes.add({"nl": "nonlinear", "l": "linear"}[match["mode"]])
         elif match := _LINEAR.fullmatch(short):
-            linear[match["part"]] = name
+            layer, part = linear, match["part"]
         else:
             unknown.append(name)
-    if unknown or len(scopes) != 1 or len(modes) > 1:
+            continue
+        if part in layer:
+            twice.append(f"{layer[part]} and {name}")
+        layer[part] = name
+    if unknown or not scopes:
         raise foreign(what, unknown)
+    if twice or len(scopes) > 1 or len(modes) > 1:
+        raise _of_several(what, twice or sorted(scopes | modes))
     return Sorted(
         tuple(_in_order(convolutions)),
         tuple(_in_order(norms)),
@@ -109,12 +115,20 @@ def foreign(what: str, names: Collection[str]) -> UserError:
     reason = "it has no encoder of google-research/simclr"
     if names:
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        shown = ", ".join(sorted(names)[:_SHOWN])
+        shown = ", ".join(n[:_LETTERS] for n in sorted(names)[:_SHOWN])
         reason = f"google-research/simclr has no variable {shown}{more}"
     return UserError(
         f"--checkpoint={what} is neither of a run of ours (there is no "
         f"config.json or simclr_tf.json beside it) nor official: {reason}. "
         "Name another one."
+    )
+
+
+def _of_several(what: str, told: Collection[str]) -> UserError:
+    return UserError(
+        f"--checkpoint={what} has the names of google-research/simclr, and "
+        f"those of several networks: {', '.join([*told][:_SHOWN])}. Name "
+        "another one."
     )
 
 

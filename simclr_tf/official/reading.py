@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from simclr_tf.errors import UserError
-from simclr_tf.official import architecture, layout, names
+from simclr_tf.official import architecture, layout, names, values
 from simclr_tf.official.architecture import Architecture, Unrecognised
 
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -78,12 +78,15 @@ class Contents:
         """Our name -> value.
 
         Raises:
-            UserError: the files are truncated or corrupt.
+            UserError: the files are truncated or corrupt, or hold what is no
+                weight.
         """
         try:
             reader = _reader(self.prefix)
             return {
-                ours: reader.get_tensor(self.keys[theirs])
+                ours: values.weight(
+                    theirs, reader.get_tensor(self.keys[theirs])
+                )
                 for ours, theirs in self.network.sources.items()
             }
         except _UNREADABLE as error:
@@ -116,6 +119,7 @@ def contents(prefix: str, *, averages: bool = False) -> Contents:
             key: tuple(shape)
             for key, shape in reader.get_variable_to_shape_map().items()
         }
+        values.require_data(prefix, reader, shapes)
         keys, left_out, step = _named(reader, shapes)
     except _UNREADABLE as error:
         raise _cannot_be_read(prefix, error) from error
@@ -204,6 +208,8 @@ def _named(
                 left_out[name] = names.MOMENTUM
             elif key.startswith("optimizer/"):
                 left_out[name] = names.OPTIMIZER
+            elif keys.get(name, key) != key:
+                keys[f"{name} ({key})"] = key  # which is nobody's name
             else:
                 keys[name] = key
     return keys, left_out, step
@@ -240,7 +246,7 @@ def _projection(found, of, features: int) -> dict[str, str]:
     for j, layer in enumerate(found.projection, 1):
         last = j == len(found.projection)
         shapes = _shapes(layer, of)
-        after = shapes.get("dense.kernel", (0, 0))[-1]
+        after = (shapes.get("dense.kernel") or (0,))[-1]
         if shapes != _projection_shapes(before, after, last=last) or (
             not last and after != features
         ):

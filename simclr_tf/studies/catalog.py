@@ -5,6 +5,7 @@ import importlib.util
 import os
 import pkgutil
 import sys
+import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,11 +56,19 @@ def _executed(path: str) -> Any:
     sys.modules[spec.name] = module  # dataclasses look for it there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(
-            f"--study={path} fails: {type(error).__name__}: {error}"
+            f"--study={path} fails{_line_of(path, error)}: "
+            f"{type(error).__name__}: {error}"
         ) from error
     return module
+
+
+def _line_of(path: str, error: BaseException) -> str:
+    """Where in a file an error arose, if it was there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == path]
+    return f" in line {lines[-1]}" if lines else ""
 
 
 def _choices() -> str:

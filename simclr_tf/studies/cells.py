@@ -26,6 +26,7 @@ _OF_THE_STUDY = (
     "study_index",
     "commands",
 )
+_LENGTHS = ("train_steps", "train_epochs")
 # What evaluations take of what was typed: not how the encoder is trained.
 _OF_EVALUATIONS = (
     Role.DATASET | Role.FEATURES | Role.EVALUATION | Role.MACHINE | Role.LOGGING
@@ -86,18 +87,17 @@ class Cell:
         """In a line."""
         return f"{self.setting.words}, seed {self.seed}"
 
-    def line(self, folder: str, program: str = "python run.py") -> str:
-        """Its commands as a line of a shell.
+    def line(self, folder: str) -> str:
+        """Its commands as a line of a shell; `folder` is of the cells."""
+        return " && ".join(self.lines(folder))
 
-        Args:
-            folder: of the cells.
-            program: what runs a command.
-        """
+    def lines(self, folder: str) -> list[str]:
+        """Its commands, each as a line of a shell."""
         place = os.path.join(folder, self.name)
-        return " && ".join(
-            f"{program} {shlex.join(command.arguments(place))}"
+        return [
+            f"python run.py {shlex.join(command.arguments(place))}"
             for command in self.commands
-        )
+        ]
 
 
 def cells_of(
@@ -123,6 +123,7 @@ def cells_of(
             would be refused.
     """
     typed = {n: v for n, v in typed.items() if n not in _OF_THE_STUDY}
+    _require_options(study)
     _require_free(study, typed)
     cells = []
     for seed in range(first_seed, first_seed + seeds):
@@ -145,11 +146,42 @@ def cells_of(
     return cells
 
 
+def _require_options(study: Study) -> None:
+    """Refuses what a study cannot say.
+
+    Raises:
+        UserError: no option, or one without a value, or what a cell is told
+            by its place in the study.
+    """
+    training, evaluations = [study.base], [*study.evaluations.values()]
+    for setting in study.settings:
+        training += [setting.flags, setting.base]
+        evaluations += filter(None, setting.evaluations.values())
+    told = (*_OF_THE_STUDY, "checkpoint")
+    for flags, not_its_own in (
+        *((flags, _OF_THE_STUDY) for flags in training),
+        *((flags, told) for flags in evaluations),
+    ):
+        for name, value in flags.items():
+            if name not in options():
+                why = "which is no option (--help lists them)"
+            elif name in not_its_own:
+                why = "which is told to a cell for it"
+            elif value is None:
+                why = "which cannot be typed"
+            else:
+                continue
+            raise UserError(
+                f"--study: it says {name}={value!r}, {why}. Leave it out."
+            )
+
+
 def _require_free(study: Study, typed: Mapping[str, Any]) -> None:
     """Refuses what the study says itself."""
     varied = {name for setting in study.settings for name in setting.flags}
-    if "train_epochs" in varied:
-        varied.add("train_steps")  # which would overrule it
+    # Either would overrule the other.
+    if varied.intersection(_LENGTHS):
+        varied.update(_LENGTHS)
     for name, value in typed.items():
         if name in varied or name == "protocol":
             raise UserError(

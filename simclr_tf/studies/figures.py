@@ -11,6 +11,7 @@ from matplotlib.figure import Figure as Canvas
 
 from simclr_tf.studies import heat_map, tables
 from simclr_tf.studies.study import Bars, HeatMap, Measure, Study
+from simclr_tf.terminal import printable
 
 _DPI = 100
 _GRAY = "0.85"
@@ -25,8 +26,10 @@ _LETTERS_OF_A_TICK = 12
 # all are seen.
 _ASIDE = 0.01
 _PAPER = {"marker": "X", "edgecolors": "black", "s": 50, "zorder": 3}
-# Names of SVG's parts are drawn from this, not from the time.
-_SALT = {"svg.hashsalt": "simclr_tf"}
+# A dollar is a dollar, and begins no formula.
+_PLAIN = {"text.parse_math": False}
+# Names of SVG's parts are drawn from the salt, not from the time.
+_SVG = {"svg.hashsalt": "simclr_tf", **_PLAIN}
 
 
 def draw(study: Study, settings: pd.DataFrame, *, with_paper: bool) -> Canvas:
@@ -38,6 +41,11 @@ def draw(study: Study, settings: pd.DataFrame, *, with_paper: bool) -> Canvas:
         with_paper: whether the paper's numbers are of these settings; they
             are drawn as crosses.
     """
+    with matplotlib.rc_context(_PLAIN):
+        return _drawn(study, settings, with_paper)
+
+
+def _drawn(study: Study, settings: pd.DataFrame, with_paper: bool) -> Canvas:
     figure = study.figure
     if isinstance(figure, HeatMap):
         return heat_map.draw(study, settings)
@@ -61,8 +69,8 @@ def draw(study: Study, settings: pd.DataFrame, *, with_paper: bool) -> Canvas:
         if measure.scale == 100.0:  # an interval may be wider than it can be
             low, high = axis.get_ylim()
             axis.set_ylim(max(low, 0), min(high, 102))
-        axis.set_ylabel(measure.label)
-        axis.set_xlabel(figure.x)
+        axis.set_ylabel(printable(measure.label))
+        axis.set_xlabel(printable(figure.x))
     handles, labels = axes[0].get_legend_handles_labels()
     if labels:
         # Ours first, and the paper's.
@@ -70,14 +78,14 @@ def draw(study: Study, settings: pd.DataFrame, *, with_paper: bool) -> Canvas:
         canvas.legend(
             [handles[i] for i in order],
             [labels[i] for i in order],
-            title=", ".join(figure.lines) or None,
+            title=printable(", ".join(figure.lines)) or None,
             fontsize="small",
             loc="outside right center",
         )
     title = study.title
     if missing := int((shown["status"] != "").sum()):
         title += f" ({missing} setting{'s'[: missing > 1]} not complete)"
-    canvas.suptitle(title, fontsize="medium", wrap=True)
+    canvas.suptitle(printable(title), fontsize="medium", wrap=True)
     if any(shown[f"{m.name} low"].notna().any() for m in panels):
         canvas.supxlabel(
             f"Bars with caps: {tables.LEVEL:.0%} interval of the mean over "
@@ -91,7 +99,10 @@ def png(canvas: Canvas) -> bytes:
     """A figure as PNG."""
     backend_agg.FigureCanvasAgg(canvas)
     buffer = io.BytesIO()
-    canvas.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
+    with matplotlib.rc_context(_PLAIN):
+        canvas.savefig(
+            buffer, format="png", dpi=_DPI, metadata={"Software": None}
+        )
     return buffer.getvalue()
 
 
@@ -99,7 +110,7 @@ def svg(canvas: Canvas) -> bytes:
     """A figure as SVG, the same bytes for the same figure."""
     backend_svg.FigureCanvasSVG(canvas)
     buffer = io.BytesIO()
-    with matplotlib.rc_context(_SALT):
+    with matplotlib.rc_context(_SVG):
         canvas.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
 
@@ -117,7 +128,9 @@ def _ticks(axis, places, are_numbers: bool) -> None:
         axis.set_xscale("log")
         axis.minorticks_off()
     labels = [
-        f"{p:g}" if are_numbers else textwrap.fill(str(p), _LETTERS_OF_A_TICK)
+        f"{p:g}"
+        if are_numbers
+        else textwrap.fill(printable(str(p)), _LETTERS_OF_A_TICK)
         for p in places
     ]
     size = "medium" if are_numbers else "small"
@@ -144,7 +157,7 @@ def _lines(study: Study, settings: pd.DataFrame):
         yield None, settings
         return
     for levels, part in settings.groupby(factors, sort=False):
-        yield ", ".join(map(str, levels)), part
+        yield printable(", ".join(map(str, levels))), part
 
 
 def _error_bars(part: pd.DataFrame, measure: Measure):

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure as Canvas
 
 from simclr_tf.studies import tables
 from simclr_tf.studies.study import Measure, Study
+from simclr_tf.terminal import printable
 
 _GRAY = "0.85"
 
@@ -29,13 +30,15 @@ def draw(study: Study, settings: pd.DataFrame) -> Canvas:
         grid = settings.pivot_table(
             index=figure.rows, columns=figure.columns, values=measure.name
         ).reindex(index=rows, columns=columns)
-        grid["mean"] = grid.mean(axis=1, skipna=False)
+        means = grid.mean(axis=1, skipna=False)
+        # A level may have that name, too.
+        grid.insert(len(columns), "mean", means, allow_duplicates=True)
         _matrix(axis, grid * measure.scale, measure)
         _name_undone(axis, study, settings, measure)
-        axis.set_xlabel(figure.columns)
-        axis.set_ylabel(figure.rows)
-        axis.set_title(measure.label, fontsize="medium")
-    canvas.suptitle(study.title, fontsize="medium", wrap=True)
+        axis.set_xlabel(printable(figure.columns))
+        axis.set_ylabel(printable(figure.rows))
+        axis.set_title(printable(measure.label), fontsize="medium")
+    canvas.suptitle(printable(study.title), fontsize="medium", wrap=True)
     return canvas
 
 
@@ -44,8 +47,12 @@ def _matrix(axis, grid: pd.DataFrame, measure: Measure) -> None:
     axis.set_facecolor(_GRAY)
     image = axis.imshow(values, cmap="Blues", aspect="auto")
     axis.axvline(values.shape[1] - 1.5, color="white", linewidth=3)
-    axis.set_xticks(range(values.shape[1]), grid.columns, rotation=30)
-    axis.set_yticks(range(values.shape[0]), grid.index)
+    columns, rows = (
+        [printable(str(level)) for level in levels]
+        for levels in (grid.columns, grid.index)
+    )
+    axis.set_xticks(range(values.shape[1]), columns, rotation=30)
+    axis.set_yticks(range(values.shape[0]), rows)
     for i, row in enumerate(values):
         for j, value in enumerate(row):
             if math.isnan(value):

@@ -11,6 +11,7 @@ cells/012-0123456789/     index, and digest of its options
 
 import dataclasses
 import fnmatch
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -56,10 +57,12 @@ class StudyFolder:
 
     Args:
         path: of any file system.
+        measure: that a cell must have to count, if any.
     """
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, *, measure: str | None = None):
         self.path = path
+        self._measure = measure
         self.cells = os.path.join(path, "cells")
 
     def folder_of(self, cell: Cell) -> str:
@@ -73,7 +76,7 @@ class StudyFolder:
     def outcome(self, cell: Cell) -> Outcome:
         """What is known of a cell; nothing of what is damaged."""
         done = _read(self.file_of(cell, "cell.json"))
-        if done and done.get("digest") == cell.digest:
+        if done and self._counts(done, cell):
             return Outcome(
                 cell,
                 values=done["measures"],
@@ -83,6 +86,18 @@ class StudyFolder:
         failed = _read(self.file_of(cell, "failed.json"))
         return Outcome(cell, error=failed and str(failed.get("error")))
 
+    def _counts(self, done: Mapping[str, Any], cell: Cell) -> bool:
+        """Whether a cell.json is whole, and of this cell."""
+        values, sources = done.get("measures"), done.get("sources")
+        return (
+            done.get("digest") == cell.digest
+            and isinstance(values, Mapping)
+            and all(map(_is_number, values.values()))
+            and (self._measure is None or self._measure in values)
+            and isinstance(sources, Mapping)
+            and _is_number(done.get("seconds"))
+        )
+
     def is_done(self, cell: Cell) -> bool:
         """Whether its numbers are there."""
         return self.outcome(cell).values is not None
@@ -90,7 +105,9 @@ class StudyFolder:
     def failed_since(self, cell: Cell, moment: float) -> bool:
         """Whether it failed after a moment (time.time())."""
         failed = _read(self.file_of(cell, "failed.json"))
-        return failed is not None and failed.get("time", 0.0) >= moment
+        if failed is None or not _is_number(failed.get("time")):
+            return False
+        return failed["time"] >= moment
 
     def claim(self, cell: Cell) -> owner.Owner | None:
         """Makes a cell this process's, until it is released or dies; None
@@ -152,7 +169,7 @@ class StudyFolder:
 
     def lines(self, cell: Cell) -> list[str]:
         """A cell's commands."""
-        return cell.line(self.cells).split(" && ")
+        return cell.lines(self.cells)
 
     def _forget_failure(self, cell: Cell) -> None:
         path = self.file_of(cell, "failed.json")
@@ -171,10 +188,11 @@ def measured(
         measures: the first must be there.
 
     Returns:
-        Measure -> its number, and which of its sources has it.
+        Measure -> its number, which is finite, and which of its sources has
+        it.
 
     Raises:
-        UserError: no record has the first.
+        UserError: no record has the first, or it is not finite.
     """
     contents = {"log": _last_row(os.path.join(folder, RUN))}
     for command in cell.commands:
@@ -189,6 +207,15 @@ def measured(
             if hit := _first(contents.get(name, {}), pattern):
                 found[measure.name] = (hit[1], f"{name}:{hit[0]}")
                 break
+    found, endless = (
+        {n: f for n, f in found.items() if math.isfinite(f[0]) is finite}
+        for finite in (True, False)
+    )
+    if measures[0].name in endless:
+        value, place = endless[measures[0].name]
+        raise UserError(
+            f"{folder}: {measures[0].name} is {value} ({place}), no number."
+        )
     if measures[0].name not in found:
         raise UserError(
             f"{folder} has no {measures[0].name} "
@@ -202,9 +229,14 @@ def _first(
     content: Mapping[str, Any], pattern: str
 ) -> tuple[str, float] | None:
     for key, value in content.items():
-        if fnmatch.fnmatchcase(key, pattern) and isinstance(value, int | float):
+        is_number = isinstance(value, int | float)
+        if fnmatch.fnmatchcase(key, pattern) and is_number:
             return key, float(value)
     return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _result(folder: str) -> dict[str, Any]:
@@ -214,11 +246,15 @@ def _result(folder: str) -> dict[str, Any]:
 def _record(folder: str) -> dict[str, Any]:
     """The metrics of the record of an evaluation; of several variants (kNN's
     numbers of neighbours), the first has its name without a prefix, too."""
-    for path in sorted(gfile.glob(os.path.join(folder, "*.json"))):
+    for path in files.paths_in(folder, ".json"):
         record = _read(path) or {}
         if isinstance(record.get("metrics"), Mapping):
-            found = {k: v["value"] for k, v in record["metrics"].items()}
-            main = record.get("metric", "")
+            found = {
+                name: each["value"]
+                for name, each in record["metrics"].items()
+                if isinstance(each, Mapping) and "value" in each
+            }
+            main = str(record.get("metric"))
             if main in found:
                 found.setdefault(main.split("/")[-1], found[main])
             return found

@@ -1,10 +1,19 @@
 """What a study is: settings, how they are scored, how it is drawn."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from simclr_tf.terminal import printable
+
 Level = str | int | float
+# What the tables and the records have beside factors, measures, evaluations.
+_COLUMNS = ("index", "seed", "status")
+_RECORDS = ("run", "log")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +32,13 @@ class Measure:
     name: str
     sources: tuple[str, ...]
     scale: float = 100.0
+
+    def __post_init__(self):
+        if isinstance(self.sources, str) or not self.sources:
+            raise ValueError(
+                f"The sources of the measure {self.name!r} must be a tuple of "
+                f"texts. Received: {self.sources!r}."
+            )
 
     @property
     def label(self) -> str:
@@ -56,10 +72,21 @@ class Setting:
     )
     paper: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, Mapping):
+                raise ValueError(
+                    f"{field.name} of a setting must be a dict. Received: "
+                    f"{value!r}."
+                )
+        levels = {name: _level(name, v) for name, v in self.levels.items()}
+        object.__setattr__(self, "levels", levels)
+
     @property
     def words(self) -> str:
         """Its levels, in a line."""
-        return ", ".join(f"{k} {v}" for k, v in self.levels.items())
+        return printable(", ".join(f"{k} {v}" for k, v in self.levels.items()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +168,14 @@ class Study:
         levels = [tuple(s.levels.values()) for s in self.settings]
         if len(set(levels)) < len(levels):
             raise ValueError("Two settings have the same levels.")
+        if not isinstance(self.seeds, int) or self.seeds < 1:
+            raise ValueError(
+                f"seeds must be at least 1. Received: {self.seeds!r}."
+            )
+        self._check_figure()
+        self._check_records()
+
+    def _check_figure(self):
         figure = self.figure
         used = (
             [figure.rows, figure.columns]
@@ -150,6 +185,32 @@ class Study:
         for factor in used:
             if factor not in self.factors:
                 raise ValueError(f"The figure's factor {factor!r} is none.")
+        _require_different("factors of the figure", used)
+
+    def _check_records(self):
+        """Columns of the table, and where measures are read."""
+        names = [
+            f"{measure.name}{of}"
+            for measure in self.measures
+            for of in ("", " low", " high", " runs")
+        ]
+        _require_different(
+            "columns of the table", [*_COLUMNS, *self.factors, *names]
+        )
+        for name in self.evaluations:
+            if name in _RECORDS or not re.fullmatch(r"\w[\w.-]*", name):
+                raise ValueError(
+                    f"No evaluation can be called {name!r}: its folder is."
+                )
+        # The others may be of some settings, or of a study like this one.
+        first = self.measures[0]
+        known = (*_RECORDS, *self.evaluations)
+        if not any(one.partition(":")[0] in known for one in first.sources):
+            raise ValueError(
+                f"The measure {first.name!r} is read from "
+                f"{' or '.join(first.sources)}: neither run:, nor log:, nor of "
+                "an evaluation."
+            )
 
     @property
     def factors(self) -> list[str]:
@@ -159,3 +220,27 @@ class Study:
     def levels_of(self, factor: str) -> list[Level]:
         """In the order of the settings, each once."""
         return list(dict.fromkeys(s.levels[factor] for s in self.settings))
+
+
+def _level(factor: str, value: Any) -> Level:
+    """A level as Python's own, since NumPy's are none of JSON.
+
+    Raises:
+        ValueError: it is neither a text nor a finite number.
+    """
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, str) or (
+        isinstance(value, int | float) and math.isfinite(value)
+    ):
+        return value
+    raise ValueError(
+        f"A level must be a text or a finite number. Received: {factor!r} "
+        f"{value!r}."
+    )
+
+
+def _require_different(what: str, names: Iterable[str]) -> None:
+    names = list(names)
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"Two {what} are called {name!r}.")

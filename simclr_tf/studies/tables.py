@@ -13,6 +13,7 @@ from scipy import stats
 
 from simclr_tf.studies.keeping import Outcome
 from simclr_tf.studies.study import Measure, Study
+from simclr_tf.terminal import printable
 
 LEVEL = 0.95
 MISSING = "missing"
@@ -126,7 +127,7 @@ def markdown(
         sentences: what it says.
         with_paper: whether the paper's numbers are of these settings.
     """
-    parts = [f"# {study.title}", *sentences]
+    parts = [f"# {printable(study.title)}", *map(printable, sentences)]
     over = getattr(study.figure, "best_over", ())
     if over:
         parts += [
@@ -160,7 +161,12 @@ def _table(study: Study, settings: pd.DataFrame, with_paper: bool) -> str:
                 number = papers[tuple(levels)].get(measure.name)
                 line.append("" if number is None else f"{number:g}")
         lines.append(line)
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """A cell stays a cell."""
+    return printable(text).replace("|", "\\|")
 
 
 def _score(row: pd.Series, measure: Measure) -> str:
@@ -190,7 +196,7 @@ def _undone(statuses: pd.Series, total: int) -> str:
     """ "missing", "failed: ...", or what is so of how many; "" of none."""
     if statuses.empty:
         return ""
-    kinds = statuses.map(lambda s: s.replace("|", "/")).value_counts(sort=False)
+    kinds = statuses.value_counts(sort=False)
     if total == 1:
         return kinds.index[0]
     return "; ".join(

@@ -13,6 +13,7 @@ from simclr_tf.build import splits
 from simclr_tf.config import resolve
 from simclr_tf.data import decoding, pipeline, shrunk
 from simclr_tf.data.corrupt import CorruptLog
+from simclr_tf.data.decoding.levels import Unreadable, to_levels
 from simclr_tf.data.folder import Reading, survey
 from simclr_tf.data.sources import grey, open_source
 from simclr_tf.errors import UserError
@@ -116,7 +117,26 @@ REFUSED = {
         "larger than --max_image_pixels",
     ),
     "nothing_npy": (b"\x93NUMPY\1\0" + bytes(9), "NPY, damaged"),
+    # A header is parsed as Python.
+    "braces_npy": (b"\x93NUMPY\1\0\x06\0" + 6 * b"(", "NPY, damaged"),
+    "sides_npy": (
+        npy(bands()).replace(b"(6, 9, 5)", b"(6,{9},5)"),
+        "NPY, damaged",
+    ),
 }
+
+
+@pytest.mark.parametrize(
+    "ends", [(-1e308, 1e308), (0.0, 1e-310), (3.0, 3.0)], ids=str
+)
+def test_an_own_range_is_any_range(ends):
+    numbers = np.repeat(ends, C).reshape(2, 1, C)
+    try:
+        levels = to_levels(numbers, own_range=True)
+    except Unreadable as error:
+        assert str(error) == "numbers that are too far apart"
+    else:
+        assert not levels.any()
 
 
 def test_bands_are_what_a_file_holds_or_named_with_the_reason(tmp_path):

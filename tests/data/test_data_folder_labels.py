@@ -103,7 +103,10 @@ def test_splits_take_their_part(tmp_path):
         ("", {}, "needs two columns"),
         ("file\n00.png\n", {}, "needs two columns"),
         ("file,label\nx.png,a\n", {}, "none of its 1 rows names an image"),
+        ("file,label\n", {}, "none of its 0 rows names an image"),
         ("file,a,b\n00.png,1,2\n", {}, "columns file, a, b: say which"),
+        ('file,label\n00.png,"a\n01.png,b\n', {}, r"\(line 3\)"),
+        ("file,label\n00.png," + "a" * 200000, {}, "larger than field limit"),
         ("file,label\n00.png,a\n00.png,b\n", {}, "calls 00.png 'a' and 'b'"),
         (
             "file,label\n00.png,a\n",
@@ -117,6 +120,19 @@ def test_what_is_wrong_is_one_sentence(photos, text, options, message):
     with pytest.raises(UserError, match=rf"--labels=.*{message}") as error:
         opened(photos, text, **options)
     assert "\n" not in str(error.value)
+
+
+def test_a_table_names_files_as_any_system_writes_them(tmp_path):
+    """Accents as letters of their own or not; and what else ends a line, to
+    Python, is a letter of a name."""
+    names = ["e\u0301.png", "a\x0bb.png", "c\u2028d.png", 'q, "x".png']
+    photos = image_files.write_folder(tmp_path / "photos", len(names))
+    for old, name in zip(sorted(photos.iterdir()), names, strict=True):
+        old.rename(photos / name)
+    told = ["\u00e9", "a\x0bb.png", "c\u2028d", '"q, ""x"".png"']
+    text = "".join(f"{name},{i % 2}\n" for i, name in enumerate(told))
+    source = opened(photos, f"file,label\n{text}")
+    assert sorted(source.examples.labels.numpy()) == [0, 0, 1, 1]
 
 
 def test_a_column_may_be_named(photos):

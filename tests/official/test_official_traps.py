@@ -173,6 +173,30 @@ _KERNEL = "base_model/conv2d_4/kernel"
             "linear head",
         ),
         ({"global_step": np.int64(3)}, "no encoder"),
+        (
+            tf1.encoder() | {_KERNEL: np.ones([0, 3, 8, 16], "float32")},
+            "few convolutions, or others",
+        ),
+        (
+            tf1.encoder()
+            | {"head_contrastive/nl_0/dense/kernel": np.float32(1)},
+            "projection head",
+        ),
+        (
+            tf1.encoder()
+            | {f"base_model/conv2d_{'9' * 5000}/kernel": np.float32(1)},
+            "no variable",
+        ),
+        # Of two networks; the names of TF2 beside those of TF1.
+        (
+            tf1.encoder()
+            | {f"base_model/x/{_KERNEL[11:]}": np.ones(3, "float32")},
+            "several networks: base_model/conv2d_4/kernel and base_model/x/",
+        ),
+        (
+            tf1.encoder() | {"resnet/conv2d/kernel": np.ones(3, "float32")},
+            "several networks: base_model/conv2d/kernel and resnet/conv2d/k",
+        ),
     ],
 )
 def test_other_networks_are_refused_in_one_line(tmp_path, variables, said):
@@ -180,6 +204,41 @@ def test_other_networks_are_refused_in_one_line(tmp_path, variables, said):
     with pytest.raises(UserError, match=said) as raised:
         read(path)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (np.full([3, 3, 8, 16], np.nan, "float32"), "not finite"),
+        (np.full([3, 3, 8, 16], 1e300), "not finite"),
+        (np.ones([3, 3, 8, 16], "int32"), "holds int32"),
+        (np.full([3, 3, 8, 16], b"x"), "holds object"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else str(v.dtype),
+)
+def test_what_is_no_weight_is_refused_by_name(tmp_path, value, said):
+    (kernel,) = (n for n, v in tf1.encoder().items() if v.shape == value.shape)
+    path = tf1.write(tmp_path, tf1.encoder() | {kernel: value})
+    with pytest.raises(UserError, match=f"{kernel} .*{said}"):
+        read(path)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_weights_of_another_precision_are_read(tmp_path, dtype):
+    variables = {n: v.astype(dtype) for n, v in tf1.encoder().items()}
+    _, weights = read(tf1.write(tmp_path, variables))
+    assert {v.dtype for v in weights.values.values()} == {np.dtype("float32")}
+    expect_encoder(weights, variables)
+
+
+def test_an_index_that_tells_of_more_than_there_is(tmp_path):
+    """Before a network of that size is built."""
+    path = tf1.write(tmp_path / "wide", tf1.encoder())
+    small = tf1.write(tmp_path / "small", {"x": np.ones(3, "float32")})
+    data = pathlib.Path(f"{path}.data-00000-of-00001")
+    data.write_bytes(pathlib.Path(f"{small}.data-00000-of-00001").read_bytes())
+    with pytest.raises(UserError, match=r"tells of \d+ bytes, and its"):
+        inheritance.of_checkpoint(given(path))
 
 
 @pytest.mark.parametrize("suffix", ["index", "data-00000-of-00001"])

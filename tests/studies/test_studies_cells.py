@@ -1,16 +1,25 @@
 """A study's commands: what they say, and which cell is which."""
 
 import dataclasses
+import json
 import pathlib
 import re
 import shlex
 
+import numpy as np
 import pytest
 
 from flags import definitions
 from simclr_tf.config import resolve
 from simclr_tf.errors import UserError
-from simclr_tf.studies import Curves, Setting, Study, catalog
+from simclr_tf.studies import (
+    Curves,
+    HeatMap,
+    Measure,
+    Setting,
+    Study,
+    catalog,
+)
 from simclr_tf.studies.cells import cells_of
 from tests.studies import tiny
 
@@ -134,7 +143,9 @@ def test_a_study_of_a_file(tmp_path):
     [
         (None, "no such file"),
         ("X = 1\n", "defines no STUDY"),
-        ("1 / 0\n", "ZeroDivisionError: division by zero"),
+        ("X = 1\n1 / 0\n", "in line 2: ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit(0)\n", "in line 2: SystemExit: 0"),
+        ("STUDY = (\n", "SyntaxError"),
     ],
 )
 def test_a_file_that_is_no_study_costs_a_line(tmp_path, text, words):
@@ -143,6 +154,71 @@ def test_a_file_that_is_no_study_costs_a_line(tmp_path, text, words):
         path.write_text(text)
     with pytest.raises(UserError, match=words):
         catalog.find(str(path), size="quick")
+
+
+def wrong(**changes):
+    """A study as a file of the user's may make it."""
+    kept = {
+        "title": "Mine",
+        "base": {},
+        "settings": [Setting({"a": 1, "b": 2})],
+        "figure": Curves(x="a"),
+    }
+    return Study(**{**kept, **changes})
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: wrong(settings=[]), "needs settings"),
+        (lambda: wrong(seeds=0), "seeds must be at least 1"),
+        (lambda: Setting({"a": None}), "text or a finite number"),
+        (lambda: Setting({"a": float("nan")}), "text or a finite number"),
+        (lambda: Setting({"a": 1}, flags=["x"]), "flags .* must be a dict"),
+        (lambda: Measure("m", "run:x"), "must be a tuple"),
+        (lambda: wrong(figure=HeatMap("a", "a")), "Two factors of the figure"),
+        (lambda: wrong(settings=[Setting({"a": 1, "seed": 2})]), "'seed'"),
+        (lambda: wrong(measures=[Measure("a", ("run:x",))]), "called 'a'"),
+        (lambda: wrong(measures=[Measure("m", ("x:y",))]), "neither run:"),
+        (lambda: wrong(evaluations={"run": {}}), "'run': its folder is"),
+        (lambda: wrong(evaluations={"../x": {}}), "its folder is"),
+    ],
+)
+def test_a_study_that_cannot_be_is_none(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"no_such": 1}, "no_such=1, which is no option"),
+        ({"seed": 1}, "seed=1, which is told to a cell"),
+        ({"model_dir": "x"}, "model_dir='x', which is told"),
+        ({"eval_split": None}, "eval_split=None, which cannot be typed"),
+        ({"train_steps": 0.5}, "train_steps must be a whole number"),
+    ],
+)
+def test_what_a_study_cannot_say_costs_a_line(said, words):
+    cases = [
+        wrong(base=said),
+        wrong(settings=[Setting({"a": 1, "b": 2}, flags=said)]),
+        wrong(settings=[Setting({"a": 1, "b": 2}, base=said)]),
+    ]
+    for study in cases:
+        with pytest.raises(UserError, match=words):
+            cells_of(study, typed={}, seeds=1)
+
+
+def test_an_evaluation_is_of_its_cell():
+    study = wrong(evaluations={"knn": {"protocol": "knn", "checkpoint": "x"}})
+    with pytest.raises(UserError, match="checkpoint='x', which is told"):
+        cells_of(study, typed={}, seeds=1)
+
+
+def test_levels_of_numpy_are_python_s():
+    levels = Setting({"a": np.int64(3), "b": np.float32(0.5)}).levels
+    assert json.dumps(levels) == '{"a": 3, "b": 0.5}'
 
 
 @pytest.mark.parametrize("name", [None, "no_such_study"])

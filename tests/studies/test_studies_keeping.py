@@ -98,6 +98,31 @@ def test_a_cell_counts_by_its_whole_cell_json_alone(folder, cell):
     assert not folder.is_done(cell)
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        {"measures": None},
+        {"measures": ["score"]},
+        {"measures": {"score": "0.5"}},
+        {"measures": {"score": float("nan")}},
+        {"measures": {"near": 0.5}},
+        {"sources": None},
+        {"seconds": "1"},
+    ],
+    ids=str,
+)
+def test_a_cell_json_of_other_content_does_not_count(folder, cell, harm):
+    folder = StudyFolder(folder.path, measure="score")
+    folder.claim(cell).release()
+    folder.write_done(cell, {"score": (0.5, "run:x")}, 1.0)
+    path = folder.file_of(cell, "cell.json")
+    assert folder.is_done(cell)
+    files.write_json(path, {**files.read_json(path), **harm})
+    assert not folder.is_done(cell)
+    plant(folder, cell, "failed.json", error="x", time="yesterday")
+    assert not folder.failed_since(cell, 0.0)
+
+
 def test_a_cell_of_other_options_does_not_count(folder, cell):
     folder.claim(cell).release()
     folder.write_done(cell, {"score": (0.5, "run:x")}, 1.0)
@@ -117,7 +142,23 @@ def test_a_failure_holds_until_the_cell_is_done(folder, cell):
     assert folder.outcome(cell).error is None
 
 
-def test_numbers_come_from_records(folder, cell):
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_no_number(folder, cell, value):
+    where, key = folder.folder_of(cell), "eval/label_top_1_accuracy"
+    plant(folder, cell, "run/result.json", **{key: value})
+    with pytest.raises(UserError, match=f"score is {value}"):
+        measured(where, cell, tiny.STUDY.measures)
+    plant(folder, cell, "run/result.json", **{key: 0.5})
+    plant(folder, cell, "knn/knn.json", metrics={"top_1": {"value": value}})
+    found = measured(where, cell, tiny.STUDY.measures)
+    assert found == {"score": (0.5, f"run:{key}")}
+    damaged = {"top_1": 0.5, "other": {"low": 1}}
+    plant(folder, cell, "knn/knn.json", metrics=damaged, metric=["top_1"])
+    assert measured(where, cell, tiny.STUDY.measures) == found
+
+
+def test_numbers_come_from_records(tmp_path, cell):
+    folder = StudyFolder(str(tmp_path / "a folder [1] * ?"))
     where = folder.folder_of(cell)
     with pytest.raises(UserError, match="has no score"):
         measured(where, cell, tiny.STUDY.measures)

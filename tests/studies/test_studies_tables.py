@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import pathlib
+import re
+import xml.dom.minidom
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from scipy import stats
 from simclr_tf.studies import (
     Bars,
     Curves,
+    HeatMap,
     Measure,
     Setting,
     Study,
@@ -101,6 +104,34 @@ def test_nothing_done_is_a_table_and_a_figure_all_the_same(tmp_path):
     said = report.write(tiny.STUDY, folder, cells, with_paper=False)
     assert said == ["8 of 8 cells are not there, and not counted as anything."]
     assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    "figure", [HeatMap("$\\frac", "_b|"), Curves("_b|", ("$\\frac",)),
+               Bars("$\\frac", ("_b|",))], ids=lambda f: type(f).__name__
+)  # fmt: skip
+def test_names_are_letters_and_nothing_more(tmp_path, figure):
+    """No formula, no cell, no line, no colour of a terminal, no mean."""
+    study = Study(
+        title="$x_{\x1b[31m",
+        base={},
+        settings=[
+            Setting({"$\\frac": odd, "_b|": other})
+            for odd in ("$_{", "| a |\nb", 3)
+            for other in ("mean", "_hidden", "\x00")
+        ],
+        figure=figure,
+    )
+    folder, cells = tiny.planted(
+        tmp_path, study, score=lambda cell: 0.5, seeds=1, but=(4,)
+    )
+    report.write(study, folder, cells, with_paper=False)
+    xml.dom.minidom.parse(str(tmp_path / "figure.svg"))
+    page = (tmp_path / "table.md").read_text()
+    assert page.replace("\n", "").isprintable()
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 9
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}
 
 
 def cells_frame(values, **factors):

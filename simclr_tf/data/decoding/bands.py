@@ -75,21 +75,30 @@ def side_of_array(file) -> int:
     """Pixels of the shorter side of an NPY file, opened; 0: it is none."""
     try:
         shape, _ = _header(file)
-    except (ValueError, EOFError, OSError):
+    except (ValueError, OSError):
         return 0
     return min(shape[:2]) if len(shape) in (2, 3) else 0
 
 
 def _header(file) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(file)
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }.get(version)
-    if read is None:
-        raise ValueError("an NPY of names, not of numbers")
-    shape, _, dtype = read(file)
-    return shape, dtype
+    """Shape and type of an NPY file.
+
+    Raises:
+        ValueError: there is no whole header.
+        OSError: the file cannot be read.
+    """
+    try:
+        version = np.lib.format.read_magic(file)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]  # 3.0 is of names, not of numbers
+        shape, _, dtype = read(file)
+        return tuple(int(side) for side in shape), dtype
+    except OSError:
+        raise
+    except Exception as error:  # it is parsed as Python: anything
+        raise ValueError("a damaged header") from error
 
 
 def _of_array(content: bytes, max_pixels: int) -> np.ndarray:
@@ -105,7 +114,9 @@ def _of_array(content: bytes, max_pixels: int) -> np.ndarray:
             raise Unreadable("truncated")
         file.seek(0)
         numbers = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except Unreadable:
+        raise
+    except Exception as error:  # as of `_header`
         raise Unreadable("NPY, damaged") from error
     return numbers if numbers.ndim == 3 else numbers[..., np.newaxis]
 

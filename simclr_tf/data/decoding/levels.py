@@ -1,6 +1,10 @@
 """From numbers of any type to levels in 0..255."""
 
+import math
+
 import numpy as np
+
+_TINY = float(np.finfo(np.float64).tiny)
 
 
 class Unreadable(Exception):
@@ -31,8 +35,12 @@ def to_levels(numbers: np.ndarray, *, own_range: bool = False) -> np.ndarray:
     if own_range:
         numbers, low = numbers.astype(np.float64), float(low)
         span = float(high) - low
-        # An image of one level is black.
-        return np.rint((numbers - low) * (255 / (span or 1))).astype(np.uint8)
+        if not math.isfinite(span):
+            raise Unreadable("numbers that are too far apart")
+        # An image of one level is black; so is one of levels that are closer
+        # than 255 / span can say.
+        factor = 255 / span if span > 255 * _TINY else 0.0
+        return np.rint((numbers - low) * factor).astype(np.uint8)
     if numbers.dtype.kind == "u" and numbers.dtype.itemsize == 2:
         return (numbers >> 8).astype(np.uint8)
     if numbers.dtype.kind == "f" and low >= 0 and high <= 1:

@@ -10,8 +10,10 @@ A row may name an image more than once where images have several labels.
 
 import csv
 import dataclasses
+import io
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -114,9 +116,8 @@ def read(
     if not labels:
         raise UserError(
             f"{where}: none of its {len(body)} rows names an image of "
-            f"--data_dir={base} and a class; the first says {body[0]}, and an "
-            f"image there is {names[0]!r}. --image_key and --label_key name "
-            "the columns."
+            f"--data_dir={base} and a class; {_first_of(body)}an image there "
+            f"is {names[0]!r}. --image_key and --label_key name the columns."
         )
     classes = set().union(*labels.values())
     return FileLabels(
@@ -138,16 +139,30 @@ def _rows(path: str, where: str) -> list[list[str]]:
     except (tf.errors.OpError, UnicodeDecodeError) as error:
         reason = getattr(error, "message", None) or "it is not UTF-8 text"
         raise UserError(f"{where} cannot be read: {reason}") from error
-    lines = text.splitlines()
-    first = lines[0] if lines else ""
-    delimiter = max("\t,;", key=first.count)
-    rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(row)]
+    # Not str.splitlines, which also ends a line at rarer characters, and in
+    # quotes.
+    lines = io.StringIO(text, newline="")
+    delimiter = max("\t,;", key=lines.readline().count)
+    lines.seek(0)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        rows = [row for row in reader if any(row)]
+    except csv.Error as error:
+        raise UserError(
+            f"{where} cannot be read: {error} (line {reader.line_num}). Is a "
+            "quotation mark not closed?"
+        ) from error
     if not rows or max(map(len, rows)) < 2:
         raise UserError(
             f"{where} needs two columns, of files and of classes, with commas, "
             "semicolons or tabs between them."
         )
     return rows
+
+
+def _first_of(body) -> str:
+    """What the first of some rows says, if there is one."""
+    return f"the first says {body[0]}, and " if body else ""
 
 
 def _any_file(find, row) -> bool:
@@ -224,7 +239,10 @@ class _Finder:
             stem = os.path.splitext(name)[0]
             last = name.rsplit("/", 1)[-1]
             # Without the suffix, then without the folders, then both.
-            for short in {stem, last, os.path.splitext(last)[0]} - {name}:
+            shorter = {stem, last, os.path.splitext(last)[0]}
+            # Systems and programs write the same accent in different ways.
+            shorter |= {_composed(one) for one in {name, *shorter}}
+            for short in shorter - {name}:
                 known = self._shorter.setdefault(short, name)
                 if known != name:
                     self._shorter[short] = None  # of two, nobody can tell
@@ -234,9 +252,18 @@ class _Finder:
         file = file.removeprefix("./")
         if file in self._names:
             return file
-        found = self._shorter.get(file)
+        found = self._known(file)
         if found is None and "/" in file:
             # A path from elsewhere: images/001.jpg beside --data_dir=images.
             last = file.rsplit("/", 1)[-1]
-            found = last if last in self._names else self._shorter.get(last)
+            found = last if last in self._names else self._known(last)
         return found
+
+    def _known(self, file: str) -> str | None:
+        found = self._shorter.get(file)
+        return found or self._shorter.get(_composed(file))
+
+
+def _composed(name: str) -> str:
+    """With letters and their accents as one, where there are such."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
