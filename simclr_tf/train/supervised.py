@@ -22,7 +22,8 @@ class SupervisedTrainer(StepTrainer):
         weight_decay: of the L2 terms in the loss.
         decayed: the variables of those terms.
         color_view: as in `pretrain.PretrainTrainer`.
-        metrics, step: of `StepTrainer`; the dataset has the view under images_0.
+        metrics, step: of `StepTrainer`; the dataset has the view under
+            images_0.
     """
 
     def __init__(
