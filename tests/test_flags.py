@@ -82,6 +82,8 @@ def test_every_option_has_a_flag_of_its_type(name):
         "sweep_points": ("3,4", (3, 4)),
         "profile_steps": ("3,4", (3, 4)),
         "margin": ("0.4", 0.4),
+        "distill_temperature": ("0.4", 0.4),
+        "teacher_proj_selector": ("1", 1),
         "l2": ("0.4", 0.4),
         "study_index": ("3", 3),
     }.get(name)

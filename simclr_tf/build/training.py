@@ -13,13 +13,12 @@ from simclr_tf.losses import named
 from simclr_tf.models.simclr import SimClr
 from simclr_tf.optim import selection
 from simclr_tf.train import precision, self_check
-from simclr_tf.train.distill import DistillTrainer
 from simclr_tf.train.hosts import Hosts
 from simclr_tf.train.micro_batches import MicroBatchTrainer
 from simclr_tf.train.plan import Plan
 from simclr_tf.train.pretrain import PretrainTrainer
 from simclr_tf.train.step import StepTrainer
-from simclr_tf.train.supervised import SupervisedTrainer
+from simclr_tf.train.supervised import DistillTrainer, SupervisedTrainer
 
 
 def build_optimizer(

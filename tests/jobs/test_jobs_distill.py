@@ -248,7 +248,7 @@ def config(folder):
 @pytest.mark.slow
 def test_a_changed_teacher_is_found_at_the_end(go, monkeypatch):
     """Planted: something moves the teacher during training."""
-    from simclr_tf.train.distill import DistillTrainer
+    from simclr_tf.train.supervised import DistillTrainer
 
     ends = DistillTrainer.train_loop_end
 

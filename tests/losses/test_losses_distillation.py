@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from simclr_tf import losses
-from simclr_tf.train.distill import DistillTrainer
+from simclr_tf.train.supervised import DistillTrainer
 
 
 def softmax(logits):
