@@ -128,7 +128,7 @@ def _labels(record: Record) -> str:
             for name in ("train", "validation")
             if name in record.splits
         )
-        return f"all {number}"
+        return f"all {number}" if number else "none"
     return str(len(subset["ids"]))
 
 

@@ -53,7 +53,7 @@ def test_it_is_the_product_with_the_features(tmp_path):
 @pytest.mark.slow
 def test_a_classifier_of_ours_scores_as_its_own_run_says(tmp_path, capsys):
     source, tuned = tmp_path / "official", tmp_path / "tuned"
-    tf1.write(source, tf1.encoder())
+    tf1.write(source, tf1.encoder() | tf1.projection([64, 16]))
     tune = (
         *("--mode=train_then_eval", "--train_mode=finetune", EXACT),
         *("--train_steps=2", "--train_batch_size=16", "--warmup_epochs=0"),
