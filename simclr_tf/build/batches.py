@@ -114,9 +114,10 @@ def sample_views(config: Config, source: Source, count: int) -> tf.Tensor:
     """The first images of training beside their views.
 
     Returns:
-        uint8[count, 3, S, S, C]: the image as evaluation sees it, and the two
-        views that training sees of it.
+        uint8[n, 3, S, S, C], n being `count`, or all if there are fewer: the
+        image as evaluation sees it, and the two views that training sees.
     """
+    count = min(count, source.num_examples)
     policy = views.augmentation(config)
     view, central = views.view_of(policy), views.central_view(config)
     batches = pipeline.training_batches(

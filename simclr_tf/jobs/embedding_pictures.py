@@ -89,6 +89,7 @@ class EmbeddingPictures:
             ),
             similarity,
             self.names(ids).reshape(rows.shape).tolist(),
+            note=pictures.note_of(self._config.model.num_channels),
         )
         path = os.path.join(self._folder, "neighbours.png")
         shown = self._shown()
@@ -112,6 +113,7 @@ class EmbeddingPictures:
             where,
             pictures.visible(self._images(found.ids[rows], _SMALL)),
             method=method,
+            note=pictures.note_of(self._config.model.num_channels),
         )
         path = os.path.join(self._folder, "map.png")
         files.write_bytes(path, tf.io.encode_png(picture).numpy())

@@ -54,7 +54,7 @@ def places(features: np.ndarray, *, seed: int) -> tuple[np.ndarray, str]:
 
 
 def picture(
-    where: np.ndarray, images: np.ndarray, *, method: str
+    where: np.ndarray, images: np.ndarray, *, method: str, note: str = ""
 ) -> np.ndarray:
     """Draws small images at their places; of those that would cover each
     other by half or more along both axes, the first. A line at the top says
@@ -64,6 +64,7 @@ def picture(
         where: float[n, 2] in [0, 1].
         images: uint8[n, S, S, 3].
         method: that found the places.
+        note: what else the line says.
 
     Returns:
         uint8[H, W, 3].
@@ -85,6 +86,8 @@ def picture(
     said = f"{len(images)} images by {method} of their features"
     if hidden := len(images) - len(shown):
         said += f"; not shown, behind others: {hidden}"
+    if note:
+        said += f"; {note}"
     font = ImageFont.load_default(size=24)
     lines = lettering.lines(f"{said}.", font, room + side)
     line_height = sum(font.getmetrics())

@@ -20,6 +20,8 @@ def picture(
     images: np.ndarray,
     similarity: np.ndarray,
     names: Sequence[Sequence[str]] | None = None,
+    *,
+    note: str = "",
 ) -> np.ndarray:
     """Draws a row for each query: the query, a bar, and its neighbours, best
     first. Below each image stands the name of its file, and below that of a
@@ -30,6 +32,7 @@ def picture(
         similarity: float[Q, k] in [-1, 1].
         names: Q rows of k + 1 names or paths, of which the last part is shown,
             in one or two lines, shortened to fit; None shows none.
+        note: what else the line at the top says.
 
     Returns:
         uint8[H, W, 3]; images below 96 pixels a side are enlarged.
@@ -61,7 +64,8 @@ def picture(
     # After the query come a bar, as wide as a gap, and another gap.
     width = shape[1] * step_x + 3 * _GAP
     others = _GAP + step_x + 2 * _GAP
-    head = lettering.lines(_HEAD, font, width - others - _GAP)
+    said = f"{_HEAD}; {note}" if note else _HEAD
+    head = lettering.lines(said, font, width - others - _GAP)
     head_height = _GAP + len(head) * line_height
     size = (width, head_height + _GAP + shape[0] * step_y)
     canvas = Image.new("RGB", size, _PAPER)

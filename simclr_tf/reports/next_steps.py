@@ -26,10 +26,10 @@ def after_pretraining(
     lines = ["What can be done now:"]
     if views:
         lines.append(f"  look at the views that it learned from: {views}")
-    lines += [
-        "  write its features, see who is near whom, a map, near-duplicates:",
-        f"    python run.py --mode=embed {run}",
-    ]
+    what = "its features, and see who is near whom, a map, near-duplicates"
+    if is_folder:  # of which these pictures are there
+        what = "features of these images, or of others (--data_dir=FOLDER)"
+    lines += [f"  write {what}:", f"    python run.py --mode=embed {run}"]
     if has_labels and not scored and sliceable:
         lines += [
             "  score it on a part that is held out:",

@@ -102,7 +102,7 @@ def test_train_then_eval_writes_everything(go, tmp_path):
     picture = tf.io.decode_png((folder / "views.png").read_bytes())
     height, *rest = picture.shape
     assert height > 8 * 100  # a line of captions above
-    assert rest == [3 * 100, 3]
+    assert rest == [3 * 100 + 4, 3]  # a margin on the left
     assert list(folder.glob("events.out.tfevents.*"))
     assert list((folder / "eval").glob("events.out.tfevents.*"))
     assert [p.name for p in (folder / "saved_model").iterdir()] == ["4"]

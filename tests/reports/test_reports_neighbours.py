@@ -76,6 +76,9 @@ def test_the_head_says_what_is_shown_and_is_not_cut_off(count):
     head = (picture[: len(picture) - len(rows)] < 128).all(axis=2)
     assert head[:, 6:102].any() and head[:, 120:].any()
     assert not head[:, -3:].any() and not head[-3:].any()
+    noted = neighbours.picture(images, similarity, note="bands 1, 2, 3 of 5")
+    added = (noted[:-100] < 128).all(axis=2).sum()
+    assert added > (picture[:-100] < 128).all(axis=2).sum()
 
 
 def test_shapes_that_do_not_fit_say_so():
