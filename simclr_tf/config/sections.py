@@ -7,6 +7,9 @@ arXiv:2002.05709) with the official code's beside it where the two differ.
 """
 
 import dataclasses
+import functools
+import types
+from collections.abc import Mapping
 from typing import Any
 
 from simclr_tf.config import checks
@@ -62,10 +65,13 @@ def sections() -> dict[str, type]:
     return {f.name: f.default_factory for f in dataclasses.fields(Config)}
 
 
-def options() -> dict[str, tuple[str, dataclasses.Field]]:
+@functools.cache
+def options() -> Mapping[str, tuple[str, dataclasses.Field]]:
     """Option name -> (section name, field)."""
-    return {
-        field.name: (name, field)
-        for name, section in sections().items()
-        for field in dataclasses.fields(section)
-    }
+    return types.MappingProxyType(
+        {
+            field.name: (name, field)
+            for name, section in sections().items()
+            for field in dataclasses.fields(section)
+        }
+    )
