@@ -7,6 +7,7 @@ was taken, left out and made new is said.
 """
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -115,6 +116,7 @@ def open_weights(path: str, *, averages: bool = False) -> Weights:
     if found.saved_model:
         values = exported_weights.read(found.saved_model)
         step = saved["global_step"]
+        _require_names(path, names, values)
         return Weights(found.saved_model, step, config, values, names)
     for prefix in reversed(found.prefixes):
         try:
@@ -122,6 +124,7 @@ def open_weights(path: str, *, averages: bool = False) -> Weights:
         except checkpoints.UnreadableCheckpoint as error:
             print(f"{error} Trying the one before it.", flush=True)
         else:
+            _require_names(path, names, values)
             step = checkpoints.step_of(prefix)
             return Weights(prefix, step, config, values, names)
     raise UserError(
@@ -193,8 +196,8 @@ def load(
             of another shape, is new, instead of an error.
 
     Raises:
-        UserError: a variable is missing or has another shape; the message
-            lists them.
+        UserError: a variable is missing, or has another shape or type; the
+            message lists them.
     """
     parts = {
         "encoder": model.encoder.variables,
@@ -218,6 +221,12 @@ def load(
         {name: tuple(v.shape) for name, v in targets.items()},
         {n: v.shape for n, v in weights.values.items() if n in targets},
     )
+    for name, variable in targets.items():
+        if weights.values[name].dtype != variable.dtype.as_numpy_dtype:
+            raise UserError(
+                f"--checkpoint={weights.path} does not fit the model: {name} "
+                f"holds {weights.values[name].dtype}."
+            )
     for name, variable in targets.items():
         variable.assign(weights.values[name])
     left = {
@@ -258,6 +267,20 @@ def _class_names(saved: Any) -> tuple[str, ...]:
     """Of what is written beside weights; it may be damaged."""
     names = saved.get("class_names") if isinstance(saved, dict) else None
     return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def _require_names(path: str, names: Sequence[str], values: Mapping) -> None:
+    """Checks that a linear head has one of the classes for each output.
+
+    Raises:
+        UserError: what is beside the weights is not of them.
+    """
+    head = values.get("linear_head:bias")
+    if head is not None and names and head.shape != (len(names),):
+        raise UserError(
+            f"--checkpoint={path} is damaged: beside a linear head of "
+            f"{math.prod(head.shape)} classes it has names of {len(names)}."
+        )
 
 
 def _why_left_out(name: str) -> str:
