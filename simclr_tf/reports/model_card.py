@@ -5,6 +5,7 @@ where the run lay, or on whose machine: places are no part of a card.
 """
 
 import json
+import math
 import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -131,6 +132,8 @@ def _of_result(path: str) -> list[Result]:
         interval = result["eval/intervals"]["label_top_1_accuracy"]
         value = result["eval/label_top_1_accuracy"]
         estimate = Estimate(float(value), *map(float, interval))
+        if not all(map(math.isfinite, estimate)):
+            return []
         on = f"{result['dataset']} {result['eval_split']}"
     except (UserError, KeyError, TypeError, ValueError):
         return []

@@ -255,9 +255,10 @@ def results_folder(config: Config, name: str) -> str:
     if config.job.model_dir:
         return os.path.expanduser(config.job.model_dir)
     found = weights_location.locate(config.job.checkpoint)
-    if found.official:
+    if found.official or found.folder == found.saved_model:
+        what = "official" if found.official else "an export"
         raise UserError(
-            f"--checkpoint={config.job.checkpoint} is official, and no run of "
+            f"--checkpoint={config.job.checkpoint} is {what}, and no run of "
             "ours, in whose folder results would go. Give --model_dir."
         )
     return os.path.join(found.folder, name)
