@@ -52,7 +52,7 @@ def publish(aside: str, folder: str, record: Mapping[str, Any]) -> None:
     names = sorted(os.listdir(aside))
     before = _listed(path)
     for name in set(names) - {*before}:
-        if gfile.exists(os.path.join(folder, name)):
+        if _is_there(os.path.join(folder, name)):
             raise UserError(
                 f"--model_dir={folder} holds {name}, which is not of the "
                 "export there, and would be written over. Move it away."
@@ -71,16 +71,25 @@ def _listed(path: str) -> list[str]:
     """What export.json says is ours; of a stranger's, no path elsewhere.
 
     Raises:
-        DamagedFile: it is none.
+        DamagedFile: it is none, or of another program.
     """
-    found = files.read_json(path).get("files") if gfile.exists(path) else None
+    if not gfile.exists(path):
+        return []
+    found = files.read_json(path).get("files")
+    if not isinstance(found, list):
+        raise files.damaged(path, "it lists no files of an export of ours")
     return [
         name
-        for name in (found if isinstance(found, list) else ())
+        for name in found
         if isinstance(name, str)
         and name not in ("", ".", "..", RECORD)
-        and "/" not in name
+        and not {"/", "\0"}.intersection(name)
     ]
+
+
+def _is_there(path: str) -> bool:
+    """Also a link to nothing: to write there would write elsewhere."""
+    return os.path.lexists(path) or gfile.exists(path)
 
 
 def _remove(folder: str, name: str) -> None:

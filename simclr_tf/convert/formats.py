@@ -7,6 +7,8 @@ import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from simclr_tf.convert import network as networks
 from simclr_tf.convert.network import Architecture, Network
 
@@ -104,9 +106,17 @@ def check(form: Format, folder: str, network: Network) -> dict[str, Any]:
         error as a share of the output's largest value.
 
     Raises:
-        Disagreement: an error is larger than rounding makes it.
+        Disagreement: an error is larger than rounding makes it, or the model
+            says nothing that could be compared.
     """
-    versions = {}
+    of, versions = network.architecture, {}
+    images = networks.fixed_images(of.image_size, of.num_channels)
+    want = {name: value.numpy() for name, value in network(images).items()}
+    for output, values in want.items():
+        if not np.isfinite(values).all():
+            raise Disagreement(
+                f"The model's own {output} of two fixed images are not finite."
+            )
     for distribution, module in form.reads_with.items():
         try:
             importlib.import_module(module)
@@ -116,9 +126,6 @@ def check(form: Format, folder: str, network: Network) -> dict[str, Any]:
                 reason = f"{module} is not installed"
             return {"made": False, "reason": reason}
         versions[distribution] = importlib.metadata.version(distribution)
-    of = network.architecture
-    images = networks.fixed_images(of.image_size, of.num_channels)
-    want = {name: value.numpy() for name, value in network(images).items()}
     found = {
         file: networks.errors(want, read(images))
         for file, read in form.code.readers(folder).items()

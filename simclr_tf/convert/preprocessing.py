@@ -13,6 +13,7 @@ def program(
     antialias: bool,
     num_channels: int = 3,
     background: tuple[int, int, int] = (255, 255, 255),
+    own_range: bool = False,
 ) -> str:
     """`preprocess_images.py` with the settings of an encoder.
 
@@ -22,14 +23,16 @@ def program(
         antialias: of `augment.geometry.crop_resize`.
         num_channels: of its images; 1 is grey, 3 RGB.
         background: on which alpha is composited, 0..255.
+        own_range: whether more than 8 bits are seen in an image's own range.
     """
-    text = _PROGRAM.read_text()
+    text = _PROGRAM.read_text("utf-8")
     settings = {
         "SIZE": size,
         "CROP": crop,
         "ANTIALIAS": antialias,
         "CHANNELS": num_channels,
         "BACKGROUND": background,
+        "OWN_RANGE": own_range,
     }
     for name, value in settings.items():
         text, count = re.subn(

@@ -10,6 +10,8 @@ import tensorflow as tf
 from simclr_tf.data import fingerprint
 from simclr_tf.data.examples import Examples, Source, parse_pixels, to_rgb
 
+_MOST_CLASSES = 1_000_000
+
 
 def from_arrays(
     images: Any,
@@ -129,6 +131,11 @@ def _labels(labels, class_names, size: int) -> tuple[np.ndarray, tuple]:
         )
     labels = labels.astype(np.int64)
     if class_names is None:
+        if labels.max() >= _MOST_CLASSES:
+            raise ValueError(
+                "labels number the classes from 0, and without class_names at "
+                f"most {_MOST_CLASSES}. Received: {labels.max()}."
+            )
         class_names = [str(i) for i in range(labels.max() + 1)]
     if labels.min() < -1 or labels.max() >= len(class_names):
         raise ValueError(

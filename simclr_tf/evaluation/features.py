@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from simclr_tf import distributed
+from simclr_tf.errors import UserError
 from simclr_tf.evaluation import metrics
 
 
@@ -93,7 +94,8 @@ def extractor(
 ) -> Callable[[Iterable], Features]:
     """Makes a function that does what `extract` does, to be called many times.
 
-    TensorFlow compiles the step when it is first called, and keeps it.
+    TensorFlow compiles the step when it is first called, and keeps it. It
+    raises UserError where features are not finite: no score of them is one.
 
     Args:
         encode: float32[N, S, S, C] in [0, 1] -> float[N, D], run on every
@@ -128,9 +130,21 @@ def extractor(
             for *kept, mask in zip(*parts, strict=True):
                 for column, part in zip(columns, kept, strict=True):
                     column.append(part.numpy()[mask.numpy().astype(bool)])
-        return Features(*(np.concatenate(column) for column in columns))
+        found = Features(*(np.concatenate(column) for column in columns))
+        _require_finite(found.values)
+        return found
 
     return call
+
+
+def _require_finite(values: np.ndarray) -> None:
+    wrong = np.sum(~np.isfinite(values).all(axis=1))
+    if wrong:
+        raise UserError(
+            f"The features of {wrong} of {len(values)} images are not finite: "
+            "the weights are damaged, or too large for the precision "
+            "(--mixed_precision=none computes in float32)."
+        )
 
 
 def labelled(found: Features) -> Features:

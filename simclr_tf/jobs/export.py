@@ -29,10 +29,12 @@ from simclr_tf.jobs import importing
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.jobs.training_run import TrainingRun
 from simclr_tf.reports import model_card
-from simclr_tf.run_files import loading, weights_location
-from simclr_tf.run_files.room import require_writable
+from simclr_tf.run_files import loading, owner, weights_location
 
 _LINEAR_KERNEL = "linear_head:kernel"
+# Whose the folder is, while it is written; hidden, as the folder may be a
+# checkout.
+_OWNER = ".owner.json"
 
 
 def export(run: TrainingRun) -> None:
@@ -96,8 +98,9 @@ class Export:
             self._network, self._said = self._build()
         _require_holds(self._name, self._network.architecture)
         self._folder = self._choose_folder()
-        folders.require_free(self._folder)
-        require_writable(self._folder)
+        self._owner = owner.take(
+            self._folder, name=_OWNER, check=folders.require_free
+        )
 
     def describe(self) -> str:
         """What will be written, from what, to where."""
@@ -115,7 +118,11 @@ class Export:
             "before all was written. The same command starts again."
         )
         # Where numbers are compared: GPUs round to 10 bits on their way.
-        with tempfile.TemporaryDirectory() as aside, tf.device("CPU:0"):
+        with (
+            self._owner,
+            tempfile.TemporaryDirectory() as aside,
+            tf.device("CPU:0"),
+        ):
             self._form.code.write(
                 self._network,
                 aside,
@@ -208,16 +215,16 @@ class Export:
 
     def _describe(self, folder: str, record: dict[str, Any]) -> None:
         """preprocess.py, class_names.json and README.md."""
+        data = self._weights.config.data
         text = preprocessing.program(
             size=record["image_size"],
             crop=self._crop,
             antialias=self._config.augment.antialias,
             num_channels=record["num_channels"],
-            background=decoding.background_of(
-                self._weights.config.data.alpha_background
-            ),
+            background=decoding.background_of(data.alpha_background),
+            own_range=data.intensity_range == "own",
         )
-        pathlib.Path(folder, "preprocess.py").write_text(text)
+        pathlib.Path(folder, "preprocess.py").write_text(text, "utf-8")
         if self._class_names:
             pathlib.Path(folder, "class_names.json").write_text(
                 json.dumps(list(self._class_names), indent=2) + "\n"
@@ -233,7 +240,7 @@ class Export:
             self._form.library, code.FILES, code.USE, code.USE_LOGITS
         )
         card = model_card.text(record, form=form, names=names, results=found)
-        pathlib.Path(folder, "README.md").write_text(card)
+        pathlib.Path(folder, "README.md").write_text(card, "utf-8")
 
     def _encoder_sha256(self) -> set[str]:
         """As records have it: of h, and of features behind layers."""

@@ -5,11 +5,10 @@ where the run lay, or on whose machine: places are no part of a card.
 """
 
 import json
+import math
 import os
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
-
-import tensorflow as tf
 
 from simclr_tf import files
 from simclr_tf.config import options
@@ -116,20 +115,25 @@ def text(
 
 def _record_paths(folder: str) -> list[str]:
     """Of the evaluations beside a run, and of a classifier's own record."""
-    beside = os.path.join(folder, "evaluations", "*.json")
+    beside = os.path.join(folder, "evaluations")
     own = os.path.join(folder, "record.json")
-    return sorted([*tf.io.gfile.glob(beside), *tf.io.gfile.glob(own)])
+    return [
+        *files.paths_in(beside, ".json"),
+        *([own] if files.gfile.exists(own) else []),
+    ]
 
 
 def _of_result(path: str) -> list[Result]:
     """The linear head that was trained along, where nothing else is known."""
-    if not tf.io.gfile.exists(path):
+    if not files.gfile.exists(path):
         return []
     try:
         result = files.read_json(path)
         interval = result["eval/intervals"]["label_top_1_accuracy"]
         value = result["eval/label_top_1_accuracy"]
         estimate = Estimate(float(value), *map(float, interval))
+        if not all(map(math.isfinite, estimate)):
+            return []
         on = f"{result['dataset']} {result['eval_split']}"
     except (UserError, KeyError, TypeError, ValueError):
         return []
@@ -141,7 +145,9 @@ def _head(record, form) -> str:
     task = "classification" if record["num_classes"] else "feature-extraction"
     lines = [
         "---",
-        f"license: {json.dumps(record['licence'] or 'unknown')}",
+        # Of YAML, which takes no halves of characters as JSON escapes them.
+        "license: "
+        + json.dumps(record["licence"] or "unknown", ensure_ascii=False),
         f"library_name: {form.library}",
         f"pipeline_tag: image-{task}",
         "tags:",

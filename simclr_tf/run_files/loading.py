@@ -7,6 +7,7 @@ was taken, left out and made new is said.
 """
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -115,6 +116,7 @@ def open_weights(path: str, *, averages: bool = False) -> Weights:
     if found.saved_model:
         values = exported_weights.read(found.saved_model)
         step = saved["global_step"]
+        _require_names(path, names, values)
         return Weights(found.saved_model, step, config, values, names)
     for prefix in reversed(found.prefixes):
         try:
@@ -122,6 +124,7 @@ def open_weights(path: str, *, averages: bool = False) -> Weights:
         except checkpoints.UnreadableCheckpoint as error:
             print(f"{error} Trying the one before it.", flush=True)
         else:
+            _require_names(path, names, values)
             step = checkpoints.step_of(prefix)
             return Weights(prefix, step, config, values, names)
     raise UserError(
@@ -195,8 +198,8 @@ def load(
         flag: that names the weights.
 
     Raises:
-        UserError: a variable is missing or has another shape; the message
-            lists them.
+        UserError: a variable is missing, or has another shape or type; the
+            message lists them.
     """
     parts = {
         "encoder": model.encoder.variables,
@@ -220,6 +223,12 @@ def load(
         {name: tuple(v.shape) for name, v in targets.items()},
         {n: v.shape for n, v in weights.values.items() if n in targets},
     )
+    for name, variable in targets.items():
+        if weights.values[name].dtype != variable.dtype.as_numpy_dtype:
+            raise UserError(
+                f"--checkpoint={weights.path} does not fit the model: {name} "
+                f"holds {weights.values[name].dtype}."
+            )
     for name, variable in targets.items():
         variable.assign(weights.values[name])
     left = {
@@ -248,9 +257,10 @@ def results_folder(config: Config, name: str) -> str:
     if config.job.model_dir:
         return os.path.expanduser(config.job.model_dir)
     found = weights_location.locate(config.job.checkpoint)
-    if found.official:
+    if found.official or found.folder == found.saved_model:
+        what = "official" if found.official else "an export"
         raise UserError(
-            f"--checkpoint={config.job.checkpoint} is official, and no run of "
+            f"--checkpoint={config.job.checkpoint} is {what}, and no run of "
             "ours, in whose folder results would go. Give --model_dir."
         )
     return os.path.join(found.folder, name)
@@ -260,6 +270,20 @@ def _class_names(saved: Any) -> tuple[str, ...]:
     """Of what is written beside weights; it may be damaged."""
     names = saved.get("class_names") if isinstance(saved, dict) else None
     return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
+def _require_names(path: str, names: Sequence[str], values: Mapping) -> None:
+    """Checks that a linear head has one of the classes for each output.
+
+    Raises:
+        UserError: what is beside the weights is not of them.
+    """
+    head = values.get("linear_head:bias")
+    if head is not None and names and head.shape != (len(names),):
+        raise UserError(
+            f"--checkpoint={path} is damaged: beside a linear head of "
+            f"{math.prod(head.shape)} classes it has names of {len(names)}."
+        )
 
 
 def _why_left_out(name: str) -> str:

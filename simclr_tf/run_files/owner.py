@@ -14,12 +14,14 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from simclr_tf import files
 from simclr_tf.errors import UserError
+from simclr_tf.run_files.room import require_writable
 
 gfile = tf.io.gfile
 
@@ -60,6 +62,12 @@ class Owner:
         self._released = threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True)
         self._beating.start()
+
+    def __enter__(self) -> "Owner":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.release()
 
     def release(self) -> None:
         """Gives the folder back."""
@@ -119,6 +127,29 @@ class Owner:
                 self._write()
             except (tf.errors.OpError, OSError):
                 continue
+
+
+def take(folder: str, *, name: str, check: Callable[[str], None]) -> Owner:
+    """Makes a folder this process's, without what killed processes left.
+
+    Args:
+        folder: is made where it is not there.
+        name: of the file that says so.
+        check: called with the folder once nobody else writes there; raises
+            where the folder is not for us.
+
+    Raises:
+        UserError: the folder cannot be written to, or it is another's.
+    """
+    require_writable(folder)
+    mine = Owner(folder, name=name)
+    try:
+        files.sweep_asides(folder)
+        check(folder)
+    except BaseException:
+        mine.release()
+        raise
+    return mine
 
 
 def is_owned(folder: str, *, name: str = "owner.json") -> bool:

@@ -22,12 +22,17 @@ HINT = (
 )
 
 
+# Folders of a run in which SavedModels lie.
+_OF_EXPORTS = ("saved_model", "exports")
+
+
 @dataclasses.dataclass(frozen=True)
 class Location:
     """Where weights lie.
 
     Attributes:
-        folder: of the run, or of the official files.
+        folder: of the run, of the official files, or of an export that lies
+            in no run.
         saved_model: the SavedModel, or None.
         prefixes: of checkpoints otherwise, oldest first.
         official: prefix of variables of the official code, or None.
@@ -54,9 +59,10 @@ def locate(path: str) -> Location:
         folder = path if gfile.isdir(path) else os.path.dirname(path)
         return Location(folder, official=prefix)
     if gfile.exists(os.path.join(path, "saved_model.pb")):
-        return Location(
-            os.path.dirname(os.path.dirname(path)), saved_model=path
-        )
+        above = os.path.dirname(path)
+        is_in_run = os.path.basename(above) in _OF_EXPORTS
+        folder = os.path.dirname(above) if is_in_run else path
+        return Location(folder, saved_model=path)
     if gfile.exists(f"{path}.index"):
         return Location(os.path.dirname(path), prefixes=(path,))
     if not gfile.exists(path):

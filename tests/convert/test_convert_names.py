@@ -1,10 +1,12 @@
 """Names, shapes, refusals, preparation of images: no library of others."""
 
 import io
+import itertools
 import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from simclr_tf.augment import geometry
@@ -16,6 +18,8 @@ from simclr_tf.data import decoding
 from simclr_tf.data.decoding import grey
 from simclr_tf.errors import UserError
 from simclr_tf.reports import model_card
+from simclr_tf.run_files import owner
+from tests.evaluation.test_evaluation_records import write as write_record
 
 
 @pytest.mark.parametrize(
@@ -90,6 +94,18 @@ def test_errors_are_shares_of_the_largest():
         errors(want, {})
 
 
+def test_a_model_without_finite_outputs_is_no_export(tmp_path):
+    """Whether or not the library that would read it is there."""
+
+    def network(images):
+        return {"features": tf.constant(np.full([2, 3], np.nan))}
+
+    network.architecture = Architecture(depth=10, width=1, image_size=8)
+    for form in formats.FORMATS.values():
+        with pytest.raises(formats.Disagreement, match=r"features .* finite"):
+            formats.check(form, str(tmp_path), network)
+
+
 def test_fixed_images_are_images():
     for channels in (1, 3, 5):
         images = fixed_images(9, channels)
@@ -123,6 +139,36 @@ def test_preprocess_shows_what_training_saw(rng, num_channels):
     )(file)
     assert got.shape == want.shape
     assert np.abs(got * 255 - want.astype(float)).max() < 1.5
+
+
+@pytest.mark.parametrize("own_range", [True, False])
+@pytest.mark.parametrize("num_channels", [1, 3, 5])
+def test_preprocess_sees_more_than_8_bits_as_training_does(
+    rng, num_channels, own_range
+):
+    deep = rng.integers(0, 60000, size=[20, 20, num_channels], dtype=np.uint16)
+    file = io.BytesIO()
+    if num_channels == 5:
+        np.save(file, deep)
+    else:
+        Image.fromarray(deep[..., 0]).save(file, "PNG")
+    how = {"num_channels": num_channels, "own_range": own_range}
+    content = file.getvalue()
+    found = decoding.converted(content, **how)
+    image = np.asarray(Image.open(io.BytesIO(found or content)))
+    if num_channels == 5:
+        image = np.moveaxis(image.reshape(5, 20, 20), 0, -1)
+    else:
+        shown = image if found else image >> 8
+        image = shown if shown.ndim == 3 else shown[..., np.newaxis]
+        image = np.broadcast_to(image[..., :1], [20, 20, num_channels])
+    prepare = preparation(size=20, crop=1.0, antialias=False, **how)
+    got = prepare(deep if num_channels == 5 else file)
+    assert np.abs(got * 255 - image.astype(float)).max() < 1e-3
+    if num_channels == 5:
+        for wrong in (file, deep[..., 0], deep[..., :3]):
+            with pytest.raises(ValueError, match=r"\[h, w, 5\]"):
+                prepare(wrong)
 
 
 @pytest.mark.parametrize("antialias", [True, False])
@@ -170,14 +216,71 @@ def test_a_folder_keeps_what_is_not_the_exports(tmp_path):
     (aside / "mine").write_text("ours")
     with pytest.raises(UserError, match="holds mine"):
         folder.publish(str(aside), str(there), {"a": 4})
+    (aside / "mine").rename(aside / "nowhere")
+    (there / "nowhere").symlink_to(tmp_path / "nothing")
+    with pytest.raises(UserError, match="holds nowhere"):
+        folder.publish(str(aside), str(there), {"a": 4})
+    assert not (tmp_path / "nothing").exists()
     assert (there / "mine").read_text() == "kept"
     assert json.loads((there / "export.json").read_text())["a"] == 3
-    (there / "export.json").write_text("{")
-    with pytest.raises(UserError, match=r"export\.json"):
-        folder.require_free(str(there))
+    for text in ("{", "{}", '{"files": "two"}'):  # another program's, too
+        (there / "export.json").write_text(text)
+        with pytest.raises(UserError, match=r"export\.json"):
+            folder.require_free(str(there))
+        with pytest.raises(UserError, match=r"export\.json"):
+            folder.publish(str(aside), str(there), {"a": 5})
     (there / "export.json").unlink()
     with pytest.raises(UserError, match="holds other files"):
         folder.require_free(str(there))
+
+
+def test_an_export_goes_on_from_wherever_one_was_killed(tmp_path, monkeypatch):
+    """Before everything that it does to files; and one that writes at the
+    same time is refused."""
+    aside, want = tmp_path / "aside", {"one": "1", "deep/two": "2"}
+    for name, text in want.items():
+        (aside / name).parent.mkdir(parents=True, exist_ok=True)
+        (aside / name).write_text(text)
+
+    def take(there):
+        return owner.take(str(there), name=".owner", check=folder.require_free)
+
+    def export(there):
+        with take(there), pytest.raises(UserError, match="is running"):
+            take(there)
+        with take(there):
+            folder.publish(str(aside), str(there), {"a": 1})
+
+    class Killed(BaseException):
+        pass
+
+    def killing(name, to_come):
+        real = getattr(folder.gfile, name)
+
+        def call(*arguments, **more):
+            if next(to_come, False):
+                raise Killed
+            return real(*arguments, **more)
+
+        return call
+
+    for kill_at in itertools.count():
+        there = tmp_path / f"there{kill_at}"
+        to_come = iter([False] * kill_at + [True])
+        with monkeypatch.context() as patch:
+            for name in ("copy", "rename", "remove"):
+                patch.setattr(folder.gfile, name, killing(name, to_come))
+            try:
+                export(there)
+            except Killed:
+                pass
+            else:
+                break
+        (there / ".owner").unlink(missing_ok=True)  # its process is dead
+        export(there)
+        found = {p.relative_to(there) for p in there.rglob("*") if p.is_file()}
+        assert set(map(str, found)) == {*want, "export.json"}
+    assert kill_at > 5
 
 
 def test_a_card_says_what_is_known(tmp_path):
@@ -213,3 +316,20 @@ def test_a_card_says_what_is_known(tmp_path):
         "none recorded",
     ):
         assert part in card, part
+
+
+def test_a_licence_is_a_text_of_yaml(tmp_path):
+    """Of which JSON is no part where it escapes halves of characters."""
+    yaml = pytest.importorskip("yaml")
+    for licence in ('a "b": #c', "\U0001f512 \u00e9", "'", "- x", "\\"):
+        form = model_card.Form("pytorch", {}, "", "")
+        head = model_card._head({"num_classes": 0, "licence": licence}, form)
+        assert yaml.safe_load(head.split("---")[1])["license"] == licence
+
+
+def test_records_are_found_whatever_the_folder_is_called(tmp_path):
+    run = tmp_path / "run[1] * ?"
+    (run / "evaluations").mkdir(parents=True)
+    write_record(run / "evaluations" / "one")
+    (found,) = model_card.results_of(str(run), encoder_sha256={"ab12"}, step=7)
+    assert found.on.endswith("images of cifar10")

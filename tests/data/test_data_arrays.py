@@ -111,6 +111,7 @@ def test_batches_of_arrays():
         ({"labels": np.zeros((5, 2), int)}, ValueError, "each of 5"),
         ({"labels": np.zeros(5)}, TypeError, "whole numbers or strings"),
         ({"labels": [0, 1, 2, 3, -2]}, ValueError, "or -1 for none"),
+        ({"labels": [0, 1, 2, 0, 10**12]}, ValueError, "at most 1000000"),
         (
             {"labels": [0, 1, 2, 0, 0], "class_names": ["a", "b"]},
             ValueError,

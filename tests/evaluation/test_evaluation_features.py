@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from simclr_tf.errors import UserError
 from simclr_tf.evaluation import features
 from simclr_tf.models.resnet import resnet
 from simclr_tf.models.simclr import build_simclr
@@ -72,3 +73,27 @@ def test_what_are_no_images_says_so(images, words):
 def test_a_batch_of_none_says_so(pixels):
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
         features.of(features.raw_pixels, pixels, batch_size=0)
+
+
+def test_what_is_not_finite_is_no_feature(pixels):
+    """No score of them would be one."""
+    batch = {
+        "images": tf.constant(pixels),
+        "label": tf.zeros(10, tf.int64),
+        "id": tf.range(10, dtype=tf.int64),
+        "mask": tf.range(10) < 8,  # what is only filled up counts for nothing
+    }
+
+    def extracted(threshold):
+        def encode(images):
+            mean = tf.reduce_mean(images, axis=[1, 2])
+            sums = tf.range(10, dtype=tf.float32)[:, None] + 0 * mean
+            return tf.where(sums > threshold, np.inf, mean)
+
+        return features.extract(
+            encode, [batch], strategy=tf.distribute.get_strategy()
+        )
+
+    assert len(extracted(7.5).values) == 8
+    with pytest.raises(UserError, match="of 2 of 8 images are not finite"):
+        extracted(5.5)

@@ -5,6 +5,7 @@ a traceback, and never a result from half a file without a word.
 """
 
 import contextlib
+import dataclasses
 import json
 import shutil
 
@@ -258,3 +259,41 @@ def test_another_type_inside_is_mended_or_named(
                 reader(folder)
         path.write_bytes(kept)
     capsys.readouterr()
+
+
+@pytest.mark.parametrize("place", ["saved_model/7", ""])
+def test_class_names_of_another_head_are_damage(whole, tmp_path, place):
+    """Of weights with a linear head of three."""
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    if place:
+        beside, where = folder / place / "simclr_tf.json", "class_names"
+    else:
+        named = checkpoints.named_variables(model_of("float32").variables)
+        run = checkpoints.Checkpoints(str(folder), named, max_to_keep=9)
+        run.save(30)
+        beside, where = folder / "config.json", "data"
+    content = json.loads(beside.read_text())
+    for names, fine in ((["a", "b", "c"], True), (["a", "b"], False)):
+        content[where] = names if place else {"class_names": names}
+        beside.write_text(json.dumps(content))
+        if fine:
+            found = loading.open_weights(str(folder / place))
+            assert found.class_names == ("a", "b", "c")
+        else:
+            with pytest.raises(UserError, match="names of 2"):
+                loading.open_weights(str(folder / place))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int32", "S9"])
+def test_weights_of_another_type_change_nothing(whole, dtype):
+    weights = loading.open_weights(str(whole / "saved_model" / "7"))
+    model = model_of("float32")
+    before = [v.numpy() for v in model.encoder.variables]
+    (name, *_) = checkpoints.named_variables(model.encoder.variables)
+    harmed = {name: weights.values[name].astype(dtype)}
+    weights = dataclasses.replace(weights, values=weights.values | harmed)
+    with pytest.raises(UserError, match=f"{name} holds .*{dtype[-2:]}"):
+        loading.load(weights, model)
+    for variable, value in zip(model.encoder.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)

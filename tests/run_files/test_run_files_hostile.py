@@ -208,3 +208,24 @@ def test_a_store_that_does_not_answer_is_given_up(monkeypatch):
 def test_local_places_and_ram_are_not_waited_for():
     for place in ("runs/x", "/nowhere", "ram://a/b"):
         places.require_reachable("model_dir", place)
+
+
+@pytest.mark.parametrize(
+    ("place", "run"),
+    [("RUN/saved_model/7", "RUN"), ("RUN/exports/mine", "RUN"), ("MINE", None)],
+)
+def test_results_go_into_a_run_and_into_nothing_else(tmp_path, place, run):
+    """Two folders above an export that came from elsewhere is anywhere."""
+    path = tmp_path / place
+    path.mkdir(parents=True)
+    (path / "saved_model.pb").write_text("")
+    given = {"mode": "evaluate", "protocol": "knn", "checkpoint": str(path)}
+    config = resolve.resolve(given).config
+    if run:
+        folder = loading.results_folder(config, "evaluations")
+        assert folder == str(tmp_path / run / "evaluations")
+        return
+    with pytest.raises(UserError, match="is an export, and no run"):
+        loading.results_folder(config, "evaluations")
+    asked = resolve.overlay(config, {"model_dir": str(tmp_path / "R")})
+    assert loading.results_folder(asked, "x") == str(tmp_path / "R")
