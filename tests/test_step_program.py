@@ -1,0 +1,212 @@
+"""The step as a program: written with TensorFlow, run without it."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.bench import run_step_program, step_program
+
+RUNNER = pathlib.Path(run_step_program.__file__)
+# What a compiled module looks like.
+TEXT = """HloModule step
+
+%sum (a: f32[], b: f32[]) -> f32[] {
+  %a = f32[] parameter(0)
+  ROOT %add.1 = f32[] add(%a, %b)
+}
+
+%fused_conv (p: f32[4], q: f32[4]) -> f32[4] {
+  %p = f32[4] parameter(0)
+  ROOT %convolution.2 = f32[4]{0} convolution(%p, %q), window={}
+}
+
+%fused_sum (p: f32[4]) -> f32[] {
+  %multiply.3 = f32[4] multiply(%p, %p)
+  ROOT %reduce.4 = f32[] reduce(%multiply.3, %zero), to_apply=%sum
+}
+
+%fused_copy (p: f32[4]) -> f32[4] {
+  %p.1 = f32[4] parameter(0)
+  ROOT %transpose.2 = f32[4] transpose(%p.1), dimensions={0}
+}
+
+ENTRY %main (p: f32[4]) -> (f32[4], f32[]) {
+  %fusion.1 = f32[4]{0} fusion(%p, %q), kind=kLoop, calls=%fused_conv
+  %fusion.2 = f32[] fusion(%p), kind=kInput, calls=%fused_sum
+  %fusion.3 = f32[4] fusion(%p), kind=kLoop, calls=%fused_copy
+  %cudnn-conv.1 = (f32[4]{0}, u8[0]{0}, /*index=2*/f32[]) custom-call(%p), \
+custom_call_target="__cudnn$convForward"
+  %custom-call.5 = (f32[4]{0}, s8[64]) custom-call(%p), \
+custom_call_target="__cublas$gemm"
+  %dot.1 = f32[4] dot(%p, %q), lhs_contracting_dims={1}
+  %all-reduce-start.1 = f32[4] all-reduce-start(%p), to_apply=%sum
+  %while.1 = (f32[4], s32[]) while(%t), condition=%c, body=%b
+  %exp.1 = f32[4] exponential(%p)
+  ROOT %tuple.1 = (f32[4], f32[]) tuple(%fusion.1, %fusion.2)
+}
+"""
+
+
+def test_operations_have_kinds():
+    kinds = run_step_program.kinds_of(TEXT)
+    expected = {
+        "fusion.1": "convolutions",
+        "fusion.2": "sums, pooling",
+        "fusion.3": "copies, layout",
+        "cudnn-conv.1": "convolutions",
+        "custom-call.5": "matrix products",
+        "dot.1": "matrix products",
+        "all-reduce-start.1": "between replicas",
+        "while.1": None,
+        "exp.1": "arithmetic",
+    }
+    assert {name: kinds[name] for name in expected} == expected
+    kind = run_step_program.kind_of_event
+    assert kind("fusion.2", kinds) == "sums, pooling"
+    assert kind("ncclDevKernel_AllReduce", kinds) == "between replicas"
+    assert kind("sm90_xmma_fprop_cudnn", kinds) == "convolutions"
+    assert kind("nobody", kinds) == "unknown"
+
+
+def a_folder(path):
+    """One whose files are whole; nothing that could be run."""
+    path.mkdir()
+    (path / "module.stablehlo").write_bytes(b"12345")
+    sizes = [5, run_step_program.sha256(path / "module.stablehlo")]
+    program = {
+        "format": run_step_program.FORMAT,
+        "files": {"module.stablehlo": sizes},
+    }
+    (path / "program.json").write_text(json.dumps(program))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda f: shutil.rmtree(f), "no program.json"),
+        (lambda f: (f / "program.json").write_text('{"for'), "no program.json"),
+        (lambda f: (f / "program.json").write_text("[1]"), "not of the format"),
+        (lambda f: (f / "program.json").write_text("{}"), "not of the format"),
+        (lambda f: (f / "module.stablehlo").unlink(), "is missing"),
+        (
+            lambda f: (f / "module.stablehlo").write_bytes(b"123"),
+            "has 3 bytes of 5",
+        ),
+        (
+            lambda f: (f / "module.stablehlo").write_bytes(b"12346"),
+            "SHA-256 differs",
+        ),
+    ],
+)
+def test_a_spoilt_folder_is_refused_in_a_line(tmp_path, capsys, spoil, said):
+    folder = a_folder(tmp_path / "program")
+    run_step_program.read_program(folder)
+    spoil(folder)
+    with pytest.raises(SystemExit) as ended:
+        run_step_program.read_program(folder)
+    assert ended.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and said in line
+    assert str(folder) in line
+
+
+def a_comparison(tmp_path, **found):
+    np.savez(tmp_path / "start.npz", **{"0": np.zeros(2), "1": np.zeros(2)})
+    np.savez(tmp_path / "expected.npz", **{"0": np.array([3.0, 4.0])})
+    program = {
+        "expected": {
+            "scalars": {"loss": [2.0, 1.0]},
+            "scales": {"loss": 2.0},
+            "allowed": {"loss": 1e-5, "kernels": 1e-3},
+        },
+        "groups": {"kernels": [0]},
+    }
+    right = {
+        "scalars": {"loss": [2.0, 1.0]},
+        "after": [np.array([3.0, 4.0]), np.ones(2)],
+        "differing": 0,
+    }
+    rows = run_step_program.compare(tmp_path, program, right | found)
+    return {r["name"]: r["error"] for r in rows if not r["agrees"]}
+
+
+@pytest.mark.parametrize(
+    ("found", "off"),
+    [
+        ({}, {}),
+        ({"scalars": {"loss": [2.0, 1.5]}}, {"loss": 0.25}),
+        ({"after": [np.array([1.5, 2.0]), None]}, {"kernels": 0.5}),
+        ({"differing": 3}, {"the replicas among themselves": 3.0}),
+    ],
+)
+def test_what_is_off_is_named(tmp_path, found, off):
+    assert a_comparison(tmp_path, **found) == off
+
+
+def test_a_nan_does_not_agree(tmp_path):
+    found = {"scalars": {"loss": [2.0, np.nan]}}
+    assert list(a_comparison(tmp_path, **found)) == ["loss"]
+
+
+TINY = (
+    "--dataset=cifar10",
+    "--resnet_depth=10",
+    "--width_multiplier=0.125",
+    "--image_size=16",
+    "--train_batch_size=8",
+    "--augment_on=device",
+)
+
+
+def run(folder, *flags, **environment):
+    return subprocess.run(
+        [sys.executable, RUNNER, folder, "--platform=cpu", *flags],
+        capture_output=True,
+        text=True,
+        cwd=folder.parent,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("jax") is None,
+    reason="jax is not here: make preflight",
+)
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_the_pair(tmp_path, replicas):
+    """Losses and weights after three steps, by XLA on CPU devices."""
+    folder, path = tmp_path / "program", tmp_path / "report.json"
+    step_program.write(
+        folder,
+        [*TINY, "--optimizer=momentum", "--mixed_precision=none"],
+        replicas=replicas,
+    )
+    done = run(folder, f"--json={path}", "--steps=2", "--profiled=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(path.read_text())
+    assert report["devices"] == replicas
+    compared = {each["name"]: each for each in report["compared"]}
+    assert {"contrastive_loss", "kernels"} <= set(compared)
+    assert report["images_per_second"] > 0 and report["flops"] > 0
+    kinds = report["seconds_by_kind"]
+    assert kinds["convolutions"] > 0
+    assert ("between replicas" in kinds) == (replicas > 1)
+    assert kinds.get("unknown", 0) < 0.1 * sum(kinds.values())
+    for said in ("images/s", "memory", "convolutions", "say nothing of any"):
+        assert said in done.stdout
+    if replicas == 1:
+        return
+    one = "--xla_force_host_platform_device_count=1"
+    refused = run(folder, XLA_FLAGS=one)
+    assert refused.returncode == 2
+    [line] = refused.stderr.splitlines()
+    assert "2 replicas" in line and "--replicas=1" in line
