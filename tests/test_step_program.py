@@ -7,11 +7,12 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 
-from tests.bench import run_step_program, step_program
+from tests.bench import run_step_program, step_program, torch_step
 
 RUNNER = pathlib.Path(run_step_program.__file__)
 # What a compiled module looks like.
@@ -156,6 +157,106 @@ def test_a_nan_does_not_agree(tmp_path):
     assert list(a_comparison(tmp_path, **found)) == ["loss"]
 
 
+def test_events_are_those_of_devices():
+    def named(name, **more):
+        return types.SimpleNamespace(name=name, **more)
+
+    def event(name, nanoseconds, **stats):
+        return named(name, duration_ns=nanoseconds, stats=stats.items())
+
+    data = named(
+        "trace",
+        planes=[
+            named(
+                "/host:CPU",
+                lines=[named("python", events=[event("f", 1, hlo_op="a")])],
+            ),
+            named(
+                "/device:GPU:0",
+                lines=[
+                    named("Stream #1", events=[event("k", 2, hlo_op="b")]),
+                    named("Stream #2", events=[event("nccl", 3)]),
+                    named("XLA Modules", events=[event("jit", 5)]),
+                ],
+            ),
+        ],
+    )
+    found = list(run_step_program.events(data, on_host=False))
+    assert found == [("b", 2), ("nccl", 3)]
+
+
+# By hand: v = w - the sum over replicas of x w^T x; the mean of x's sum.
+MODULE = """module @m attributes {{mhlo.num_replicas = {R} : i32}} {{
+ func.func public @main(%i: tensor<i32>, %x: tensor<4x8xf32>,
+     %w: tensor<4x8xf32>, %t: tensor<f32>) -> (tensor<4x8xf32>, tensor<f32>) {{
+  %g = stablehlo.dot_general %x, %w, contracting_dims = [1] x [1]
+      : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x4xf32>
+  %h = stablehlo.dot_general %g, %x, contracting_dims = [1] x [0]
+      : (tensor<4x4xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
+  %s = "stablehlo.all_reduce"(%h) <{{
+      replica_groups = dense<{group}> : tensor<1x{R}xi64>}}> ({{
+   ^bb0(%a: tensor<f32>, %b: tensor<f32>):
+    %c = stablehlo.add %a, %b : tensor<f32>
+    stablehlo.return %c : tensor<f32>
+  }}) : (tensor<4x8xf32>) -> tensor<4x8xf32>
+  %v = stablehlo.subtract %w, %s : tensor<4x8xf32>
+  %z = stablehlo.constant dense<0.0> : tensor<f32>
+  %n = stablehlo.reduce(%x init: %z) applies stablehlo.add
+      across dimensions = [0, 1] : (tensor<4x8xf32>, tensor<f32>) -> tensor<f32>
+  %u = stablehlo.add %t, %n : tensor<f32>
+  return %v, %u : tensor<4x8xf32>, tensor<f32>
+ }}
+}}"""
+
+
+def by_hand(folder, replicas, factor=1.0):
+    """A folder of MODULE, whose expectation is NumPy's, times a factor."""
+    from jax._src.interpreters import mlir
+    from jaxlib.mlir import ir
+    from jaxlib.mlir.dialects import stablehlo
+
+    folder.mkdir()
+    text = MODULE.format(R=replicas, group=[list(range(replicas))])
+    with mlir.make_ir_context():
+        module = stablehlo.serialize_portable_artifact(
+            ir.Module.parse(text), stablehlo.get_current_version()
+        )
+    (folder / "module.stablehlo").write_bytes(module)
+    rng = np.random.default_rng(0)
+    w = rng.normal(size=(4, 8)).astype(np.float32)
+    np.savez(folder / "start.npz", **{"0": w, "1": np.float32(0)})
+    means, v = [], w.astype(np.float64)
+    for number in range(3):
+        x = rng.normal(size=(replicas, 4, 8)).astype(np.float32)
+        index = np.arange(replicas, dtype=np.int32)
+        np.savez(folder / f"step_{number}.npz", **{"0": index, "1": x})
+        means.append(factor * float(x.sum() / replicas))
+        v = v - factor * sum((each @ v.T) @ each for each in x)
+    np.savez(folder / "expected.npz", **{"0": v})
+    program = {
+        "format": run_step_program.FORMAT,
+        "about": "by hand",
+        "replicas": replicas,
+        "steps": 3,
+        "images_per_step": 4 * replicas,
+        "model_flops_per_step": 512 * replicas,
+        "own": [1],
+        "scalars": {"loss": 1},
+        "groups": {"kernels": [0]},
+        "expected": {
+            "scalars": {"loss": means},
+            "scales": {"loss": 1.0},
+            "allowed": {"loss": 1e-5, "kernels": 1e-3},
+        },
+        "files": {
+            path.name: [path.stat().st_size, run_step_program.sha256(path)]
+            for path in folder.iterdir()
+        },
+    }
+    (folder / "program.json").write_text(json.dumps(program))
+    return folder
+
+
 TINY = (
     "--dataset=cifar10",
     "--resnet_depth=10",
@@ -176,11 +277,44 @@ def run(folder, *flags, **environment):
     )
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
+needs_jax = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None,
     reason="jax is not here: make preflight",
 )
+
+
+@pytest.mark.slow
+@needs_jax
+def test_a_program_made_by_hand(tmp_path):
+    """Without TensorFlow: on one device and two; on too few; a wrong one."""
+    for replicas in (1, 2):
+        folder, path = tmp_path / f"{replicas}", tmp_path / "report.json"
+        by_hand(folder, replicas)
+        done = run(folder, f"--json={path}", "--steps=2", "--layout=nchw")
+        assert done.returncode == 0, done.stdout + done.stderr
+        report = json.loads(path.read_text())
+        assert report["devices"] == replicas
+        assert {"matrix products", "sums, pooling"} <= set(
+            report["seconds_by_kind"]
+        )
+    one = "--xla_force_host_platform_device_count=1"
+    for flags, environment, said in (
+        (["--platform=cpu"], {"XLA_FLAGS": one}, "--replicas=1"),
+        (["--platform=nonsense"], {}, "no device of nonsense"),
+    ):
+        refused = run(folder, *flags, **environment)
+        assert refused.returncode == 2
+        assert "Traceback" not in refused.stderr
+        line = refused.stderr.splitlines()[-1]
+        assert line.startswith("error: ") and said in line
+    by_hand(tmp_path / "wrong", 1, factor=0.5)
+    off = run(tmp_path / "wrong", "--steps=1", "--profiled=0", "--tf32")
+    assert off.returncode == 4
+    assert off.stdout.count("OFF") == 2
+
+
+@pytest.mark.slow
+@needs_jax
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_the_pair(tmp_path, replicas):
     """Losses and weights after three steps, by XLA on CPU devices."""
@@ -203,10 +337,31 @@ def test_the_pair(tmp_path, replicas):
     assert kinds.get("unknown", 0) < 0.1 * sum(kinds.values())
     for said in ("images/s", "memory", "convolutions", "say nothing of any"):
         assert said in done.stdout
-    if replicas == 1:
-        return
-    one = "--xla_force_host_platform_device_count=1"
-    refused = run(folder, XLA_FLAGS=one)
-    assert refused.returncode == 2
-    [line] = refused.stderr.splitlines()
-    assert "2 replicas" in line and "--replicas=1" in line
+
+
+def test_without_torch_a_line_says_so(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setattr(sys, "argv", ["torch_step.py"])
+    with pytest.raises(SystemExit) as ended:
+        torch_step.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: torch is not here. Install torch 2."
+    ]
+
+
+@pytest.mark.slow
+def test_the_torch_step(tmp_path):
+    python = RUNNER.parents[2] / ".venv-export" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("no .venv-export: make export-env")
+    path = tmp_path / "torch.json"
+    tiny = "--batch_size=4 --image_size=32 --width=0.125 --steps=1 --eager"
+    subprocess.run(
+        [python, torch_step.__file__, f"--json={path}", *tiny.split()],
+        check=True,
+    )
+    report = json.loads(path.read_text())
+    # Near chance among the 7 others, on the scale of l_a + l_b.
+    assert 0 < report["loss"] < 2 * 20
+    assert report["images_per_second"] > 0

@@ -44,8 +44,11 @@ _LAYOUT = {"copy", "transpose", "copy-start", "copy-done", "bitcast"}
 _SUMS = {"reduce", "reduce-window", "select-and-scatter", "scatter", "sort"}
 # What a name says where the program's text does not know it.
 _BY_NAME = {
-    "conv": "convolutions",
     "cudnn": "convolutions",
+    "convolve": "convolutions",
+    "fprop": "convolutions",
+    "dgrad": "convolutions",
+    "wgrad": "convolutions",
     "gemm": "matrix products",
     "cublas": "matrix products",
     "nccl": "between replicas",
@@ -60,6 +63,25 @@ def main() -> int:
     folder = pathlib.Path(arguments.folder)
     program = read_program(folder)
     _set_up(program["replicas"], arguments)
+    try:
+        import jax
+    except ImportError as error:
+        _refuse(f"jax is not here ({error})", advice="Install jax 0.10.")
+    try:
+        report = run(folder, program, arguments)
+    except jax.errors.JaxRuntimeError as error:
+        said = " ".join(str(error).split())[:400]
+        _refuse(f"XLA: {said}", advice="")
+    print(as_text(report))
+    if arguments.json:
+        text = json.dumps(report, indent=1) + "\n"
+        pathlib.Path(arguments.json).write_text(text, encoding="utf-8")
+    off = [each for each in report["compared"] if not each["agrees"]]
+    return _OFF if off else 0
+
+
+def run(folder: pathlib.Path, program: dict, arguments) -> dict:
+    """Compiles, takes the steps, compares and measures; gives the report."""
     import jax
 
     devices = choose_devices(program["replicas"])
@@ -83,14 +105,10 @@ def main() -> int:
     found = step.take_all()
     report["compared"] = compare(folder, program, found)
     report |= measure(step, program["images_per_step"], arguments.steps)
+    report["model_flops"] = program["model_flops_per_step"]
     if arguments.profiled:
         report["seconds_by_kind"] = profile(step, arguments.profiled)
-    print(as_text(report))
-    if arguments.json:
-        text = json.dumps(report, indent=1) + "\n"
-        pathlib.Path(arguments.json).write_text(text, encoding="utf-8")
-    off = [each for each in report["compared"] if not each["agrees"]]
-    return _OFF if off else 0
+    return report
 
 
 def read_program(folder: pathlib.Path) -> dict:
@@ -136,8 +154,10 @@ def choose_devices(replicas: int) -> list:
 
     try:
         devices = jax.devices()
-    except RuntimeError as error:
-        _refuse(f"jax: {error}", advice="")
+    except (RuntimeError, AssertionError) as error:
+        asked = os.environ.get("JAX_PLATFORMS") or "any platform"
+        why = " ".join(str(error).split()) or "it is not installed"
+        _refuse(f"jax finds no device of {asked}: {why}", advice="")
     if len(devices) < replicas:
         _refuse(
             f"the program is of {replicas} replicas, and jax finds "
@@ -332,26 +352,32 @@ def profile(step: Step, steps: int) -> dict[str, float]:
     kinds = kinds_of(text)
     devices = len(step.executable.local_devices())
     seconds = collections.Counter()
-    for name, nanoseconds in _events(data):
+    on_host = step.executable.local_devices()[0].platform == "cpu"
+    for name, nanoseconds in events(data, on_host=on_host):
         if kind := kind_of_event(name, kinds):
             seconds[kind] += nanoseconds / 1e9 / steps / devices
     return dict(seconds.most_common())
 
 
-def _events(data):
-    """(name of an operation, nanoseconds) of everything that devices did."""
-    planes = list(data.planes)
-    on_devices = [p for p in planes if p.name.startswith("/device:GPU")]
-    for plane in on_devices or planes:
-        lines = list(plane.lines)
-        # The profiler adds lines that say the same in sums.
-        streams = [line for line in lines if line.name.startswith("Stream")]
-        for line in streams or lines:
-            for event in line.events:
-                stats = dict(event.stats)
-                if on_devices or "hlo_op" in stats:
-                    name = stats.get("hlo_op") or event.name
-                    yield str(name), event.duration_ns
+def events(data, *, on_host: bool):
+    """(name of an operation, nanoseconds) of everything that devices did.
+
+    Args:
+        data: a `jax.profiler.ProfileData`.
+        on_host: whether the devices are the host's own.
+    """
+    for plane in data.planes:
+        for line in plane.lines:
+            # Other lines of a device say the same in sums.
+            on_device = plane.name.startswith("/device:") and (
+                line.name.startswith("Stream") or line.name == "XLA Ops"
+            )
+            if on_device or (on_host and plane.name.startswith("/host:")):
+                for event in line.events:
+                    stats = dict(event.stats)
+                    if on_device or "hlo_op" in stats:
+                        name = stats.get("hlo_op") or event.name
+                        yield str(name), event.duration_ns
 
 
 def kind_of_event(name: str, kinds: dict[str, str | None]) -> str | None:
@@ -434,25 +460,26 @@ def as_text(report: dict) -> str:
             f"{each['allowed']:.1e}{mark}"
         )
     median = statistics.median(report["step_seconds"])
-    flops, peak = report["flops"], report["peak_bytes"]
+    flops = report["model_flops"] / report["devices"]
+    peak = report["peak_bytes"]
     lines += [
         f"  {'compilation':36} {report['compile_seconds']:.1f} s",
         f"  {'images/s':36} {report['images_per_second']:.4g} (median of "
         f"{len(report['step_seconds'])} steps, {median * 1e3:.4g} ms)",
     ]
-    if flops:
-        rate = flops / median / 1e12
-        lines.append(
-            f"  {'of a device and step':36} {flops / 1e12:.3g} TFLOP, "
-            f"{rate:.3g} TFLOP/s"
-        )
+    lines.append(
+        f"  {'model, a device and step':36} {flops / 1e12:.3g} TFLOP, "
+        f"{flops / median / 1e12:.3g} TFLOP/s"
+    )
     total = sum(report["compiled_bytes"].values()) / 2**30
     lines.append(f"  {'memory, as compiled':36} {total:.3g} GiB")
     if peak:
         lines.append(f"  {'memory, at its peak':36} {peak / 2**30:.3g} GiB")
-    by_kind = report.get("seconds_by_kind", {})
-    whole = sum(by_kind.values())
-    for kind, seconds in by_kind.items():
+    by_kind = report.get("seconds_by_kind")
+    if by_kind == {}:
+        lines.append("  The profiler's trace names no operations here.")
+    whole = sum((by_kind or {}).values())
+    for kind, seconds in (by_kind or {}).items():
         lines.append(
             f"  {kind:36} {seconds * 1e3:.3g} ms, {seconds / whole:.0%}"
         )

@@ -108,6 +108,7 @@ def write(
         "replicas": replicas,
         "steps": steps,
         "images_per_step": config.optim.train_batch_size,
+        "model_flops_per_step": job.flops / steps,
         "variables": names,
         # Each replica's own: sums of scalars.
         "own": [names.index(n) for n in job.watched if n in names],

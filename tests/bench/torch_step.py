@@ -1,4 +1,4 @@
-"""The same step in PyTorch, compiled, for the card that run_step_program.py had.
+"""The same step in PyTorch, compiled, to stand beside run_step_program.py.
 
     python torch_step.py --batch_size=256 --json=torch.json
 
