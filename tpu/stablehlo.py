@@ -23,6 +23,9 @@ def portable(module: bytes) -> bytes:
 
     Args:
         module: as `tpu.compiler.lower` gives it.
+
+    Raises:
+        ValueError: it holds an operation that StableHLO hasn't.
     """
     from jax._src.interpreters import mlir
     from jaxlib.mlir.dialects import stablehlo
