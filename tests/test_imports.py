@@ -21,6 +21,7 @@ ALLOWED = {
     "hashing": set(),
     "terminal": set(),
     "counter_hash": set(),
+    "agreement": set(),
     "schedules": {"errors"},
     "distributed": set(),
     "config": {"errors"},
@@ -41,6 +42,7 @@ ALLOWED = {
     | _NETWORK
     | _DATA
     | {
+        "agreement",
         "distributed",
         "config",
         "evaluation",

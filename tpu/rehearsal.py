@@ -5,8 +5,8 @@ Knows TensorFlow and nothing of SimCLR.
 
 import dataclasses
 import json
-import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -67,7 +67,6 @@ def perform(
     plan = {
         "replicas": len(steps[0][0]),
         "steps": len(steps),
-        "arguments": len(specs),
         "watched": [names.index(n) for n in watched if n in names],
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +82,6 @@ def perform(
             cwd=_ROOT,
             capture_output=True,
             text=True,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
         result = there / "result.json"
         if not result.exists():
@@ -119,5 +117,9 @@ def _save(path, arrays) -> None:
 
 
 def _why_it_died(process: subprocess.CompletedProcess) -> str:
+    status = process.returncode
+    if status < 0:
+        ended = f"was ended by {signal.Signals(-status).name}"
+        return f"XLA {ended}; by SIGKILL, memory was missing."
     said = process.stderr.strip().splitlines() or ["nothing"]
-    return f"XLA ended with status {process.returncode}, and said: {said[-1]}"
+    return f"XLA ended with status {status}, and said: {said[-1]}"

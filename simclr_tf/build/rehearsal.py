@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
+from simclr_tf import agreement
+from simclr_tf.agreement import Quantity, Trace
 from simclr_tf.build import views
 from simclr_tf.build.core_step import CoreStep
 from simclr_tf.config import Config
 from simclr_tf.models import batch_norm
 from simclr_tf.models.flops import training_flops_of_view
-from simclr_tf.train import agreement
-from simclr_tf.train.agreement import Quantity, Trace
 
 # A coarse picture is so many squares wide.
 _SQUARES = 6

@@ -17,7 +17,7 @@ from simclr_tf.models.flops import training_flops_of_view
 from simclr_tf.train import precision
 
 # FLOPs of all steps: what takes seconds and what takes minutes on two cores.
-_SMALL = 1e11
+_SMALL = 2e11
 _MOST = 1e12
 # More devices than that wait for one another on few cores.
 _MOST_REPLICAS = 16

@@ -139,7 +139,8 @@ def write(
 
 def _expected(job, rehearse, config, folder, names):
     """What one device makes of the steps, and how far from it one may be."""
-    from simclr_tf.train import agreement, precision
+    from simclr_tf import agreement
+    from simclr_tf.train import precision
 
     expected = job.on_one_device()
     rounded = [job.on_one_device(reverse=True)]

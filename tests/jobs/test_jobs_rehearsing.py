@@ -112,20 +112,30 @@ def quantities(R=2, N=8, **given):
     return {quantity.name: quantity for quantity in compared}
 
 
-@pytest.mark.slow
+FAULTS = {
+    "lost_rows": ("contrast_loss", "at step 1"),
+    "scaled": ("the kernels", "moved 0."),
+    "unsummed": ("the replicas among themselves", "variables differ"),
+    "negated": ("the optimizer's momentums", "moved -"),
+    "lost": ("the kernels", ""),
+}
+# Each takes seconds.
+OFTEN = {"lost_rows", "scaled", "unsummed"}
+
+
 @pytest.mark.parametrize(
-    ("fault", "quantity", "said"),
+    "fault",
     [
-        ("lost_rows", "contrast_loss", "at step 1"),
-        ("scaled", "the kernels", "moved 0."),
-        ("negated", "the optimizer's momentums", "moved -"),
-        ("lost", "the kernels", ""),
-        ("unsummed", "the replicas among themselves", "variables differ"),
+        pytest.param(
+            name, marks=pytest.mark.slow if name in OFTEN else pytest.mark.soak
+        )
+        for name in FAULTS
     ],
 )
 def test_a_planted_fault_is_found_by_the_name_of_what_is_off(
-    monkeypatch, fault, quantity, said
+    monkeypatch, fault
 ):
+    quantity, said = FAULTS[fault]
     for module, name in (
         (planted.step, "apply_gradients"),
         (planted.distributed, "all_gather_rows"),

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from simclr_tf.train import agreement
-from simclr_tf.train.agreement import Trace
+from simclr_tf import agreement
+from simclr_tf.agreement import Trace
 
 GROUPS = {"the kernels": ["kernel 0", "kernel 1"], "what is frozen": ["mean"]}
 START = {
