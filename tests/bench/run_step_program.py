@@ -542,6 +542,12 @@ def _set_up(replicas, arguments):
     flags = os.environ.get("XLA_FLAGS", "").split()
     if not any("host_platform_device_count" in flag for flag in flags):
         flags.append(f"--xla_force_host_platform_device_count={replicas}")
+    if arguments.platform == "cpu":
+        # On a busy machine, replicas wait for one another for minutes.
+        flags += [
+            "--xla_cpu_collective_call_warn_stuck_timeout_seconds=600",
+            "--xla_cpu_collective_call_terminate_timeout_seconds=3600",
+        ]
     if arguments.layout:
         flags.append(f"--xla_gpu_force_conv_{arguments.layout}=true")
     # Labels and counters are int64.
