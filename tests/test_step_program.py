@@ -269,6 +269,8 @@ TINY = (
     "--image_size=16",
     "--train_batch_size=8",
     "--augment_on=device",
+    "--optimizer=momentum",
+    "--mixed_precision=none",
 )
 
 
@@ -326,7 +328,7 @@ def test_the_pair(tmp_path, replicas):
     folder, path = tmp_path / "program", tmp_path / "report.json"
     step_program.write(
         folder,
-        [*TINY, "--optimizer=momentum", "--mixed_precision=none"],
+        [*TINY, f"--data_dir={tmp_path}"],
         replicas=replicas,
     )
     done = run(folder, f"--json={path}", "--steps=2", "--profiled=1")
