@@ -346,6 +346,13 @@ def test_the_pair(tmp_path, replicas):
         assert said in done.stdout
 
 
+def test_flags_behind_two_dashes_are_those_of_run_py():
+    parsed = step_program.parse(["f", "--replicas=2", "--", "--seed=1", "--"])
+    assert (parsed.folder, parsed.replicas) == ("f", 2)
+    assert parsed.flags == ["--seed=1", "--"]
+    assert step_program.parse(["--steps=1", "f"]).flags == []
+
+
 def test_without_torch_a_line_says_so(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(sys, "argv", ["torch_step.py"])

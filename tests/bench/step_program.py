@@ -30,7 +30,7 @@ _MOST = 1.5e12
 
 
 def main() -> None:
-    arguments = _parse()
+    arguments = parse(sys.argv[1:])
     try:
         write(
             pathlib.Path(arguments.folder),
@@ -183,10 +183,15 @@ def _save(path, arrays):
     np.savez(path, **{str(place): each for place, each in enumerate(arrays)})
 
 
-def _parse():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Ours, and as `flags` what stands after a --, which is run.py's."""
+    # argparse itself gives what follows a -- to nobody once FOLDER is taken.
+    place = argv.index("--") if "--" in argv else len(argv)
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        usage="%(prog)s [options] FOLDER -- FLAGS of run.py",
+    )
     parser.add_argument("folder", help="a new one")
-    parser.add_argument("flags", nargs="*", help="of run.py, after a --")
     parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--steps", type=int, default=3)
     parser.add_argument(
@@ -196,7 +201,9 @@ def _parse():
         help="whether TensorFlow takes the steps here: auto, if that takes a "
         "minute or so",
     )
-    return parser.parse_args()
+    parsed = parser.parse_args(argv[:place])
+    parsed.flags = argv[place + 1 :]
+    return parsed
 
 
 if __name__ == "__main__":
