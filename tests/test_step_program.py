@@ -12,6 +12,7 @@ import types
 import numpy as np
 import pytest
 
+from simclr_tf.errors import UserError
 from tests.bench import run_step_program, step_program, torch_step
 
 RUNNER = pathlib.Path(run_step_program.__file__)
@@ -344,6 +345,13 @@ def test_the_pair(tmp_path, replicas):
     assert kinds.get("unknown", 0) < 0.1 * sum(kinds.values())
     for said in ("images/s", "memory", "convolutions", "say nothing of any"):
         assert said in done.stdout
+
+
+def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):
+    folder = a_folder(tmp_path / "program")
+    with pytest.raises(UserError, match=r"not empty\. Name a new folder\."):
+        step_program.write(folder, [*TINY], replicas=1)
+    run_step_program.read_program(folder)
 
 
 def test_flags_behind_two_dashes_are_those_of_run_py():

@@ -64,14 +64,14 @@ def write(
     Raises:
         UserError: something is wrong with the flags or the folder.
     """
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} is not empty. Name a new folder.")
     from simclr_tf.build.rehearsal import Rehearsal
     from simclr_tf.jobs.preflight import data_facts
     from tpu import compiler, rehearsal, stablehlo
 
     compiler.check_installed()
     config, origins = _resolve(flags)
-    if folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder} is not empty. Name a new folder.")
     facts = data_facts(config)
 
     def rehearse(mixed_precision):
