@@ -63,6 +63,11 @@ class Quantity:
         )
 
 
+def counts_images(name: str) -> bool:
+    """Whether a scalar is a share of images, and not a loss."""
+    return name.endswith(_SHARES)
+
+
 def compare(
     groups: Mapping[str, Sequence[str]],
     start: Mapping[str, np.ndarray],
@@ -121,7 +126,7 @@ def _scalar(name, found, expected, rounded, num_images, roundings):
         np.asarray(trace.scalars[name], np.float64)
         for trace in (found, expected, *rounded)
     )
-    if name.endswith(_SHARES):
+    if counts_images(name):
         # Two images may fall on the other side.
         scale, tolerance, most = 1.0, 2.0 / num_images, 1.0
     else:

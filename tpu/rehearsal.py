@@ -63,7 +63,7 @@ def perform(
     Raises:
         ValueError: the function uses a variable that is not among them.
     """
-    names = _captured_names(function.get_concrete_function(*specs), variables)
+    names = captured_names(function.get_concrete_function(*specs), variables)
     plan = {
         "replicas": len(steps[0][0]),
         "steps": len(steps),
@@ -102,7 +102,7 @@ def perform(
     )
 
 
-def _captured_names(concrete, variables) -> list[str]:
+def captured_names(concrete, variables) -> list[str]:
     """Names of what a function captured, in the order of its program."""
     by_handle = {id(v.handle): name for name, v in variables.items()}
     names = [by_handle.get(id(c)) for c in concrete.captured_inputs]

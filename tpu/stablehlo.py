@@ -18,6 +18,24 @@ def parse(module: bytes):
     return parsed
 
 
+def portable(module: bytes) -> bytes:
+    """A serialised HLO module as StableHLO that later jaxlibs read, too.
+
+    Args:
+        module: as `tpu.compiler.lower` gives it.
+
+    Raises:
+        ValueError: it holds an operation that StableHLO hasn't.
+    """
+    from jax._src.interpreters import mlir
+    from jaxlib.mlir.dialects import stablehlo
+
+    with mlir.make_ir_context():
+        parsed = parse(module)
+        version = stablehlo.get_current_version()
+        return stablehlo.serialize_portable_artifact(parsed, version)
+
+
 def _drop_copies(module, ir):
     """TensorFlow's copies of results are identities, foreign to StableHLO."""
     copies = []

@@ -17,6 +17,7 @@ from simclr_tf.build import views
 from simclr_tf.build.core_step import CoreStep
 from simclr_tf.config import Config
 from simclr_tf.models import batch_norm
+from simclr_tf.models.flops import training_flops_of_view
 
 # A coarse picture is so many squares wide.
 _SQUARES = 6
@@ -36,6 +37,8 @@ class Rehearsal:
         steps: of each step, the function's arguments, [R, ...] each.
         variables: all that it uses, by name.
         watched: names of those that hold the means of scalars.
+        groups: words -> names of the variables that are compared together.
+        flops: of all steps, as the model's layers have them.
 
     Raises:
         UserError: as of `CoreStep`.
@@ -82,15 +85,21 @@ class Rehearsal:
         # The warm-up begins with a rate of 0.
         [count] = quantities["the count of steps"]
         count.assign(self._core.plan.warmup_steps)
-        self._groups = {
+        self.groups = {
             words: [f"{words} {i}" for i in range(len(variables))]
             for words, variables in quantities.items()
         }
         self.variables = {
             name: variable
-            for words, names in self._groups.items()
+            for words, names in self.groups.items()
             for name, variable in zip(names, quantities[words], strict=True)
         }
+        self.flops = (
+            training_flops_of_view(self._core.model)
+            * self._core.views_per_example
+            * config.optim.train_batch_size
+            * num_steps
+        )
         self._start = {n: v.numpy() for n, v in self.variables.items()}
         self.watched = []
         for name, mean in trainer.scalar_means.items():
@@ -144,7 +153,7 @@ class Rehearsal:
         return agreement.compare(
             {
                 words: names
-                for words, names in self._groups.items()
+                for words, names in self.groups.items()
                 if words != "the learning rate"  # a function of the step
             },
             self._start,
