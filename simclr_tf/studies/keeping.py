@@ -57,12 +57,13 @@ class StudyFolder:
 
     Args:
         path: of any file system.
-        measure: that a cell must have to count, if any.
+        measures: of the study. A cell counts while it was these that were
+            looked for in its records; the first must have been there.
     """
 
-    def __init__(self, path: str, *, measure: str | None = None):
+    def __init__(self, path: str, *, measures: Sequence[Measure] = ()):
         self.path = path
-        self._measure = measure
+        self._asked = {m.name: list(m.sources) for m in measures}
         self.cells = os.path.join(path, "cells")
 
     def folder_of(self, cell: Cell) -> str:
@@ -93,10 +94,15 @@ class StudyFolder:
             done.get("digest") == cell.digest
             and isinstance(values, Mapping)
             and all(map(_is_number, values.values()))
-            and (self._measure is None or self._measure in values)
+            and (not self._asked or self._answers(done))
             and isinstance(sources, Mapping)
             and _is_number(done.get("seconds"))
         )
+
+    def _answers(self, done: Mapping[str, Any]) -> bool:
+        """Whether what a study asks now is what was asked then."""
+        first = next(iter(self._asked))
+        return done.get("asked") == self._asked and first in done["measures"]
 
     def is_done(self, cell: Cell) -> bool:
         """Whether its numbers are there."""
@@ -148,6 +154,7 @@ class StudyFolder:
                 "levels": dict(cell.setting.levels),
                 "digest": cell.digest,
                 "commands": self.lines(cell),
+                "asked": self._asked,
                 "measures": {name: value for name, (value, _) in found.items()},
                 "sources": {name: place for name, (_, place) in found.items()},
                 "seconds": round(seconds, 1),

@@ -113,14 +113,17 @@ def test_shipped_commands_are_parsed_to_what_was_meant(name, size):
             assert given == dict(command.flags)
 
 
-def test_the_study_of_the_docs(tmp_path):
+def test_the_studies_of_the_docs(tmp_path):
     page = (ROOT / "docs" / "studies.md").read_text()
-    (block,) = re.findall(r"```python\n([^`]*STUDY = [^`]*)```", page)
-    path = tmp_path / "MINE.py"
-    path.write_text(block)
-    assert len(block.splitlines()) <= 20
-    study = catalog.find(str(path), size="quick")
-    assert len(cells_of(study, typed={}, seeds=study.seeds)) == 27
+    blocks = re.findall(r"```python\n([^`]*\nSTUDY = [^`]*)```", page)
+    counts = []
+    for block in blocks:
+        path = tmp_path / "MINE.py"
+        path.write_text(block)
+        assert len(block.splitlines()) <= 20
+        study = catalog.find(str(path), size="quick")
+        counts.append(len(cells_of(study, typed={}, seeds=study.seeds)))
+    assert counts == [49, 27]
 
 
 def test_the_docs_count_the_runs():

@@ -11,6 +11,7 @@ from simclr_tf.errors import UserError
 from simclr_tf.run_files import owner
 from simclr_tf.studies.cells import cells_of
 from simclr_tf.studies.keeping import StudyFolder, measured
+from simclr_tf.studies.study import Measure
 from tests.studies import tiny
 
 
@@ -108,11 +109,13 @@ def test_a_cell_counts_by_its_whole_cell_json_alone(folder, cell):
         {"measures": {"near": 0.5}},
         {"sources": None},
         {"seconds": "1"},
+        {"asked": {"score": ["run:y"]}},
+        {"asked": None},
     ],
     ids=str,
 )
 def test_a_cell_json_of_other_content_does_not_count(folder, cell, harm):
-    folder = StudyFolder(folder.path, measure="score")
+    folder = StudyFolder(folder.path, measures=(Measure("score", ("run:x",)),))
     folder.claim(cell).release()
     folder.write_done(cell, {"score": (0.5, "run:x")}, 1.0)
     path = folder.file_of(cell, "cell.json")

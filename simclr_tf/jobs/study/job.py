@@ -65,8 +65,7 @@ class StudyJob:
         self._chosen = self._choose(options.study_index)
         stem = os.path.basename(options.study).removesuffix(".py")
         place = os.path.expanduser(config.job.model_dir or f"runs/study_{stem}")
-        first = self._study.measures[0].name
-        self._folder = StudyFolder(place, measure=first)
+        self._folder = StudyFolder(place, measures=self._study.measures)
         if not options.commands:
             require_writable(place)
             files.sweep_asides(place)

@@ -74,6 +74,7 @@ class Worker:
         self._on_done = on_done
         self._began = time.time()
         self._seconds: dict[int, float] = {}
+        self._written: set[int] = set()
 
     def run(self) -> None:
         """Returns when every cell is done, or has failed since the start.
@@ -99,8 +100,11 @@ class Worker:
         outcome = self._folder.outcome(cell)
         if outcome.seconds is not None:
             self._seconds[cell.index] = outcome.seconds
-        return outcome.values is not None or self._folder.failed_since(
-            cell, self._began
+        # A worker whose study asks for other measures may write it anew.
+        return (
+            outcome.values is not None
+            or cell.index in self._written
+            or self._folder.failed_since(cell, self._began)
         )
 
     def _try(self, cell: Cell) -> bool:
@@ -134,6 +138,7 @@ class Worker:
         else:
             seconds = time.monotonic() - began
             self._folder.write_done(cell, found, seconds)
+            self._written.add(cell.index)
             self._seconds[cell.index] = seconds
             self._say(cell, self._words(found, seconds))
         self._on_done()
