@@ -161,6 +161,7 @@ class Rehearsal:
             expected,
             rounded,
             num_images=self._config.optim.train_batch_size,
+            coarse=self._core.dtype != "float32",
         )
 
     @functools.cached_property
