@@ -173,12 +173,17 @@ def transfer_set(dataset: str) -> TransferSet | None:
     """The data set of this name, or None.
 
     Configuration and version may be left out: voc, voc/2007 and
-    voc/2007:5.0.0 are one; voc/2012 is none of the twelve.
+    voc/2007:5.0.0 are one; voc/2012 is none of the twelve. A version that is
+    given is the one that is read.
     """
-    name, _, config = dataset.split(":")[0].partition("/")
+    unversioned, colon, version = dataset.partition(":")
+    name, _, config = unversioned.partition("/")
     found = TRANSFER_SETS.get(name)
     if found and config and found.dataset != f"{name}/{config}":
         return None
+    if found and version:
+        versioned = f"{found.dataset}{colon}{version}"
+        return dataclasses.replace(found, dataset=versioned)
     return found
 
 

@@ -177,6 +177,13 @@ def test_sets_are_found_by_name(dataset, name):
     assert (found and found.name) == name
 
 
+@pytest.mark.parametrize("given", ["voc:5.0.0", "voc/2007:5.0.0"])
+def test_a_version_that_is_given_is_read(given):
+    source = transfer.transfer_set(given).source("train", data_dir=None)
+    assert source["dataset"] == "voc/2007:5.0.0"
+    assert transfer.transfer_set(given).name == "voc"
+
+
 def test_other_sets_follow_the_same_rules():
     held_out = transfer.other_set("svhn", ["test", "train"])
     assert (held_out.train, held_out.validation) == (
