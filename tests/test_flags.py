@@ -86,6 +86,7 @@ def test_every_option_has_a_flag_of_its_type(name):
         "teacher_proj_selector": ("1", 1),
         "l2": ("0.4", 0.4),
         "study_index": ("3", 3),
+        "rehearse": ("true", True),
     }.get(name)
     if sample is None:
         default = field.default

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from simclr_tf import distributed
 from simclr_tf.build import network, training, views
-from simclr_tf.build.lesson import Lesson
+from simclr_tf.build.distilling.lesson import Lesson
 from simclr_tf.build.schedule import make_plan
 from simclr_tf.config import Config
 from simclr_tf.run_files.folder import RunFolder

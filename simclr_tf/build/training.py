@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from simclr_tf import schedules
-from simclr_tf.build.lesson import Lesson
+from simclr_tf.build.distilling.lesson import Lesson
 from simclr_tf.config import Config
 from simclr_tf.losses import named
 from simclr_tf.models.simclr import SimClr

@@ -17,17 +17,18 @@ def require_consistent(config) -> None:
     Raises:
         UserError: two options contradict each other, or one lacks another.
     """
-    job = job_kinds.job_of(
-        mode=config.job.mode,
-        train_mode=config.job.train_mode,
-        protocol=config.eval.protocol,
-    )
+    named = {
+        "mode": config.job.mode,
+        "train_mode": config.job.train_mode,
+        "protocol": config.eval.protocol,
+    }
+    job = job_kinds.job_of(**named)
     _check_selector(config.model)
     _check_checkpoint(config, job)
     _check_labels(config.data)
     _check_operators(config.augment)
     _check_table(config.data, job)
-    _check_channels(config)
+    _check_channels(config, job_kinds.takes(**named))
     _check_batches(config)
     _check_loss(config.optim)
     _check_length(config.optim)
@@ -144,21 +145,22 @@ def _check_checkpoint(config, job: Job) -> None:
                 "--model_dir, a folder for its results. Received: neither."
             )
         needs = False
-    # A follower's run says what it was built upon.
-    if train_mode == "distill" and not checkpoint and job is not Job.FOLLOW:
+    if checkpoint or job is Job.FOLLOW:  # whose run says what it builds upon
+        return
+    if train_mode == "distill":
         raise UserError(
             "--train_mode=distill needs --checkpoint, the teacher: a run that "
             "is a classifier (--train_mode=finetune, supervised or distill), "
             "or what Google fine-tuned. Received: none."
         )
-    if needs and not checkpoint and job is not Job.FOLLOW:
+    if needs:
         raise UserError(
             f"{job.words} needs --checkpoint: a model_dir, one of its "
             "checkpoints, a SavedModel, or what Google released. Received: "
             "none. (To train a classifier from scratch: "
             "--train_mode=supervised.)"
         )
-    if config.job.ema_weights and not checkpoint and job is not Job.FOLLOW:
+    if config.job.ema_weights:
         raise UserError(
             "--ema_weights is of --checkpoint's weights. Received: no "
             "--checkpoint. Leave it out."
@@ -185,7 +187,7 @@ def _check_table(data, job: Job) -> None:
         )
 
 
-def _check_channels(config) -> None:
+def _check_channels(config, taken: Job) -> None:
     data, augment = config.data, config.augment
     num_channels = config.model.num_channels
     asked = f"--num_channels={num_channels}"
@@ -194,11 +196,6 @@ def _check_channels(config) -> None:
             f"--cache_dataset=disk keeps RGB, and {asked} asks for bands, "
             "which are converted once and held in memory. Leave it out."
         )
-    taken = job_kinds.takes(
-        mode=config.job.mode,
-        train_mode=config.job.train_mode,
-        protocol=config.eval.protocol,
-    )
     if num_channels == 3 or not taken & Job.WITH_COLORS:
         return
     if augment.operators is None:
@@ -210,15 +207,12 @@ def _check_channels(config) -> None:
                 f"--color_jitter_strength={augment.color_jitter_strength:g}."
             )
         return
+    in_rgb = operator_list.IN_RGB
+    others = ", ".join(n for n in operator_list.NAMES if n not in in_rgb)
     for flag in ("operators", "second_operators"):
         parsed = operator_list.parsed(flag, getattr(augment, flag))
         for name, _ in parsed or ():
-            if name in operator_list.IN_RGB:
-                others = ", ".join(
-                    other
-                    for other in operator_list.NAMES
-                    if other not in operator_list.IN_RGB
-                )
+            if name in in_rgb:
                 raise UserError(
                     f"{asked}: {name} is defined in RGB. Received: --{flag}="
                     f"{getattr(augment, flag)}. Take it out; these work: "

@@ -61,7 +61,7 @@ JOBS = {
     Kind.EMBED: Entry("embed", Accepts(encoders=_ANY)),
     Kind.EXPORT: Entry("export"),
     Kind.IMPORT: Entry("importing"),
-    Kind.PREFLIGHT: Entry("preflight"),
+    Kind.PREFLIGHT: Entry("preflight.job"),
     Kind.BENCHMARK_INPUT: Entry("benchmark_input"),
     Kind.STUDY: Entry("study.job"),
 }

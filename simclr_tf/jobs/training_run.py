@@ -18,8 +18,8 @@ from simclr_tf.build import (
     training,
     views,
 )
-from simclr_tf.build import teacher as teachers
-from simclr_tf.build.lesson import Lesson
+from simclr_tf.build.distilling import teacher as teachers
+from simclr_tf.build.distilling.lesson import Lesson
 from simclr_tf.build.unreadable import Unreadable
 from simclr_tf.config import Config, roles
 from simclr_tf.data import subset

@@ -67,7 +67,7 @@ def write(
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty. Name a new folder.")
     from simclr_tf.build.rehearsal import Rehearsal
-    from simclr_tf.jobs.preflight import data_facts
+    from simclr_tf.jobs.preflight.job import data_facts
     from tpu import compiler, rehearsal, stablehlo
 
     compiler.check_installed()

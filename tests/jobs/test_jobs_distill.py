@@ -13,7 +13,7 @@ import tensorflow as tf
 import run
 from simclr_tf.build import inheritance
 from simclr_tf.build.core_step import CoreStep
-from simclr_tf.build.lesson import Lesson
+from simclr_tf.build.distilling.lesson import Lesson
 from simclr_tf.config import resolve
 from simclr_tf.run_files import checkpoints
 from tests import processes

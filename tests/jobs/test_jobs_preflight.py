@@ -5,7 +5,7 @@ import json
 import pytest
 
 from simclr_tf.config import resolve
-from simclr_tf.jobs import preflight
+from simclr_tf.jobs.preflight import job as preflight
 
 
 def config(**given):

@@ -4,8 +4,8 @@ import pytest
 
 from simclr_tf.build.rehearsal import Rehearsal
 from simclr_tf.config import resolve
-from simclr_tf.jobs import rehearsing
-from simclr_tf.jobs.rehearsing import Size
+from simclr_tf.jobs.preflight import rehearsing
+from simclr_tf.jobs.preflight.rehearsing import Size
 from tests import planted
 from tpu import rehearsal
 

@@ -216,6 +216,7 @@ def test_numpy_arrays_and_lists_are_taken(rng, kind, dtype):
         losses.nt_xent: [(z_a, z_b)],
         losses.nt_logistic: [(z_a, z_b)],
         losses.margin_triplet: [(z_a, z_b)],
+        losses.distillation: [(z_a, z_b)],
         losses.softmax_cross_entropy: [(z_a, one)],
         losses.binary_cross_entropies: [(z_a, several)],
         losses.cross_entropy: [(z_a, one), (z_a, several)],
@@ -227,6 +228,7 @@ def test_numpy_arrays_and_lists_are_taken(rng, kind, dtype):
         losses.nt_xent: {"temperature": 0.1},
         losses.nt_logistic: {"temperature": 0.1},
         losses.margin_triplet: {"margin": 0.5},
+        losses.distillation: {"temperature": 0.1},
     }
     for function, calls in arguments.items():
         function = functools.partial(function, **options.get(function, {}))

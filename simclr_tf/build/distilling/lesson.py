@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from simclr_tf import files, hashing
-from simclr_tf.build import teacher as teachers
-from simclr_tf.build.teacher import Classes, Teacher
+from simclr_tf.build.distilling import teacher as teachers
+from simclr_tf.build.distilling.teacher import Classes, Teacher
 from simclr_tf.config import Config, roles
 from simclr_tf.config.job_kinds import Job
 from simclr_tf.data.sources import Source

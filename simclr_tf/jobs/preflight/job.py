@@ -17,7 +17,7 @@ from simclr_tf.build.core_step import CoreStep
 from simclr_tf.config import Config
 from simclr_tf.data import digits
 from simclr_tf.errors import UserError
-from simclr_tf.jobs import rehearsing
+from simclr_tf.jobs.preflight import rehearsing
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.run_files import places
 

@@ -1,0 +1,1 @@
+"""What a student needs beside its network: the teacher, and its classes."""
