@@ -320,4 +320,4 @@ def test_a_thawed_weight_is_found_at_the_end(go, tmp_path, monkeypatch):
 
     monkeypatch.setattr(SupervisedTrainer, "train_loop_end", thaw)
     assert go("--fine_tune_after_block=4", "--train_steps=1") == 3
-    assert "frozen part of the encoder" in go.err
+    assert "frozen part of the network" in go.err

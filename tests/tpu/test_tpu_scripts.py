@@ -219,7 +219,7 @@ def test_a_queue_that_fails_or_takes_too_long(cloud):
         ([143, 143, 0], 3, 0),  # preempted twice
         ([129, 0], 2, 0),  # lost its terminal
         ([143], 4, 143),  # and no end of it
-        ([137, 255, 2], 3, 2),  # killed, unreachable, then wrong
+        ([137, 255, 2], 4, 2),  # killed, unreachable, then wrong, twice
         ([1], 2, 1),  # a fault, twice
         ([1, 143, 1, 0], 4, 0),  # not twice in a row
     ],
@@ -228,8 +228,9 @@ def test_what_is_tried_again(cloud, statuses, runs, exit_status):
     cloud.plays(
         describe=[[0, "READY\tv5litepod-8"]], run=[[s, ""] for s in statuses]
     )
+    knobs = {"MAX_RESTARTS": "3", "OWNER_SECONDS": "0"}
     ended = cloud.run(
-        "launch.sh", *FLAGS, ACCELERATOR_TYPE="v5litepod-8", MAX_RESTARTS="3"
+        "launch.sh", *FLAGS, ACCELERATOR_TYPE="v5litepod-8", **knobs
     )
     assert ended.returncode == exit_status, ended.stdout
     started = [words for kind, words in cloud.asked() if kind == "run"]
