@@ -162,6 +162,8 @@ def _of_one_dtype(rehearsal: Rehearsal, perform, one_device) -> dict[str, Any]:
         "quantities": [
             {
                 **dataclasses.asdict(q),
+                # JSON knows no NaN.
+                "error": q.error if math.isfinite(q.error) else None,
                 "agrees": q.agrees,
                 "said": q.describe(),
             }
