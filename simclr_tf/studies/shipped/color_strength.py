@@ -12,6 +12,11 @@ STRENGTHS = {
     "1 + blur": {"color_jitter_strength": 1.0, "use_blur": True},
     "AutoAugment": {},
 }
+# At 16 px the paper's kernel is one pixel wide; a list of operators has three.
+_QUICK_BLUR = {
+    "color_jitter_strength": 1.0,
+    "operators": "crop,color,blur",
+}
 _PAPER = {
     "SimCLR": (59.6, 61.0, 62.6, 63.2, 64.5, 61.1),
     "supervised": (77.0, 76.7, 76.5, 75.7, 75.4, 77.1),
@@ -26,6 +31,8 @@ def _settings(size):
             STRENGTHS.items(), _PAPER[objective], strict=True
         ):
             flags = flags or {"operators": _AUTO_AUGMENT[size]}
+            if size == "quick" and flags.get("use_blur"):
+                flags = _QUICK_BLUR
             yield Setting(
                 {"objective": objective, "strength": strength},
                 **{**own, "flags": {**own.get("flags", {}), **flags}},
