@@ -11,12 +11,17 @@ import numpy as np
 
 # Of a float32 run, over a few steps: what reduction order leaves. Of losses,
 # relative; of what moves, relative to how far it moved.
-LOSS_TOLERANCE = 1e-5
-MOVED_TOLERANCE = 1e-3
-# So many times what one device differs from itself under another rounding.
-ROUNDINGS = 8.0
+_LOSS_TOLERANCE = 1e-5
+_MOVED_TOLERANCE = 1e-3
+# So many times what one device differs from itself in another order of sums.
+_ROUNDINGS = 8.0
 # Whatever the rounding: half a gradient is off by 0.5.
 _MOST = 0.25
+# In a dtype of few digits, where one of the other roundings is float32's: both
+# runs are about as far from that. A few steps may part them altogether, but
+# not make them go backwards.
+_COARSE_ROUNDINGS = 4.0
+_COARSE_MOST = 1.0
 # Scalars that count images, and jump where one changes sides.
 _SHARES = ("_acc", "_active")
 
@@ -76,7 +81,7 @@ def compare(
     rounded: Sequence[Trace],
     *,
     num_images: int,
-    roundings: float = ROUNDINGS,
+    coarse: bool = False,
 ) -> list[Quantity]:
     """Every quantity that two runs of the same steps have in common.
 
@@ -88,8 +93,7 @@ def compare(
         rounded: of one device under other roundings: what this job makes of
             a last bit.
         num_images: of a step, which says how much an accuracy weighs one.
-        roundings: so many times what they differ by is allowed, where that is
-            more than the tolerances.
+        coarse: whether the runs' dtype has few digits.
 
     Raises:
         ValueError: the runs report different scalars.
@@ -102,12 +106,15 @@ def compare(
             f"The replicas report {', '.join(sorted(found.scalars))}; one "
             f"device reports {', '.join(sorted(expected.scalars))}."
         )
+    limits = (_ROUNDINGS, _MOST)
+    if coarse:
+        limits = (_COARSE_ROUNDINGS, _COARSE_MOST)
     quantities = [
-        _scalar(name, found, expected, rounded, num_images, roundings)
+        _scalar(name, found, expected, rounded, num_images, limits)
         for name in expected.scalars
     ]
     quantities += [
-        _moved(words, names, start, found, expected, rounded, roundings)
+        _moved(words, names, start, found, expected, rounded, limits)
         for words, names in groups.items()
         if names
     ]
@@ -120,18 +127,19 @@ def compare(
     ]
 
 
-def _scalar(name, found, expected, rounded, num_images, roundings):
+def _scalar(name, found, expected, rounded, num_images, limits):
     """A loss or an accuracy, at its worst step."""
     values, right, *others = (
         np.asarray(trace.scalars[name], np.float64)
         for trace in (found, expected, *rounded)
     )
+    roundings, most = limits
     if counts_images(name):
         # Two images may fall on the other side.
         scale, tolerance, most = 1.0, 2.0 / num_images, 1.0
     else:
         scale = float(np.max(np.abs(right))) or 1.0
-        tolerance, most = LOSS_TOLERANCE, _MOST
+        tolerance = _LOSS_TOLERANCE
     errors = np.abs(values - right) / scale
     own = max(float(np.max(np.abs(each - right))) for each in others) / scale
     allowed = min(max(tolerance, roundings * own), most)
@@ -146,7 +154,7 @@ def _scalar(name, found, expected, rounded, num_images, roundings):
     return Quantity(name, worst, allowed, note)
 
 
-def _moved(words, names, start, found, expected, rounded, roundings):
+def _moved(words, names, start, found, expected, rounded, limits):
     """Variables together: how far apart, by how far they moved."""
     far = _norm(_difference(names, expected.after, start))
     apart = _difference(names, found.after, expected.after)
@@ -155,7 +163,8 @@ def _moved(words, names, start, found, expected, rounded, roundings):
         _relative(_norm(_difference(names, each.after, expected.after)), far)
         for each in rounded
     )
-    allowed = min(max(MOVED_TOLERANCE, roundings * own), _MOST)
+    roundings, most = limits
+    allowed = min(max(_MOVED_TOLERANCE, roundings * own), most)
     quantity = Quantity(words, error, allowed)
     if quantity.agrees or not far:
         return quantity

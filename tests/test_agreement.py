@@ -105,3 +105,20 @@ def test_replicas_that_differ_are_found():
     assert "1 variables differ" in (
         compare(found)["the replicas among themselves"].describe()
     )
+
+
+def test_few_digits_may_part_two_runs_but_not_turn_them_round():
+    def kernels(times):
+        found = agreement.compare(
+            GROUPS,
+            START,
+            trace(times),
+            trace(),
+            [trace(1.2)],
+            num_images=8,
+            coarse=True,
+        )
+        return next(q for q in found if q.name == "the kernels")
+
+    assert kernels(0.5).agrees
+    assert not kernels(-1.0).agrees

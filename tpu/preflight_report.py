@@ -6,6 +6,9 @@ from typing import Any
 
 from tpu.preflight import Verdict
 
+# Where one quantity is off, many are.
+_MOST_NAMES = 3
+
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
@@ -48,8 +51,9 @@ def as_json(
         verdict: of the compilation.
         job: what was compiled.
         findings: what else was checked.
-        rehearsal: what came of running it, of which the table reads "same"
-            (None: it could not be run) and "lines", name and text each.
+        rehearsal: what came of running it, of which the report reads "same"
+            (None: it could not be run), "off", names of what is not, and
+            "lines" for the table, name and text each.
     """
     topology, compiled = verdict.topology, verdict.compiled
     report = {
@@ -86,8 +90,10 @@ def _verdict(verdict: Verdict, findings, rehearsal) -> str:
         return compiles
     if compiles == "fits":
         compiles = "compiles, fits"
-    does = "computes" if rehearsal["same"] else "does not compute"
-    return f"{compiles}, {does} the same"
+    if rehearsal["same"]:
+        return f"{compiles}, computes the same"
+    off = ", ".join(rehearsal["off"][:_MOST_NAMES])
+    return f"{compiles}, does not compute the same: {off}"
 
 
 def _compiles(verdict: Verdict, findings: Sequence[Finding]) -> str:

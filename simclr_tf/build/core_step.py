@@ -29,6 +29,7 @@ class CoreStep:
         model: of which it trains the weights.
         optimizer: of its trainable variables.
         trainer: whose step it is.
+        dtype: Keras policy of the encoder.
         color_on_host: whether views come with their colours.
 
     Raises:
@@ -65,7 +66,7 @@ class CoreStep:
             config, num_classes=num_classes, dtype=dtype
         )
         self.optimizer = training.build_optimizer(config, self.plan, self.model)
-        self._dtype = dtype
+        self.dtype = dtype
         self.trainer = self.make_trainer(config)
 
     def make_trainer(self, config: Config) -> StepTrainer:
@@ -80,7 +81,7 @@ class CoreStep:
             model=self.model,
             optimizer=self.optimizer,
             dataset=None,
-            dtype=self._dtype,
+            dtype=self.dtype,
             color_view=None
             if self.color_on_host
             else views.augmentation(config).color_view,

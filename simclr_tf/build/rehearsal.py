@@ -6,6 +6,7 @@ it is the caller's matter. One device is TensorFlow's, here.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -18,9 +19,12 @@ from simclr_tf.build.core_step import CoreStep
 from simclr_tf.config import Config
 from simclr_tf.models import batch_norm
 from simclr_tf.models.flops import training_flops_of_view
+from simclr_tf.train.plan import Plan
 
 # A coarse picture is so many squares wide.
 _SQUARES = 6
+# Of a cosine's way, where it has come down to 1/16.
+_LATE = 2 / math.pi * math.acos(1 / 4)
 
 
 class Rehearsal:
@@ -82,9 +86,8 @@ class Rehearsal:
             for batch in self._batches
         ]
         quantities = trainer.quantities()
-        # The warm-up begins with a rate of 0.
         [count] = quantities["the count of steps"]
-        count.assign(self._core.plan.warmup_steps)
+        count.assign(late_step(self._core.plan))
         self.groups = {
             words: [f"{words} {i}" for i in range(len(variables))]
             for words, variables in quantities.items()
@@ -161,6 +164,7 @@ class Rehearsal:
             expected,
             rounded,
             num_images=self._config.optim.train_batch_size,
+            coarse=self._core.dtype != "float32",
         )
 
     @functools.cached_property
@@ -189,6 +193,16 @@ class Rehearsal:
     def _reversed(self, each):
         parts = each.reshape([self._num_replicas, -1, *each.shape[1:]])
         return parts[:, ::-1].reshape(each.shape)
+
+
+def late_step(plan: Plan) -> int:
+    """The step at which the rate has fallen to a sixteenth of its peak.
+
+    The first step of a warm-up moves nothing. At the peak, what a last bit
+    does to a ReLU grows within a few steps to all that there is to see.
+    """
+    rest = plan.train_steps - plan.warmup_steps
+    return plan.warmup_steps + round(_LATE * rest)
 
 
 def fixed_batch(

@@ -10,11 +10,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from simclr_tf import schedules
 from simclr_tf.build.core_step import CoreStep
 from simclr_tf.build.rehearsal import Rehearsal
 from simclr_tf.config import Config
 from simclr_tf.models.flops import training_flops_of_view
 from simclr_tf.train import precision
+from simclr_tf.train.plan import Plan
 
 # FLOPs of all steps: what takes seconds and what takes minutes on two cores.
 _SMALL = 2e11
@@ -112,7 +114,7 @@ def rehearse(
         told.rehearse is None and not (how_large.whole and fits)
     ):
         return None
-    smaller = _of_size(config, how_large, core.plan.train_steps)
+    smaller = _of_size(config, how_large, core.plan)
     print(_announcement(how_large, num_replicas, config), flush=True)
     facts = {
         "num_examples": num_examples,
@@ -162,6 +164,8 @@ def _of_one_dtype(rehearsal: Rehearsal, perform, one_device) -> dict[str, Any]:
         "quantities": [
             {
                 **dataclasses.asdict(q),
+                # JSON knows no NaN.
+                "error": q.error if math.isfinite(q.error) else None,
                 "agrees": q.agrees,
                 "said": q.describe(),
             }
@@ -172,16 +176,23 @@ def _of_one_dtype(rehearsal: Rehearsal, perform, one_device) -> dict[str, Any]:
     }
 
 
-def _of_size(config: Config, how_large: Size, train_steps: int) -> Config:
-    """The job's configuration with the batch of a rehearsal."""
+def _of_size(config: Config, how_large: Size, plan: Plan) -> Config:
+    """The job's configuration with the batch of a rehearsal, and its rate."""
     if how_large.whole:
         return config
     R = how_large.num_replicas
+    batch_size = R * how_large.per_replica_batch_size
+    per_rate = schedules.scaled_learning_rate(
+        1.0,
+        global_batch_size=batch_size,
+        rule=config.optim.learning_rate_scaling,
+    )
     optim = dataclasses.replace(
         config.optim,
-        train_batch_size=R * how_large.per_replica_batch_size,
+        train_batch_size=batch_size,
+        learning_rate=plan.peak_learning_rate / per_rate,
         # In epochs, both would be other numbers of steps.
-        train_steps=train_steps,
+        train_steps=plan.train_steps,
         warmup_epochs=0.0,
     )
     evaluation = dataclasses.replace(config.eval, eval_batch_size=R)

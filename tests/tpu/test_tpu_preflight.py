@@ -162,14 +162,18 @@ def test_what_each_host_must_deliver(quick):
     ("same", "batch", "verdict"),
     [
         (True, 64, "compiles, fits, computes the same"),
-        (False, 64, "compiles, fits, does not compute the same"),
+        (False, 64, "compiles, fits, does not compute the same: a, b, c"),
         (None, 64, "fits"),
         (True, 512, "does not fit, computes the same"),
     ],
 )
 def test_the_verdict_says_what_a_rehearsal_found(quick, same, batch, verdict):
     job = preflight_report.Job(views_per_example=2, train_steps=100)
-    rehearsal = {"same": same, "lines": [("rehearsal", "2 replicas")]}
+    rehearsal = {
+        "same": same,
+        "off": list("abcd"),
+        "lines": [("rehearsal", "2 replicas")],
+    }
     report = preflight_report.as_json(run(batch), job, [], rehearsal)
     assert report["verdict"] == verdict
     table = preflight_report.as_table(report)
