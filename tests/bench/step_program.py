@@ -157,14 +157,17 @@ def _expected(job, rehearse, config, folder, names):
         },
     )
     return {
-        "scalars": expected.scalars,
+        "scalars": {
+            name: [float(value) for value in values]
+            for name, values in expected.scalars.items()
+        },
         "scales": {
             name: 1.0
             if agreement.counts_images(name)
             else float(np.max(np.abs(values))) or 1.0
             for name, values in expected.scalars.items()
         },
-        "allowed": {q.name: q.allowed for q in quantities},
+        "allowed": {q.name: float(q.allowed) for q in quantities},
     }
 
 
