@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simclr_tf.build.rehearsal import fixed_batch
+from simclr_tf import schedules
+from simclr_tf.build.rehearsal import fixed_batch, late_step
 from simclr_tf.config import resolve
+from simclr_tf.train.plan import Plan
 
 S, N, R, P = 16, 3, 2, 9
 
@@ -67,3 +69,17 @@ def test_a_sigma_of_the_batch_is_one_on_all_replicas():
 def test_labels(label, classes, values):
     made = batch(label=label, classes=classes)["label"]
     assert set(made.flat) <= set(values)
+
+
+def test_late_steps_have_a_sixteenth_of_the_peak():
+    plan = Plan(
+        num_examples=1000,
+        global_batch_size=10,
+        train_steps=5000,
+        warmup_steps=300,
+        peak_learning_rate=3.2,
+        checkpoint_steps=100,
+        log_steps=10,
+    )
+    rate = schedules.WarmupCosine(3.2, 300, 5000)(late_step(plan))
+    assert float(rate) == pytest.approx(3.2 / 16, rel=0.01)

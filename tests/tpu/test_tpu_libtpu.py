@@ -103,6 +103,8 @@ def test_a_rehearsal_of_a_whole_job(tmp_path):
         *TINY,
         "--train_batch_size=16",
         "--eval_batch_size=16",
+        # By the batch, a tiny part of it.
+        "--learning_rate=4.8",
         "--rehearse",
     )
     assert status == 0, output
