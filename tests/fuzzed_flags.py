@@ -161,7 +161,10 @@ def draw(
         for name in rng.sample(known, rng.randint(1, 4))
         if not (job is job_kinds.Job.FOLLOW and name == "eval_timeout_seconds")
     }
-    words = [f"--{n}={v}" for n, v in {**flags, **exchanged}.items()]
+    flags |= exchanged
+    if flags["mode"] == "eval":  # by an exchange, too: it waits for a run
+        flags["eval_timeout_seconds"] = "0.1"
+    words = [f"--{n}={v}" for n, v in flags.items()]
     if rng.random() < 0.05:
         words.insert(rng.randint(0, len(words)), rng.choice(_TYPOS))
     return words, exchanged
