@@ -25,7 +25,7 @@ class Format:
         module: of this package, with `refusal`, `write` and `readers`; FILES,
             what is in the folder; and USE and USE_LOGITS, how it is called.
         words: who reads it.
-        library: what hubs call who reads it.
+        hub_library: what hubs call who reads it.
         writes_with: import names of libraries that write it, beside those
             that this library comes with; of the extra of the same name.
         reads_with: distribution name -> import name of what reads it.
@@ -33,7 +33,7 @@ class Format:
 
     module: str
     words: str
-    library: str
+    hub_library: str
     writes_with: tuple[str, ...] = ()
     reads_with: Mapping[str, str] = dataclasses.field(default_factory=dict)
 

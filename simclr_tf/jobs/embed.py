@@ -20,7 +20,7 @@ from simclr_tf.evaluation.features import Features
 from simclr_tf.jobs import recording
 from simclr_tf.jobs.embedding_pictures import EmbeddingPictures
 from simclr_tf.jobs.requests import Accepts, Request
-from simclr_tf.run_files import loading, unreadable_images
+from simclr_tf.run_files import loading, owner, unreadable_images
 from simclr_tf.run_files.room import require_writable
 from simclr_tf.train import precision
 
@@ -58,7 +58,6 @@ class Embedding:
         self._sha256 = self._encoder.sha256()
         self._folder = self._choose_folder()
         require_writable(self._folder)
-        files.sweep_asides(self._folder)
 
     def describe(self) -> str:
         """What will be embedded, by what, to where."""
@@ -74,6 +73,11 @@ class Embedding:
         self._stop.outcome = (
             "before all was written. The same command starts again."
         )
+        with owner.take(self._folder, name=owner.OF_RESULTS):
+            self._embed()
+        return 0
+
+    def _embed(self) -> None:
         found = features.extract(
             self._encoder.encode,
             self._dataset(self._source),
@@ -95,7 +99,6 @@ class Embedding:
             self._corrupt.lines(),
             [self._source],
         )
-        return 0
 
     def _choose_folder(self) -> str:
         """--model_dir, or a folder of the run for what is embedded."""

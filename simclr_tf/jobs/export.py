@@ -32,9 +32,6 @@ from simclr_tf.reports import model_card
 from simclr_tf.run_files import loading, owner, weights_location
 
 _LINEAR_KERNEL = "linear_head:kernel"
-# Whose the folder is, while it is written; hidden, as the folder may be a
-# checkout.
-_OWNER = ".owner.json"
 
 
 def export(run: TrainingRun) -> None:
@@ -99,7 +96,7 @@ class Export:
         _require_holds(self._name, self._network.architecture)
         self._folder = self._choose_folder()
         self._owner = owner.take(
-            self._folder, name=_OWNER, check=folders.require_free
+            self._folder, name=owner.OF_RESULTS, check=folders.require_free
         )
 
     def describe(self) -> str:
@@ -237,7 +234,7 @@ class Export:
         names = sorted({*os.listdir(folder), "README.md", folders.RECORD})
         code = self._form.code
         form = model_card.Form(
-            self._form.library, code.FILES, code.USE, code.USE_LOGITS
+            self._form.hub_library, code.FILES, code.USE, code.USE_LOGITS
         )
         card = model_card.text(record, form=form, names=names, results=found)
         pathlib.Path(folder, "README.md").write_text(card, "utf-8")

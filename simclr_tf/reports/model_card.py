@@ -30,13 +30,13 @@ class Form(NamedTuple):
     """What a format says of itself.
 
     Attributes:
-        library: what hubs call who reads it.
+        hub_library: what hubs call who reads it.
         files: name -> what it is.
         use: Python that goes on from `images` to `features`.
         use_logits: and to `logits`.
     """
 
-    library: str
+    hub_library: str
     files: Mapping[str, str]
     use: str
     use_logits: str
@@ -148,7 +148,7 @@ def _head(record, form) -> str:
         # Of YAML, which takes no halves of characters as JSON escapes them.
         "license: "
         + json.dumps(record["licence"] or "unknown", ensure_ascii=False),
-        f"library_name: {form.library}",
+        f"library_name: {form.hub_library}",
         f"pipeline_tag: image-{task}",
         "tags:",
         "- simclr",

@@ -25,6 +25,9 @@ from simclr_tf.run_files.room import require_writable
 
 gfile = tf.io.gfile
 
+# Of whoever writes results into a folder that may be a run's, or a checkout of
+# a hub's repository: hidden there.
+OF_RESULTS = ".owner.json"
 BEAT_SECONDS = 30.0
 # Of another machine: clocks differ, and a slow file system delays a beat.
 DEAD_SECONDS = 6 * BEAT_SECONDS
@@ -129,14 +132,16 @@ class Owner:
                 continue
 
 
-def take(folder: str, *, name: str, check: Callable[[str], None]) -> Owner:
+def take(
+    folder: str, *, name: str, check: Callable[[str], None] | None = None
+) -> Owner:
     """Makes a folder this process's, without what killed processes left.
 
     Args:
         folder: is made where it is not there.
         name: of the file that says so.
         check: called with the folder once nobody else writes there; raises
-            where the folder is not for us.
+            where the folder is not for us. None: any is.
 
     Raises:
         UserError: the folder cannot be written to, or it is another's.
@@ -145,7 +150,8 @@ def take(folder: str, *, name: str, check: Callable[[str], None]) -> Owner:
     mine = Owner(folder, name=name)
     try:
         files.sweep_asides(folder)
-        check(folder)
+        if check:
+            check(folder)
     except BaseException:
         mine.release()
         raise

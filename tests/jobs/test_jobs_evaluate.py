@@ -9,6 +9,7 @@ import tensorflow as tf
 import run
 from simclr_tf.evaluation import records
 from simclr_tf.evaluation.fitted import mlp
+from simclr_tf.run_files import owner
 from tests.tiny_datasets import write_tfds
 
 SHORT = ("--eval_batch_size=32",)
@@ -156,6 +157,19 @@ def test_embedding_writes_features_and_neighbours(go, pretrained):
     assert set(found["labels"]) == set(range(10))
     picture = tf.io.decode_png((folder / "neighbours.png").read_bytes())
     assert picture.shape[-1] == 3 and picture.shape[0] >= 3 * 16
+
+
+def test_a_second_embedding_beside_the_first_is_refused(go, tmp_path):
+    """They would mix features of one with pictures of the other."""
+    place = f"--model_dir={tmp_path}"
+    with owner.take(str(tmp_path), name=owner.OF_RESULTS):
+        assert go("--mode=embed", "--train_split=test", place) == 2
+        assert "belongs to a command that is running" in go.err
+        assert len(go.err.splitlines()) == 1
+        assert not (tmp_path / "features.npz").exists()
+    assert go("--mode=embed", "--train_split=test", place) == 0
+    assert (tmp_path / "features.npz").exists()
+    assert not (tmp_path / owner.OF_RESULTS).exists()
 
 
 @pytest.mark.parametrize(
