@@ -101,7 +101,7 @@ def write(
     if expect == "yes" or (expect == "auto" and job.flops <= _MOST):
         expected = _expected(job, rehearse, config, folder, names)
     program = {
-        "format": run_step_program.FORMAT,
+        **_contents(job, names, expected),
         "about": f"simclr_tf {simclr_tf.__version__}: {replicas} x "
         f"{config.optim.train_batch_size // replicas} images, "
         f"{' '.join(flags)}",
@@ -109,6 +109,24 @@ def write(
         "steps": steps,
         "images_per_step": config.optim.train_batch_size,
         "model_flops_per_step": job.flops / steps,
+        "files": {
+            path.name: [path.stat().st_size, run_step_program.sha256(path)]
+            for path in sorted(folder.iterdir())
+        },
+    }
+    text = json.dumps(program, indent=1) + "\n"
+    (folder / "program.json").write_text(text, encoding="utf-8")
+    size = sum(size for size, _ in program["files"].values()) / 1e6
+    print(
+        f"{folder}: {program['about']}; {size:.0f} MB, "
+        f"{'with' if expected else 'without'} what TensorFlow makes of it"
+    )
+
+
+def _contents(job, names: list[str], expected) -> dict:
+    """What the variables are, in the order of the program's captures."""
+    return {
+        "format": run_step_program.FORMAT,
         "variables": names,
         # Each replica's own: sums of scalars.
         "own": [names.index(n) for n in job.watched if n in names],
@@ -123,18 +141,7 @@ def write(
             if expected and words in expected["allowed"]
         },
         "expected": expected,
-        "files": {
-            path.name: [path.stat().st_size, run_step_program.sha256(path)]
-            for path in sorted(folder.iterdir())
-        },
     }
-    text = json.dumps(program, indent=1) + "\n"
-    (folder / "program.json").write_text(text, encoding="utf-8")
-    size = sum(size for size, _ in program["files"].values()) / 1e6
-    print(
-        f"{folder}: {program['about']}; {size:.0f} MB, "
-        f"{'with' if expected else 'without'} what TensorFlow makes of it"
-    )
 
 
 def _expected(job, rehearse, config, folder, names):
