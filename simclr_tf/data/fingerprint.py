@@ -13,6 +13,7 @@ it is told to (`cp -p`, `rsync -a`, `gsutil cp -P`).
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent import futures
 
@@ -28,6 +29,9 @@ _NUM_THREADS = 16
 _NUM_REMOTE_THREADS = 64
 # A task of a thread pool costs more than to read a small file.
 _FILES_A_TASK = 256
+# Threads that take turns double the time of a call that doesn't wait: a local
+# file's state takes 2 microseconds, one over a network 500.
+_SLOW_CALL_SECONDS = 2e-4
 # The content id of what holds nothing, or cannot be read.
 NO_CONTENT = -1
 
@@ -105,12 +109,21 @@ def is_remote(path: str) -> bool:
 
 
 def _mapped(function: Callable, paths: Sequence[str], threads) -> np.ndarray:
-    """int64[n, ...], function of every path, several at a time."""
+    """int64[n, ...], function of every path, several at a time once calls
+    are seen to wait."""
     size = _FILES_A_TASK if threads == _NUM_THREADS else 1
     tasks = [paths[i : i + size] for i in range(0, len(paths), size)]
+    done = []
+    for task in tasks:
+        began = time.perf_counter()
+        done.append([function(path) for path in task])
+        if time.perf_counter() - began > _SLOW_CALL_SECONDS * len(task):
+            break
     with futures.ThreadPoolExecutor(threads) as pool:
-        done = pool.map(lambda task: [function(path) for path in task], tasks)
-        return np.array([one for task in done for one in task], np.int64)
+        done += pool.map(
+            lambda task: [function(path) for path in task], tasks[len(done) :]
+        )
+    return np.array([one for task in done for one in task], np.int64)
 
 
 def _local_state(path: str) -> tuple[int, int]:

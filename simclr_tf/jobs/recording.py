@@ -204,7 +204,10 @@ def write_of_run(
             "distill_temperature": teacher["temperature"],
             "distill_alpha": config.optim.distill_alpha,
         }
-    scratch = f"weights of --seed={config.job.seed}"
+    scratch = (
+        f"ResNet-{model.resnet_depth} ({model.width_multiplier:g}x) "
+        "from random weights"
+    )
     return write(
         path,
         config=config,

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import threading
+import time
 import types
 
 import numpy as np
@@ -201,3 +203,22 @@ def test_remote_files_are_told_by_size_and_time(monkeypatch):
     assert sorted(asked) == paths[-4:], "those of the smallest ids"
     assert part != whole
     assert part == fingerprint.of_files(paths, ids)[0]
+
+
+def test_calls_that_wait_run_side_by_side():
+    """A file system that answers late is asked by many threads, from the
+    first late answer on; the order of the answers is that of the paths."""
+    threads, number = set(), 5 * fingerprint._FILES_A_TASK
+
+    def late(path):
+        threads.add(threading.get_ident())
+        wait = int(path) >= fingerprint._FILES_A_TASK
+        time.sleep(3 * fingerprint._SLOW_CALL_SECONDS * wait)
+        return int(path)
+
+    paths = [str(i) for i in range(number)]
+    for asked, at_least, at_most in [(paths, 3, 4), (paths[:256], 1, 1)]:
+        threads.clear()
+        found = fingerprint._mapped(late, asked, fingerprint._NUM_THREADS)
+        np.testing.assert_array_equal(found, np.arange(len(asked)))
+        assert at_least <= len(threads) <= at_most

@@ -8,8 +8,10 @@ import tensorflow_datasets as tfds
 
 import run
 from simclr_tf.config import resolve
+from simclr_tf.evaluation import records
 from simclr_tf.jobs import recording
 from simclr_tf.jobs import result as results
+from simclr_tf.reports import tables
 from simclr_tf.run_files.owner import Owner
 from tests import image_files
 from tests.tiny_datasets import write_tfds
@@ -357,3 +359,22 @@ def test_a_name_of_many_slices_is_one_that_file_systems_take():
         splits={},
     )
     assert len(name) < 200
+
+
+def test_networks_from_scratch_are_named_and_averaged_over_seeds(tmp_path):
+    """Rows of two architectures differ in their names; seeds make one row."""
+    runs = [("0.125", 0), ("0.125", 1), ("0.25", 0)]
+    for width, seed in runs:
+        run.main([
+            "run.py", "--mode=train_then_eval", "--train_mode=supervised",
+            "--dataset=digits", *TINY, f"--width_multiplier={width}",
+            f"--seed={seed}", f"--model_dir={tmp_path}/{width}_{seed}",
+        ])  # fmt: skip
+    found = records.read_all(
+        [f"{tmp_path}/{width}_{seed}/record.json" for width, seed in runs]
+    )
+    lines = tables.table(found, average=True).splitlines()
+    assert len(lines) == 2 + 2
+    assert lines[2].startswith("ResNet-10 (0.125x) from random weights")
+    assert lines[3].startswith("ResNet-10 (0.25x) from random weights")
+    assert "(of 2)" in lines[2] and "(of" not in lines[3]
