@@ -38,7 +38,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         if arguments.data_dir is None:
             arguments.data_dir = place
-            _write_photos(pathlib.Path(place), arguments)
+            _write_photos(
+                pathlib.Path(place), arguments.images, arguments.quality
+            )
         rows = _measure(arguments, cache_dir=f"{place}/copies")
     measuring.report(
         rows,
@@ -123,13 +125,13 @@ def _batches(config, source):
     )
 
 
-def _write_photos(folder, arguments) -> None:
-    """Patterns of every scale: 4000 x 3000 pixels in about 3 MB."""
+def _write_photos(folder, images: int, quality: int) -> None:
+    """Patterns of every scale: 4000 x 3000 pixels, at quality 90 in 3 MB."""
     import numpy as np
     from PIL import Image
 
     rng = np.random.default_rng(0)
-    for number in range(arguments.images):
+    for number in range(images):
         image = np.zeros((3000, 4000, 3), np.float32)
         for cells, weight in ((6, 90), (40, 60), (250, 30), (1000, 15)):
             coarse = rng.integers(0, 256, (cells, cells, 3), np.uint8)
@@ -137,13 +139,14 @@ def _write_photos(folder, arguments) -> None:
             image += np.asarray(layer, np.float32) * (weight / 255)
         image += rng.normal(0, 4, (3000, 4000, 1)).astype(np.float32)
         image = Image.fromarray(np.clip(image, 0, 255).astype(np.uint8))
-        image.save(folder / f"{number:03d}.jpg", quality=90)
+        image.save(folder / f"{number:03d}.jpg", quality=quality)
 
 
 def _parse():
     parser = measuring.parser(__doc__, rounds=5)
     parser.add_argument("--data_dir", help="folder of .jpg; unset: made here")
     parser.add_argument("--images", type=int, default=16, help="made here")
+    parser.add_argument("--quality", type=int, default=90, help="of those")
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--image_size", type=int, default=224)
     parser.add_argument("--candidates", default=";".join(_CANDIDATES))
