@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from simclr_tf.config.option import Role
 from simclr_tf.errors import UserError
 from simclr_tf.studies.study import Setting, Study
 
+_MOST_LETTERS = 48  # of a setting, in the name of a folder
 RUN = "run"  # the folder of training, and the name of its command
 
 # What the study's own command says of itself, and not of its cells.
@@ -79,8 +81,11 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
-        return f"{self.index:03d}-{self.digest[:10]}"
+        """Of its folder: words to find it by, and what it depends on. It
+        stays the same when other settings join or leave the study."""
+        words = re.sub(r"[^A-Za-z0-9.]+", "_", self.setting.words)
+        words = words[:_MOST_LETTERS].strip("_.")
+        return f"{words}-seed{self.seed}-{self.digest[:10]}"
 
     @property
     def words(self) -> str:

@@ -1,6 +1,6 @@
 """What lies in a study's folder: study.json, and a folder for each cell.
 
-cells/012-0123456789/     index, and digest of its options
+cells/tau_0.1-seed0-0123456789/     its setting, and digest of its options
     run/                  of training
     <evaluation>/         records
     log.txt               what the commands printed

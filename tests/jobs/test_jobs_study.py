@@ -87,10 +87,9 @@ def test_every_cell_is_run_once_and_not_again(small, tmp_path, told, capsys):
 
 def test_one_cell_alone_with_its_evaluation(study, tmp_path, told):
     assert job(study, tmp_path / "one", study_index=2).run() == 0
-    assert [name[:3] + name[-4:] for name in started(told)] == [
-        "002/run",
-        "002/knn",
-    ]
+    crop = "crop_0.5_colour_0.0-seed0-"
+    for name, command in zip(started(told), ("run", "knn"), strict=True):
+        assert name.startswith(crop) and name.endswith(f"/{command}")
     with pytest.raises(UserError, match="must be at most 7"):
         job(study, tmp_path / "one", study_index=8)
 
@@ -100,10 +99,10 @@ def test_commands_are_printed_and_nothing_is_made(study, tmp_path):
     lines = printing.describe().splitlines()
     assert printing.run() == 0
     assert len(lines) == 8
-    for index, line in enumerate(lines):
+    for cell, line in zip(printing._cells, lines, strict=True):
         train, knn = line.split(" && ")
         assert train.startswith("python run.py --mode=train_then_eval ")
-        assert f"--model_dir={tmp_path}/one/cells/00{index}-" in train
+        assert f"--model_dir={tmp_path}/one/cells/{cell.name}/run " in train
         assert "--protocol=knn" in knn
     assert not (tmp_path / "one").exists()
 
@@ -128,7 +127,36 @@ def test_a_failed_cell_is_named_and_the_others_go_on(small, tmp_path, told):
 def test_more_seeds_are_added(small, tmp_path, told):
     job(small, tmp_path / "one").run()
     job(small, tmp_path / "one", study_seeds=2).run()
-    assert [name[:3] for name in started(told)] == ["000", "001", "002", "003"]
+    seeds = [name.split("-")[1] for name in started(told)]
+    assert seeds == ["seed0", "seed0", "seed1", "seed1"]
+
+
+def test_settings_join_and_leave_a_study_that_is_there(
+    tmp_path, told, capsys
+):
+    """One comes in the middle, one leaves; the rest is run once."""
+    path, folder = tmp_path / "grown.py", tmp_path / "one"
+    made = "from tests.studies.tiny import SMALL, STUDY as ALL\n"
+    made += "import dataclasses\nN = ALL.settings\n"
+    made += "STUDY = dataclasses.replace(SMALL, settings=[%s])\n"
+    path.write_text(made % "N[0], N[2]")
+    job(str(path), folder).run()
+    assert len(started(told)) == 2
+    path.write_text(made % "N[0], N[1], N[2]")
+    grown = job(str(path), folder)
+    said = capsys.readouterr().out
+    assert "1 new settings, 2 as before, 0 left out" in said
+    assert "To do here: 1." in grown.describe()
+    grown.run()
+    assert len(set(started(told))) == len(started(told)) == 3
+    path.write_text(made % "N[2], N[1]")
+    job(str(path), folder).run()
+    assert len(started(told)) == 3
+    assert "0 new settings, 2 as before, 1 left out" in capsys.readouterr().out
+    assert (folder / "table.csv").read_text().count("done") == 2
+    other = tmp_path / "other"
+    job(str(path), other).run()
+    assert contents(folder) == contents(other)
 
 
 def test_the_folder_of_another_study_is_refused(study, tmp_path):

@@ -145,25 +145,36 @@ class StudyJob:
         return [self._cells[index]]
 
     def _introduce(self) -> None:
-        """Writes study.json; refuses the folder of another study.
+        """Writes study.json. A study whose file gained or lost settings
+        keeps its folder, and what is done of the others.
 
         Raises:
-            UserError: it is one.
+            UserError: the folder is of a study that has no setting of this.
         """
         path = os.path.join(self._folder.path, "study.json")
         mine = self._content()
-        if not tf.io.gfile.exists(path):
-            files.write_json(path, mine)
-            return
-        there = files.read_json(path)
-        if there.get("digests") != mine["digests"]:
-            raise UserError(
-                f"--model_dir={self._folder.path} holds another study, or this "
-                f"one with other options: {there.get('study')}, "
-                f"{there.get('study_size')}, options {there.get('options')}. "
-                f"Received: {mine['study']}, {mine['study_size']}, "
-                f"{mine['options']}. Choose another --model_dir."
+        if tf.io.gfile.exists(path):
+            there = files.read_json(path)
+            if there.get("digests") == mine["digests"]:
+                return
+            before, now = set(there.get("digests", ())), set(mine["digests"])
+            if not before & now:
+                raise UserError(
+                    f"--model_dir={self._folder.path} holds another study, or "
+                    f"this one with other options: {there.get('study')}, "
+                    f"{there.get('study_size')}, options "
+                    f"{there.get('options')}. Received: {mine['study']}, "
+                    f"{mine['study_size']}, {mine['options']}. Choose another "
+                    "--model_dir."
+                )
+            print(
+                f"The study has changed since {path} was written: "
+                f"{len(now - before)} new settings, {len(before & now)} as "
+                f"before, {len(before - now)} left out. Cells of settings that "
+                "are left out stay in the folder, and out of the tables.",
+                flush=True,
             )
+        files.write_json(path, mine)
 
     def _content(self) -> dict[str, Any]:
         """What the study is; more seeds leave it the same."""
