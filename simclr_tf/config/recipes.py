@@ -142,6 +142,14 @@ TASKS: dict[str, Mapping[str, Any]] = {
     },
 }
 
+# The official code distorts no colours where no pairs are compared
+# (google-research/simclr 383d414, tf2/data.py:106).
+_CROP_AND_FLIP = {"color_jitter_strength": 0.0, "use_blur": False}
+OFFICIAL_TASKS: dict[str, Mapping[str, Any]] = {
+    "supervised": _CROP_AND_FLIP,
+    "distill": _CROP_AND_FLIP,
+}
+
 # B.5: 60 epochs on 1 % of the labels, 30 on 10 %.
 _EPOCHS_ON_FEW_LABELS = 60.0
 _FEW_LABELS_FRACTION = 0.05

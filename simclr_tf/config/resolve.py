@@ -147,6 +147,8 @@ def resolve(
         official = defaults == "official"
         values[name] = field.metadata["official"] if official else field.default
         origins[name] = "official" if official else "default"
+    if defaults == "official":
+        values |= recipes.OFFICIAL_TASKS.get(recipes.task_of(given), {})
     if defaults == "paper":
         asked = {"dataset": values["dataset"], **inherited, **given}
         recipe_name, recipe = recipes.recipe_for(asked["dataset"], given)

@@ -75,6 +75,19 @@ def test_official_defaults_are_the_official_codes():
     assert set(resolved.origins.values()) == {"official"}
 
 
+@pytest.mark.parametrize("train_mode", ["supervised", "distill"])
+def test_official_classifiers_see_no_distorted_colours(train_mode):
+    given = {"train_mode": train_mode, "checkpoint": "TEACHER"}
+    if train_mode == "supervised":
+        del given["checkpoint"]
+    resolved = resolve.resolve(given, defaults="official")
+    assert value(resolved, "color_jitter_strength") == 0
+    assert value(resolved, "use_blur") is False
+    again = {**given, "color_jitter_strength": 0.5}
+    resolved = resolve.resolve(again, defaults="official")
+    assert value(resolved, "color_jitter_strength") == 0.5
+
+
 def test_paper_defaults_are_the_papers():
     resolved = resolve.resolve({"dataset": "imagenet2012"})
     expected = {
