@@ -10,7 +10,7 @@ from simclr_tf.build import batches
 from simclr_tf.config import Config
 from simclr_tf.data import subset
 from simclr_tf.data.sources import Source
-from simclr_tf.evaluation import features, knn
+from simclr_tf.evaluation import features
 from simclr_tf.evaluation.features import Features
 from simclr_tf.reports import (
     embedding_map,
@@ -70,33 +70,31 @@ class EmbeddingPictures:
 
     def _picture_neighbours(self) -> None:
         found = self._found
-        count = min(self._config.eval.embed_queries, len(found.ids))
         k = min(_NEIGHBOURS, len(found.ids) - 1)
         if k < 1:
             print("No picture of neighbours: it takes two images.")
             return
-        rng = np.random.default_rng(self._config.job.seed)
-        queries = np.sort(rng.choice(len(found.ids), count, replace=False))
-        similarity, index = knn.nearest(
-            found.values[queries], found.values, k=k, exclude=queries
+        chosen = neighbours.chosen(
+            found.values,
+            k=k,
+            count=self._config.eval.embed_queries,
+            seed=self._config.job.seed,
         )
-        rows = np.concatenate([queries[:, np.newaxis], index], axis=1)
-        ids = found.ids[rows.ravel()]
+        ids = found.ids[chosen.rows.ravel()]
         images = self._images(ids)
+        shape = chosen.rows.shape
         picture = neighbours.picture(
-            pictures.visible(images).reshape(
-                *rows.shape, *images.shape[1:3], 3
-            ),
-            similarity,
-            self.names(ids).reshape(rows.shape).tolist(),
+            pictures.visible(images).reshape(*shape, *images.shape[1:3], 3),
+            chosen.similarity,
+            self.names(ids).reshape(shape).tolist(),
             note=pictures.note_of(self._config.model.num_channels),
+            parts=chosen.parts,
         )
         path = os.path.join(self._folder, "neighbours.png")
-        shown = self._shown()
         files.write_bytes(path, tf.io.encode_png(picture).numpy())
         print(
             f"Nearest neighbours: {path}; on the left an image, beside it the "
-            f"{k} whose features are most similar (cosine){shown}."
+            f"{k} whose features are most similar (cosine){self._shown()}."
         )
 
     def _draw_map(self) -> None:
@@ -114,6 +112,8 @@ class EmbeddingPictures:
             pictures.visible(self._images(found.ids[rows], _SMALL)),
             method=method,
             note=pictures.note_of(self._config.model.num_channels),
+            labels=found.labels[rows],
+            class_names=self._source.class_names,
         )
         path = os.path.join(self._folder, "map.png")
         files.write_bytes(path, tf.io.encode_png(picture).numpy())

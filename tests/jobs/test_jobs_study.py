@@ -131,9 +131,7 @@ def test_more_seeds_are_added(small, tmp_path, told):
     assert seeds == ["seed0", "seed0", "seed1", "seed1"]
 
 
-def test_settings_join_and_leave_a_study_that_is_there(
-    tmp_path, told, capsys
-):
+def test_settings_join_and_leave_a_study_that_is_there(tmp_path, told, capsys):
     """One comes in the middle, one leaves; the rest is run once."""
     path, folder = tmp_path / "grown.py", tmp_path / "one"
     made = "from tests.studies.tiny import SMALL, STUDY as ALL\n"

@@ -88,3 +88,44 @@ def test_shapes_that_do_not_fit_say_so():
         neighbours.picture(
             np.zeros((1, 3, 8, 8, 3), np.uint8), np.ones((1, 2)), [["a", "b"]]
         )
+
+
+def test_the_rows_are_drawn_best_and_worst():
+    """A pair that is alike, an image that is like none, and twenty others."""
+    rng = np.random.default_rng(0)
+    features = np.eye(24, 64) + 0.3 * rng.normal(size=(24, 64)) / 8
+    features += 0.5 * np.eye(64)[40]  # all somewhat alike
+    features[7] = features[3] + 1e-3
+    features[11] = -np.eye(64)[40]
+    found = neighbours.chosen(features.astype(np.float32), k=1, count=8, seed=5)
+    assert found.rows.shape == (8, 2) and found.similarity.shape == (8, 1)
+    assert list(found.parts) == [0, 4, 6]
+    assert "of 24 images" in found.parts[4]
+    assert sorted(found.rows[4:6].tolist()) == [[3, 7], [7, 3]]
+    assert found.rows[6, 0] == 11, "the worst comes first"
+    assert len(set(found.rows[:, 0])) == 8
+    assert (np.diff(found.similarity[4:6, 0]) <= 0).all()
+    assert (np.diff(found.similarity[6:, 0]) >= 0).all()
+    other = neighbours.chosen(features.astype(np.float32), k=1, count=8, seed=6)
+    assert set(other.rows[:4, 0]) != set(found.rows[:4, 0])
+
+
+@pytest.mark.parametrize(("n", "count"), [(2, 8), (3, 3), (5, 4), (40, 600)])
+def test_few_images_are_shown_once_each(n, count):
+    features = np.random.default_rng(0).normal(size=(n, 8)).astype(np.float32)
+    found = neighbours.chosen(features, k=1, count=count, seed=0)
+    shown = found.rows[:, 0]
+    assert len(set(shown)) == len(shown) == min(n, count)
+    assert bool(found.parts) == (min(n, count) >= 4)
+
+
+def test_a_line_above_a_row_moves_what_is_below():
+    images = np.zeros((3, 2, 96, 96, 3), np.uint8)
+    similarity = np.ones((3, 1))
+    plain = neighbours.picture(images, similarity)
+    parts = {0: "first", 2: "then"}
+    told = neighbours.picture(images, similarity, parts=parts)
+    line = (len(told) - len(plain)) / 2
+    assert line == int(line) > 10
+    assert (told == 0).all(axis=2).sum() > (plain == 0).all(axis=2).sum()
+    np.testing.assert_array_equal(told[-96:], plain[-96:])

@@ -1,5 +1,6 @@
 """Pictures: captions, maps and near-duplicates, checked by their pixels."""
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -80,6 +81,56 @@ def test_a_map_shows_the_images_at_their_places():
     assert (both == (0, 255, 0)).all(axis=2).sum() == 128**2
     with pytest.raises(ValueError, match="a place for each image"):
         embedding_map.picture(np.zeros((3, 2)), images, method="PCA")
+
+
+def of_color(picture, color):
+    return (picture == color).all(axis=2)
+
+
+def test_frames_on_a_map_say_the_class_and_the_legend_whose_they_are():
+    images = np.zeros((4, 32, 32, 3), np.uint8)
+    where = np.array([[0.0, 0.0], [1, 0], [0, 1], [1, 1]])
+    names = [f"class_{i}" for i in range(12)]
+    plain = embedding_map.picture(where, images, method="PCA")
+    labels = np.array([0, 0, 11, -1])
+    drawn = embedding_map.picture(
+        where, images, method="PCA", labels=labels, class_names=names
+    )
+    assert len(drawn) > len(plain) and drawn.shape[1] == plain.shape[1]
+    first, last = (31, 119, 180), (158, 218, 229)  # of tab20: 0 and 19
+    tab20 = [
+        tuple(np.round(np.multiply(255, c)).astype(int))
+        for c in matplotlib.colormaps["tab20"].colors
+    ]
+    assert tab20[0] == first and tab20[19] == last
+    frame, square = 134**2 - 128**2, 21**2
+    assert of_color(drawn, tab20[0]).sum() == 2 * frame + square
+    assert of_color(drawn, tab20[11]).sum() == frame + square
+    for other in range(1, 11):
+        assert of_color(drawn, tab20[other]).sum() == square
+    # No image is covered: the unlabelled one has the thin frame of all others.
+    assert of_color(drawn, (0, 0, 0)).sum() >= 4 * 128**2
+    for of, few in [
+        (np.array([-1, 0, 1, 0]), ["only one"]),
+        (np.array([-1, 0, 1, 0]), [str(i) for i in range(21)]),
+        (np.ones((4, 3), int), names[:3]),
+    ]:
+        same = embedding_map.picture(
+            where, images, method="PCA", labels=of, class_names=few
+        )
+        np.testing.assert_array_equal(same, plain)
+
+
+def test_names_that_are_wider_than_a_map_are_cut():
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    drawn = embedding_map.picture(
+        np.eye(2),
+        images,
+        method="PCA",
+        labels=np.array([0, 1]),
+        class_names=["a" * 500, "\x1b[31mred"],
+    )
+    assert (drawn[:, -20:] == 255).all()
 
 
 def test_near_duplicates_are_alike_to_the_encoder_and_to_the_eye():
