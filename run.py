@@ -159,7 +159,6 @@ def _place(stop: StopRequest, config):
     """The devices that a configuration asks for."""
     import tensorflow as tf
 
-    from simclr_tf.config import roles
     from simclr_tf.errors import UserError
     from tpu.strategy import make_placement
 
@@ -182,10 +181,7 @@ def _place(stop: StopRequest, config):
     stop.listen()
     if device.deterministic:
         tf.config.experimental.enable_op_determinism()
-    batch_size = None
-    if roles.is_taken("train_batch_size", config):
-        batch_size = config.optim.train_batch_size
-    print(placement.describe(global_batch_size=batch_size), flush=True)
+    print(placement.describe(), flush=True)
     return placement
 
 

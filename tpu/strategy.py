@@ -31,19 +31,13 @@ class Placement:
     num_hosts: int = 1
     host: int = 0
 
-    def describe(self, *, global_batch_size: int | None = None) -> str:
-        """One line: devices, replicas, hosts, each replica's batch, why.
-
-        Args:
-            global_batch_size: None where nothing is trained.
-        """
+    def describe(self) -> str:
+        """One line: devices, replicas, hosts, why."""
         replicas = self.strategy.num_replicas_in_sync
         plural = "s" if replicas > 1 else ""
         parts = [f"{replicas} {self.device_type} replica{plural}"]
         if self.num_hosts > 1:
             parts.append(f"{self.num_hosts} hosts, this is {self.host}")
-        if global_batch_size and not global_batch_size % replicas:
-            parts.append(f"{global_batch_size // replicas} images on each")
         return (
             f"Devices: {'; '.join(parts)} "
             f"({type(self.strategy).__name__}: {self.reason})"

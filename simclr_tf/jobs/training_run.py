@@ -165,7 +165,7 @@ class TrainingRun:
         where = "the host" if self.color_on_host else "the device"
         return "\n".join(
             [
-                self.plan.describe(),
+                self.plan.describe(self.strategy.num_replicas_in_sync),
                 f"Data: {account.of(self.train_source)}",
                 *self._describe_evaluation(),
                 *(self.lesson.describe() if self.lesson else ()),

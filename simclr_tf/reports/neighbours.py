@@ -64,7 +64,7 @@ def chosen(features: np.ndarray, *, k: int, count: int, seed: int) -> Chosen:
         parts = {
             0: "drawn at random",
             len(any_of_them): f"{of}, those with the most similar neighbours",
-            len(any_of_them) + quarter: f"{of}, those with the least similar ones",
+            len(any_of_them) + quarter: f"{of}, those with the least similar",
         }
     rows = np.concatenate([drawn[shown, np.newaxis], index[shown]], axis=1)
     return Chosen(rows, similarity[shown], parts)

@@ -25,12 +25,15 @@ class Plan:
     checkpoint_steps: int
     log_steps: int
 
-    def describe(self) -> str:
-        """Two lines: how long, how fast."""
-        epochs = self.train_steps * self.global_batch_size / self.num_examples
+    def describe(self, num_replicas: int = 1) -> str:
+        """Two lines: how long, how fast, with how many images on a replica."""
+        batch, each = self.global_batch_size, ""
+        if num_replicas > 1:
+            each = f" ({batch // num_replicas} on each replica)"
+        epochs = self.train_steps * batch / self.num_examples
         return (
-            f"Training: {self.train_steps} steps of {self.global_batch_size} "
-            f"from {self.num_examples} images ({epochs:.3g} epochs), warm-up "
+            f"Training: {self.train_steps} steps of {batch}{each} from "
+            f"{self.num_examples} images ({epochs:.3g} epochs), warm-up "
             f"{self.warmup_steps} steps, peak learning rate "
             f"{self.peak_learning_rate:.4g}\n"
             f"Checkpoints every {self.checkpoint_steps} steps, metrics every "
