@@ -15,7 +15,6 @@ cannot be read, is kept as it is. Boxes are drawn in the image's own shape, so
 a crop covers what it would cover in the image itself.
 """
 
-import contextlib
 import dataclasses
 import math
 import os
@@ -24,20 +23,16 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf import files, picture
+from simclr_tf import files
 from simclr_tf.data import fingerprint
 from simclr_tf.data.decoding import Decoder
 from simclr_tf.data.examples import Examples, Source
+from simclr_tf.data.shrunk_parts import QUALITY, UNREADABLE, Parts
 from simclr_tf.errors import UserError
 from simclr_tf.picture import Crops, Picture
 
-# Images to a file: what a kill costs is at most the work on so many.
-PART = 256
-# Of the copies: measured in docs/speed.md.
-_QUALITY = 90
 # Raise it by one with every change that gives another copy of an image.
 _VERSION = 2
-_UNREADABLE = -1
 
 
 def folder() -> str:
@@ -139,14 +134,16 @@ def copied(
         side,
         decoder.background,
         decoder.max_pixels,
-        *([_QUALITY, "own range"] if decoder.own_range else [_QUALITY]),
+        *([QUALITY, "own range"] if decoder.own_range else [QUALITY]),
     )
-    parts = _Parts(os.path.join(folder, key), examples, side)
+    parts = Parts(os.path.join(folder, key), examples, side)
     parts.make(progress or (lambda done, total: None))
+    rows = parts.rows()
     with tf.device("CPU:0"):
         shrunk = dataclasses.replace(
             examples,
-            payload=tf.constant(parts.rows()),
+            payload=tf.constant(rows),
+            reason_of=_reason_of(examples, rows, parts.folder),
             decode=ShrunkDecoder(
                 paths=tf.constant(parts.records),
                 decoder=dataclasses.replace(
@@ -164,137 +161,18 @@ def copied(
     )
 
 
-class _Parts:
-    """The files of one source's copies.
+def _reason_of(
+    examples: Examples, rows: np.ndarray, folder: str
+) -> Callable[[bytes], str] | None:
+    """Why an image cannot be read: what is wrong with it, or with its copy."""
+    if examples.reason_of is None:
+        return None
+    without = tf.constant(np.flatnonzero(rows[:, 1] == UNREADABLE), tf.int64)
+    named = set(examples.name_of(without).numpy()) if len(without) else set()
 
-    Args:
-        folder: of these copies only.
-        examples: what is copied.
-        side: of `copied`.
-    """
+    def reason(name: bytes) -> str:
+        if name in named:
+            return examples.reason_of(name)
+        return f"a damaged copy: remove {folder}, and it is made anew"
 
-    def __init__(self, folder: str, examples: Examples, side: int):
-        self._folder, self._examples, self._side = folder, examples, side
-        size = examples.num_examples
-        self._starts = range(0, size, PART)
-        names = [f"{i:05d}" for i in range(len(self._starts))]
-        self.records = [
-            os.path.join(folder, f"{name}.tfrecord") for name in names
-        ]
-        self._indexes = [os.path.join(folder, f"{name}.npz") for name in names]
-
-    def make(self, progress: Callable[[int, int], None]) -> None:
-        """Makes the parts that are missing."""
-        missing = [i for i in range(len(self._indexes)) if not self._read(i)]
-        if not missing:
-            return
-        files.make_folders(self._folder)
-        files.sweep_asides(self._folder)
-        size = self._examples.num_examples
-        done = size - sum(len(self._range(i)) for i in missing)
-        progress(done, size)
-        for i in missing:
-            copies = _copies(self._examples, self._range(i), self._side)
-            _write_part(self.records[i], self._indexes[i], copies)
-            done += len(self._range(i))
-            progress(done, size)
-
-    def rows(self) -> np.ndarray:
-        """int64[n, 4], the elements of `ShrunkDecoder`."""
-        found = []
-        for i, path in enumerate(self._indexes):
-            if (index := self._read(i)) is None:
-                raise files.damaged(path, "it was whole a moment ago")
-            number = np.full(len(index["offsets"]), i)
-            found.append(
-                np.column_stack([number, index["offsets"], index["shapes"]])
-            )
-        return np.concatenate(found).astype(np.int64)
-
-    def _read(self, i: int) -> dict[str, np.ndarray] | None:
-        """The index of a part; None where the part is not whole."""
-        try:
-            index = files.read_npz(self._indexes[i])
-            num_bytes = files.gfile.stat(self.records[i]).length
-            return index if index["num_bytes"] == num_bytes else None
-        except (UserError, tf.errors.OpError, KeyError):
-            return None
-
-    def _range(self, i: int) -> range:
-        start = self._starts[i]
-        return range(start, min(start + PART, self._examples.num_examples))
-
-
-def _copies(examples: Examples, indexes: range, side: int):
-    """(encoded bytes, shape int[2]) of each: b"" where it is unreadable,
-    (0, 0) where it is kept as it is."""
-    decode, payload = examples.decode, examples.payload
-
-    def whole(shape):
-        return tf.concat([[0, 0], shape[:2]], axis=0)[None]
-
-    def copy(index):
-        element = tf.gather(payload, index)
-        made = decode.picture(element, Crops(whole, side))
-        shape = made.shape[:2]
-        shorter = tf.reduce_min(shape)
-        return tf.cond(
-            shorter > side,
-            lambda: (_shrunk(made, shape * side / shorter), shape),
-            lambda: (decode.encoded(element), tf.zeros_like(shape)),
-        )
-
-    unreadable = tf.data.Dataset.from_tensors(
-        (tf.constant(b""), tf.zeros([2], tf.int32))
-    )
-
-    def copy_or_nothing(index):
-        one = tf.data.Dataset.from_tensors(index).map(copy)
-        one = one.ignore_errors(log_warning=False).concatenate(unreadable)
-        return one.take(1).get_single_element()
-
-    copies = tf.data.Dataset.range(indexes.start, indexes.stop)
-    return copies.map(copy_or_nothing, tf.data.AUTOTUNE).as_numpy_iterator()
-
-
-def _shrunk(made: Picture, shape) -> tf.Tensor:
-    """string[], a JPEG of a picture at about this shape, float64[2]."""
-    pixels = picture.upright(made.pixels, made.orientation)
-    pixels.set_shape([None, None, 3])
-    small = tf.image.resize(
-        pixels,
-        tf.cast(tf.round(shape), tf.int32),
-        tf.image.ResizeMethod.BICUBIC,
-        antialias=True,
-    )
-    small = tf.cast(tf.clip_by_value(tf.round(small), 0, 255), tf.uint8)
-    return tf.io.encode_jpeg(small, format="rgb", quality=_QUALITY)
-
-
-def _write_part(records: str, index: str, copies) -> None:
-    """The records, synced and renamed, and then what says that they are."""
-    offsets, shapes, end = [], [], 0
-    aside = files.aside_of(records)
-    try:
-        with tf.io.TFRecordWriter(aside) as writer:
-            for encoded, shape in copies:
-                shapes.append(shape)
-                offsets.append(end if encoded else _UNREADABLE)
-                if encoded:
-                    writer.write(encoded)
-                    end += _record_bytes(encoded)
-        files.sync(aside)
-        files.gfile.rename(aside, records, overwrite=True)
-    except BaseException:
-        with contextlib.suppress(tf.errors.OpError, OSError):
-            files.gfile.remove(aside)
-        raise
-    arrays = {"offsets": offsets, "shapes": shapes, "num_bytes": end}
-    files.write_npz(
-        index, {k: np.array(v, np.int64) for k, v in arrays.items()}
-    )
-
-
-def _record_bytes(encoded: bytes) -> int:
-    # A TFRecord's length and its checksum lie before, a checksum behind.
-    return len(encoded) + 16
+    return reason

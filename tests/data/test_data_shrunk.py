@@ -11,7 +11,7 @@ from simclr_tf.augment import draw, geometry
 from simclr_tf.augment.policy import Policy
 from simclr_tf.build import splits
 from simclr_tf.config import resolve
-from simclr_tf.data import decoding, pipeline, shrunk
+from simclr_tf.data import decoding, pipeline, shrunk, shrunk_parts
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.data.folder import Reading, open_folder
 from simclr_tf.errors import UserError
@@ -160,11 +160,36 @@ def test_a_damaged_part_is_made_anew(tmp_path, name, damage):
         assert part.read_bytes() == whole
 
 
+def test_a_copy_whose_bytes_have_changed_is_told_from_its_image(
+    photos, tmp_path
+):
+    """One image is unreadable itself, the copy of another is damaged later."""
+    copied(photos, tmp_path / "copies")
+    (records,) = (tmp_path / "copies").glob("*/00000.tfrecord")
+    content = bytearray(records.read_bytes())
+    content[-100] ^= 0x10
+    records.write_bytes(content)
+    source = copied(photos, tmp_path / "copies")
+    log = CorruptLog(source.examples.reason_of)
+    train(source, corrupt=log)
+    names, reasons = zip(
+        *(line.split("\t") for line in log.lines()), strict=True
+    )
+    assert [os.path.basename(name) for name in names] == [
+        "damaged.jpg",
+        "large3.jpg",
+    ]
+    assert reasons == (
+        "truncated",
+        f"a damaged copy: remove {records.parent}, and it is made anew",
+    )
+
+
 @pytest.mark.slow
 def test_copies_are_made_once_and_a_kill_costs_a_part(
     photos, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(shrunk, "PART", 2)
+    monkeypatch.setattr(shrunk_parts, "PART", 2)
     said = []
     options = {"progress": lambda done, total: said.append((done, total))}
     first = copied(photos, tmp_path / "copies", **options)
