@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simclr_tf.config import job_kinds, options, resolve, roles
-from simclr_tf.config.option import Role
+from simclr_tf.config.option import Role, check_value
 from simclr_tf.errors import UserError
 from simclr_tf.studies.study import Setting, Study
 
@@ -133,19 +133,25 @@ def cells_of(
     cells = []
     for seed in range(first_seed, first_seed + seeds):
         for setting in study.settings:
-            commands = _commands(study, setting, seed=seed, typed=typed)
-            if defaults != "paper":
-                commands = [
-                    Command(c.name, {**c.flags, "defaults": defaults})
-                    for c in commands
-                ]
+            try:
+                commands = _commands(study, setting, seed=seed, typed=typed)
+                if defaults != "paper":
+                    commands = [
+                        Command(c.name, {**c.flags, "defaults": defaults})
+                        for c in commands
+                    ]
+                digest = _digest(setting, commands)
+            except UserError as error:
+                raise UserError(
+                    f"{error} (Of the cell: {setting.words}.)"
+                ) from error
             cells.append(
                 Cell(
                     index=len(cells),
                     setting=setting,
                     seed=seed,
                     commands=tuple(commands),
-                    digest=_digest(setting, commands),
+                    digest=digest,
                 )
             )
     return cells
@@ -220,14 +226,12 @@ def _commands(study, setting, *, seed: int, typed) -> list[Command]:
 
 def _with(own: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
     """A command's own options behind those of `more` that its job takes."""
-    asked = {**more, **own}
-    taken = job_kinds.takes(
-        **{
-            name: asked.get(name, options()[name][1].default)
-            for name in ("mode", "train_mode", "protocol")
-        }
-    )
-    known = options()
+    asked, known, job = {**more, **own}, options(), {}
+    for name in ("mode", "train_mode", "protocol"):
+        field = known[name][1]
+        job[name] = asked.get(name, field.default)
+        check_value(field, job[name])
+    taken = job_kinds.takes(**job)
     kept = {
         name: value
         for name, value in more.items()
@@ -244,13 +248,7 @@ def _digest(setting: Setting, commands: list[Command]) -> str:
         defaults = flags.pop("defaults", "paper")
         if command.name != RUN:
             flags["checkpoint"] = RUN
-        try:
-            made = resolve.resolve(flags, defaults=defaults)
-        except UserError as error:
-            raise UserError(
-                f"{error} (Of the cell: {setting.words}.)"
-            ) from error
-        config = made.config
+        config = resolve.resolve(flags, defaults=defaults).config
         identities.append(
             {
                 **roles.of_record(config),

@@ -200,6 +200,7 @@ def test_a_study_that_cannot_be_is_none(make, words):
         ({"model_dir": "x"}, "model_dir='x', which is told"),
         ({"eval_split": None}, "eval_split=None, which cannot be typed"),
         ({"train_steps": 0.5}, "train_steps must be a whole number"),
+        ({"train_mode": "pretrian"}, "train_mode must be one of pretrain, "),
     ],
 )
 def test_what_a_study_cannot_say_costs_a_line(said, words):
@@ -213,10 +214,19 @@ def test_what_a_study_cannot_say_costs_a_line(said, words):
             cells_of(study, typed={}, seeds=1)
 
 
-def test_an_evaluation_is_of_its_cell():
-    study = wrong(evaluations={"knn": {"protocol": "knn", "checkpoint": "x"}})
-    with pytest.raises(UserError, match="checkpoint='x', which is told"):
-        cells_of(study, typed={}, seeds=1)
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (
+            {"protocol": "knn", "checkpoint": "x"},
+            "checkpoint='x', which is told",
+        ),
+        ({"protocol": "linear"}, "protocol must be one of probe, logistic, "),
+    ],
+)
+def test_what_a_study_cannot_say_of_an_evaluation(said, words):
+    with pytest.raises(UserError, match=words):
+        cells_of(wrong(evaluations={"it": said}), typed={}, seeds=1)
 
 
 def test_levels_of_numpy_are_python_s():
