@@ -122,12 +122,16 @@ class BatchNorm(keras.layers.Layer):
         own_rows = self.groups == "replica" or distributed.num_replicas() == 1
         if inputs.shape.rank == 4 and (own_rows or not training):
             outputs, mean, variance = self._fused(inputs, training)
+        elif training:
+            mean, variance = self._batch_moments(inputs)
+            outputs = self._normalize_by_own(inputs, mean, variance)
         else:
-            if training:
-                mean, variance = self._batch_moments(inputs)
-            else:
-                mean, variance = self.moving_mean, self.moving_variance
-            outputs = self._normalize(inputs, mean, variance)
+            outputs = self._normalize(
+                inputs,
+                self.moving_mean,
+                self.moving_variance,
+                *self._scale_and_offset(),
+            )
         if training:
             deferred = getattr(_deferring, "moments", None)
             if deferred is None:
@@ -171,13 +175,13 @@ class BatchNorm(keras.layers.Layer):
     def _fused(self, inputs, training):
         """Outputs and the statistics they were made with, by TF's kernel."""
         empty = tf.zeros([0])
-        channels = inputs.shape[-1]
+        gamma, beta = self._scale_and_offset()
         # The op itself, not tf.nn's wrapper: that one raises epsilon to
         # 1.001e-5, and then one replica and four would differ.
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
-            scale=tf.ones([channels]) if self.gamma is None else self.gamma,
-            offset=tf.zeros([channels]) if self.beta is None else self.beta,
+            scale=gamma,
+            offset=beta,
             mean=empty if training else self.moving_mean,
             variance=empty if training else self.moving_variance,
             epsilon=self.epsilon,
@@ -197,34 +201,78 @@ class BatchNorm(keras.layers.Layer):
         is the same whatever the shift, but E[x^2] - E[x]^2 loses
         log2(E[x]^2 / variance) bits of a float32.
         """
-        reduce = (
-            distributed.all_reduce_mean if self.groups == "global" else _same
-        )
         x = tf.cast(inputs, tf.float32)
         axes = list(range(x.shape.rank - 1))
         if x.shape.rank == 2:
             # Features of an untrained encoder hardly differ between images,
             # and here a second pass over them costs nothing.
-            shift = reduce(tf.reduce_mean(x, axes))
+            shift = self._mean_of_group(tf.reduce_mean(x, axes))
         else:
             shift = tf.convert_to_tensor(self.moving_mean)
-        x -= tf.stop_gradient(shift)
+        x -= shift
         mean, square = tf.unstack(
-            reduce(
+            self._mean_of_group(
                 tf.stack([tf.reduce_mean(x, axes), tf.reduce_mean(x * x, axes)])
             )
         )
         variance = tf.maximum(square - mean * mean, 0.0)
-        return tf.stop_gradient(shift) + mean, variance
+        return shift + mean, variance
 
-    def _normalize(self, inputs, mean, variance):
-        factor = tf.math.rsqrt(variance + self.epsilon)
-        if self.gamma is not None:
-            factor *= self.gamma
-        outputs = (tf.cast(inputs, tf.float32) - mean) * factor
-        if self.beta is not None:
-            outputs += self.beta
+    def _mean_of_group(self, value):
+        """The mean over the replicas whose rows share statistics."""
+        if self.groups == "replica":
+            return value
+        return distributed.all_reduce_mean(value)
+
+    def _normalize_by_own(self, inputs, mean, variance):
+        """`_normalize` by the moments of the group's own rows.
+
+        The gradient is written out, z = (x - mean) / sigma, means over the
+        group: dx = gamma / sigma * (dy - E[dy] - z * E[dy * z]). What
+        differentiating `_batch_moments` makes for v6e overflows the stack of
+        libtpu 0.0.42.1, with and without a sum over replicas.
+        """
+        mean, variance = tf.stop_gradient(mean), tf.stop_gradient(variance)
+        axes = list(range(inputs.shape.rank - 1))
+
+        @tf.custom_gradient
+        def normalize(inputs, gamma, beta):
+            def gradient(dy):
+                dy = tf.cast(dy, tf.float32)
+                factor = tf.math.rsqrt(variance + self.epsilon)
+                z = (tf.cast(inputs, tf.float32) - mean) * factor
+                sums = [tf.reduce_sum(dy, axes), tf.reduce_sum(dy * z, axes)]
+                rows = tf.reduce_prod(tf.shape(inputs)[:-1])
+                dy_mean, dy_z_mean = tf.unstack(
+                    self._mean_of_group(
+                        tf.stack(sums) / tf.cast(rows, tf.float32)
+                    )
+                )
+                dx = gamma * factor * (dy - dy_mean - z * dy_z_mean)
+                # Of gamma and beta, each replica has the part of its rows.
+                return tf.cast(dx, inputs.dtype), sums[1], sums[0]
+
+            y = self._normalize(inputs, mean, variance, gamma, beta)
+            return y, gradient
+
+        return normalize(inputs, *self._scale_and_offset())
+
+    def _normalize(self, inputs, mean, variance, gamma, beta):
+        factor = gamma * tf.math.rsqrt(variance + self.epsilon)
+        outputs = (tf.cast(inputs, tf.float32) - mean) * factor + beta
         return tf.cast(outputs, inputs.dtype)
+
+    def _scale_and_offset(self):
+        """float32[C] gamma and beta; 1 and 0 where the layer has none."""
+        channels = self.moving_mean.shape
+        return (
+            tf.ones(channels)
+            if self.gamma is None
+            else tf.convert_to_tensor(self.gamma),
+            tf.zeros(channels)
+            if self.beta is None
+            else tf.convert_to_tensor(self.beta),
+        )
 
     def _add_vector(self, name, channels, initializer):
         return self.add_weight(
@@ -249,7 +297,3 @@ class BatchNorm(keras.layers.Layer):
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
             experimental_autocast=False,
         )
-
-
-def _same(value):
-    return value
