@@ -1,6 +1,7 @@
 """What a chip of each TPU generation can do, and how slices are named.
 
-Peak rates as the makers publish them; nothing here was measured by us.
+Peak rates and machines as the makers publish them; nothing here was measured
+by us.
 """
 
 import dataclasses
@@ -25,6 +26,7 @@ class Chip:
         hbm_bytes: memory of the chip, shared by its cores.
         hbm_bytes_per_second: peak.
         ici_bytes_per_second: between chips, sum of the links, one way.
+        host_vcpus: of the machine that has four of them.
         source: where the figures are from.
     """
 
@@ -34,19 +36,26 @@ class Chip:
     hbm_bytes: int
     hbm_bytes_per_second: float
     ici_bytes_per_second: float
+    host_vcpus: int
     source: str
 
 
 _DOCS = "docs.cloud.google.com/tpu/docs/"
+# host_vcpus: machines ct3-, ct4p-, ct5lp- and ct5p-hightpu-4t and
+# ct6e-standard-4t of cloud.google.com/kubernetes-engine/docs/concepts/plan-tpus
 _PAPER = "; ICI: arXiv:2304.01433, table 4"
 CHIPS = {
     chip.name: chip
     for chip in (
-        Chip("v3", 2, 123e12, 32 * _GIB, 900e9, 280e9, f"{_DOCS}v3{_PAPER}"),
-        Chip("v4", 2, 275e12, 32 * _GIB, 1200e9, 300e9, f"{_DOCS}v4{_PAPER}"),
-        Chip("v5e", 1, 197e12, 16 * _GIB, 819e9, 200e9, f"{_DOCS}v5e"),
-        Chip("v5p", 1, 459e12, 95 * _GIB, 2765e9, 600e9, f"{_DOCS}v5p"),
-        Chip("v6e", 1, 918e12, 32 * _GIB, 1638e9, 400e9, f"{_DOCS}v6e"),
+        Chip(
+            "v3", 2, 123e12, 32 * _GIB, 900e9, 280e9, 96, f"{_DOCS}v3{_PAPER}"
+        ),
+        Chip(
+            "v4", 2, 275e12, 32 * _GIB, 1200e9, 300e9, 240, f"{_DOCS}v4{_PAPER}"
+        ),
+        Chip("v5e", 1, 197e12, 16 * _GIB, 819e9, 200e9, 112, f"{_DOCS}v5e"),
+        Chip("v5p", 1, 459e12, 95 * _GIB, 2765e9, 600e9, 208, f"{_DOCS}v5p"),
+        Chip("v6e", 1, 918e12, 32 * _GIB, 1638e9, 400e9, 180, f"{_DOCS}v6e"),
     )
 }
 

@@ -131,7 +131,11 @@ def _costs(verdict: Verdict, job: Job) -> dict[str, Any]:
 def _input(verdict: Verdict, job: Job, images_per_second: float):
     """What each host must deliver, and what is known of one."""
     hosts = verdict.topology.num_hosts
-    found = {"num_hosts": hosts, "images_per_second": images_per_second / hosts}
+    found = {
+        "num_hosts": hosts,
+        "host_vcpus": verdict.topology.chip.host_vcpus,
+        "images_per_second": images_per_second / hosts,
+    }
     if job.measured_input:
         rate, cores = job.measured_input
         found |= {
@@ -139,6 +143,7 @@ def _input(verdict: Verdict, job: Job, images_per_second: float):
             "measured_cores": cores,
             "cores_needed": found["images_per_second"] * cores / rate,
         }
+        found["enough"] = found["cores_needed"] <= found["host_vcpus"]
     return found
 
 
@@ -229,13 +234,23 @@ def _cost_rows(report) -> list[tuple[str, str]]:
 def _input_text(found) -> str:
     hosts, rate = found["num_hosts"], found["images_per_second"]
     each = "the host" if hosts == 1 else f"each of {hosts} hosts"
-    needs = f"{each} must deliver {rate:.0f} images/s"
+    has = found["host_vcpus"]
+    needs = (
+        f"{each} must deliver {rate:.0f} images/s, {rate / has:.3g} on each of "
+        f"its {has} vCPUs"
+    )
     if "cores_needed" not in found:
         return f"{needs}; --mode=benchmark_input measures what one delivers"
+    needs += (
+        f"; {found['measured_images_per_second']:.0f} were measured on "
+        f"{found['measured_cores']} cores here: {found['cores_needed']:.3g} "
+        "such cores, "
+    )
+    if found["enough"]:
+        return f"{needs}ENOUGH"
     return (
-        f"{needs}; {found['measured_images_per_second']:.0f} were measured on "
-        f"{found['measured_cores']} cores: {found['cores_needed']:.3g} such "
-        "cores"
+        f"{needs}NOT ENOUGH. --augment_on=device takes colour and blur from "
+        "the host, --cache_dataset=disk decodes smaller copies"
     )
 
 

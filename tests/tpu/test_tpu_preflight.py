@@ -152,10 +152,29 @@ def test_what_each_host_must_deliver(quick):
     report = preflight_report.as_json(run(64), unknown, [])
     assert report["input"]["images_per_second"] == pytest.approx(rate)
     assert "the host must deliver" in preflight_report.as_table(report)
-    known = dataclasses.replace(unknown, measured_input=(rate / 8, 2))
-    report = preflight_report.as_json(run(64), known, [])
-    assert report["input"]["cores_needed"] == pytest.approx(16)
-    assert "on 2 cores: 16 such cores" in preflight_report.as_table(report)
+    vcpus = TOPOLOGY.chip.host_vcpus
+    assert f"its {vcpus} vCPUs; --mode=benchmark_input" in (
+        preflight_report.as_table(report)
+    )
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (0.9, "such cores, ENOUGH"),
+        (1.1, "such cores, NOT ENOUGH. --augment_on"),
+    ],
+)
+def test_whether_a_host_has_the_cores(quick, share, said):
+    """Of which 2 were measured at a rate that asks for a share of the host."""
+    rate = 256 / run(64).estimate().step_seconds
+    needed = share * TOPOLOGY.chip.host_vcpus
+    job = preflight_report.Job(2, 100, measured_input=(2 * rate / needed, 2))
+    report = preflight_report.as_json(run(64), job, [])
+    assert report["input"]["cores_needed"] == pytest.approx(needed)
+    assert report["input"]["enough"] == (share < 1)
+    table = preflight_report.as_table(report)
+    assert f"on 2 cores here: {needed:.3g} {said}" in table
 
 
 @pytest.mark.parametrize(

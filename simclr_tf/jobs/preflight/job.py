@@ -26,6 +26,8 @@ _NO_FIT = 4
 # Of split "train": num_examples and num_classes, for a machine without them.
 _KNOWN = {
     "imagenet2012": (1_281_167, 1000),
+    "imagenet2012_subset/10pct": (128_116, 1000),
+    "imagenet2012_subset/1pct": (12_811, 1000),
     "cifar10": (50_000, 10),
     "cifar100": (50_000, 100),
     "fashion_mnist": (60_000, 10),

@@ -1,0 +1,176 @@
+"""Which shipped flagfile fits which slice, as the TPU's own compiler says.
+
+    python tests/bench/verdicts.py [FLAGFILE ...]
+
+compiles the training step of every flagfile (of all in flags/, where none is
+named) for four slices, minutes each, and writes the table of tpu/README.md
+anew. What the compiler said is kept in tpu/verdicts.json, so that the command
+can be stopped and goes on; a program that was compiled before, by the same
+libtpu for the same slice, is not compiled again. Needs `make preflight`.
+"""
+
+import argparse
+import hashlib
+import os
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from simclr_tf import files
+from simclr_tf.errors import UserError
+
+ROOT = pathlib.Path(__file__).parents[2]
+SLICES = ("v4:2x2x4", "v5e:4x4", "v5p:2x2x4", "v6e:4x4")
+KEPT = ROOT / "tpu" / "verdicts.json"
+PAGE = ROOT / "tpu" / "README.md"
+_BEGIN, _END = "<!-- verdicts -->\n", "<!-- end of verdicts -->\n"
+# What tells programs of one shape apart: the numbers of their schedules, and
+# names that count the functions of a process.
+_NAME = re.compile(r"@[\w.]+")
+_NUMBER = re.compile(r"dense<[^>\[\]]*> : tensor<(f32|i64)>")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("flagfiles", nargs="*", metavar="FLAGFILE")
+    parser.add_argument("--slices", nargs="+", default=SLICES)
+    arguments = parser.parse_args()
+    for topology in arguments.slices:
+        for path in arguments.flagfiles or sorted(ROOT.glob("flags/*.flags")):
+            judge(pathlib.Path(path), topology)
+            write_page()
+
+
+def judge(path: pathlib.Path, topology: str, compile_module=None) -> None:
+    """Compiles what one flagfile trains, unless that was done before.
+
+    Args:
+        path: of the flagfile.
+        topology: of the slice.
+        compile_module: of `tpu.preflight.run`.
+    """
+    kept = _kept()
+    print(f"{path.stem} on {topology}", flush=True)
+    try:
+        found = _verdict(path, topology, kept, compile_module)
+    except UserError as error:
+        found = {"verdict": "not compiled", "reason": str(error)}
+    kept.setdefault(path.stem, {})[topology] = found
+    files.write_json(str(KEPT), dict(sorted(kept.items())))
+
+
+def _kept() -> dict:
+    """Name of a flagfile -> slice -> what was found."""
+    return files.read_json(str(KEPT)) if KEPT.exists() else {}
+
+
+def _verdict(path, topology, kept, compile_module):
+    from simclr_tf.build.core_step import CoreStep
+    from simclr_tf.jobs.preflight.job import data_facts
+    from tpu import chips, compiler, preflight, preflight_report
+
+    config, origins = _resolve(path, topology)
+    facts, place = data_facts(config), chips.parse_topology(topology)
+    core = CoreStep(
+        config,
+        num_examples=facts.num_examples,
+        num_classes=facts.num_classes,
+        num_replicas=place.num_cores,
+        origins=origins,
+    )
+    batch_size = core.plan.global_batch_size // place.num_cores
+    program = {
+        "program": _digest(compiler.lower(*core.step(batch_size))),
+        "libtpu": compiler.check_installed()["libtpu"],
+    }
+    for other in kept.values():
+        if other.get(topology, {}).items() >= program.items():
+            # Of the same program; the job may be longer.
+            return other[topology]
+    verdict = preflight.run(
+        core.step,
+        place,
+        per_core_batch_size=batch_size,
+        compile_module=compile_module,
+    )
+    report = preflight_report.as_json(
+        verdict,
+        preflight_report.Job(core.views_per_example, core.plan.train_steps),
+        [],
+    )
+    names = ("verdict", "reason", "global_batch_size", "memory_bytes")
+    found = {name: report[name] for name in names} | program
+    if "estimate" in report:
+        found["step_seconds"] = report["estimate"]["step_seconds"]
+        found["images_per_second"] = report["estimate"]["images_per_second"]
+    return found
+
+
+def _resolve(path, topology):
+    from flags import definitions
+    from simclr_tf.config import resolve
+
+    flags = [f"--flagfile={path}", f"--topology={topology}"]
+    flags += ["--mode=preflight", "--model_dir=gs://BUCKET/RUN"]
+    parsed = definitions.parse(["run.py", *flags])
+    resolved = resolve.resolve(
+        parsed.given, defaults=parsed.defaults, from_files=parsed.from_files
+    )
+    return resolved.config, resolved.origins
+
+
+def _digest(module: bytes) -> str:
+    """Of a program, but for its schedule and names."""
+    from jax._src.interpreters import mlir
+
+    from tpu import stablehlo
+
+    with mlir.make_ir_context():
+        operation = stablehlo.parse(module).operation
+        text = operation.get_asm(enable_debug_info=False)
+    text = _NAME.sub("", _NUMBER.sub(r"\1", text))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def write_page() -> None:
+    """Writes the table of what is kept."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, rest = page.split(_BEGIN)
+    _, after = rest.split(_END)
+    page = before + _BEGIN + table() + _END + after
+    PAGE.write_text(page, encoding="utf-8")
+
+
+def table() -> str:
+    """Of what is kept, in Markdown: a row for each flagfile."""
+    kept = _kept()
+    lines = [f"| flagfile | batch | {' | '.join(SLICES)} |"]
+    lines.append("|---" * (len(SLICES) + 2) + "|")
+    for path in sorted(ROOT.glob("flags/*.flags")):
+        name, by_slice = path.stem, kept.get(path.stem, {})
+        batch = next(
+            (b for f in by_slice.values() if (b := f.get("global_batch_size"))),
+            "",
+        )
+        cells = [cell(by_slice.get(topology)) for topology in SLICES]
+        lines.append(f"| `{name}` | {batch} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def cell(found) -> str:
+    """What the table says of one verdict."""
+    if found is None:
+        return "not asked yet"
+    if "step_seconds" not in found:
+        return found["verdict"]
+    return (
+        f"{found['verdict']}, {found['memory_bytes'] / 2**30:.2f} GiB, "
+        f"{1e3 * found['step_seconds']:.3g} ms"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The table of verdicts in tpu/README.md, and the command that writes it."""
+
+import pytest
+
+from simclr_tf import files
+from tests.bench import verdicts
+from tpu import compiler
+
+SLICE = "v5e:2x2"
+FLAGS = """
+--dataset=digits
+--resnet_depth=10
+--width_multiplier=0.25
+--train_batch_size=64
+"""
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(verdicts, "KEPT", tmp_path / "verdicts.json")
+    monkeypatch.setattr(
+        compiler, "check_installed", lambda: {"libtpu": "0.0.1"}
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def compiled():
+    """The modules that were compiled."""
+    return []
+
+
+def judge(kept, compiled, name, flags):
+    path = kept / f"{name}.flags"
+    path.write_text(flags)
+
+    def compile_module(module, topology):
+        compiled.append(module)
+        return compiler.Compiled("It takes no such step.", seconds=1.0)
+
+    verdicts.judge(path, SLICE, compile_module)
+    return files.read_json(str(verdicts.KEPT))[name][SLICE]
+
+
+@pytest.mark.slow
+def test_a_program_is_compiled_once(kept, compiled):
+    pytest.importorskip("jax", reason="no jax here: make preflight")
+    first = judge(kept, compiled, "first", f"{FLAGS}--train_steps=600")
+    assert first["verdict"] == "does not compile"
+    longer = judge(kept, compiled, "longer", f"{FLAGS}--train_steps=900")
+    assert longer == first
+    assert len(compiled) == 1
+    wider = judge(kept, compiled, "wider", f"{FLAGS}--width_multiplier=0.5\n")
+    assert wider["program"] != first["program"]
+    assert len(compiled) == 2
+
+
+def test_what_cannot_be_asked_is_said(kept, compiled):
+    found = judge(kept, compiled, "nothing", "--dataset=nothing")
+    assert found["verdict"] == "not compiled"
+    assert "nothing" in found["reason"]
+    assert not compiled
+
+
+def test_the_page_has_what_is_kept():
+    page = verdicts.PAGE.read_text(encoding="utf-8")
+    assert verdicts.table() in page
+
+
+def test_a_cell_says_what_a_reader_asks():
+    fits = {
+        "verdict": "fits",
+        "memory_bytes": 2**31,
+        "step_seconds": 0.01234,
+    }
+    assert verdicts.cell(fits) == "fits, 2.00 GiB, 12.3 ms"
+    assert verdicts.cell({"verdict": "does not fit"}) == "does not fit"
+    assert verdicts.cell(None) == "not asked yet"
