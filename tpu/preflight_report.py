@@ -236,7 +236,7 @@ def _input_text(found) -> str:
     each = "the host" if hosts == 1 else f"each of {hosts} hosts"
     has = found["host_vcpus"]
     needs = (
-        f"{each} must deliver {rate:.0f} images/s, {rate / has:.3g} on each of "
+        f"{each} must deliver {rate:.0f} images/s, {rate / has:.0f} on each of "
         f"its {has} vCPUs"
     )
     if "cores_needed" not in found:

@@ -124,6 +124,27 @@ def test_a_rehearsal_of_a_whole_job(tmp_path):
     } <= names
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        # Synchronised BN, whose gradient v6e's compiler once crashed on.
+        ("--topology=v6e:2x2", "--loss=nt_logistic", "--semi_hard"),
+        (
+            "--loss=margin_triplet",
+            "--semi_hard",
+            "--operators=crop,color,rotate,cutout,noise,sobel,equalize,"
+            "solarize,motion_blur,blur",
+        ),
+    ],
+)
+def test_every_loss_and_operator_compiles(tmp_path, flags):
+    status, report, output = go(
+        tmp_path, *TINY, *flags, "--norehearse", "--model_dir=gs://bucket/run"
+    )
+    assert status == 0, output
+    assert report["host_operations"] == []
+
+
 def test_a_topology_of_no_known_form_is_one_clear_line(tmp_path):
     status, _, output = go(tmp_path, *TINY, "--topology=v5e")
     assert status == 2
