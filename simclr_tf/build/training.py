@@ -86,10 +86,27 @@ def check_loss(
         strategy,
         device_type=device_type,
         hosts=hosts,
-        loss=config.optim.loss,
-        semi_hard=config.optim.semi_hard,
-        negative_views=config.optim.negative_views,
+        **_of_probe(config),
     )
+
+
+def loss_check_step(config: Config, num_replicas: int) -> Callable[[], tuple]:
+    """What `check_loss` runs on each of R replicas; of `self_check`."""
+    on_replica, _ = self_check.replica_step(
+        self_check.probe(num_replicas),
+        self_check.contrast_of(**_of_probe(config)),
+    )
+    return on_replica
+
+
+def _of_probe(config: Config) -> dict[str, str | bool]:
+    """What decides the loss of the probe."""
+    optim = config.optim
+    return {
+        "loss": optim.loss,
+        "semi_hard": optim.semi_hard,
+        "negative_views": optim.negative_views,
+    }
 
 
 def build_trainer(

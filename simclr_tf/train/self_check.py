@@ -19,7 +19,7 @@ from simclr_tf.optim import selection
 from simclr_tf.train import step
 from simclr_tf.train.hosts import Hosts
 
-_ROWS = 2  # N, of each replica
+ROWS = 2  # N, of each replica
 _COLUMNS = 16  # d
 _TEMPERATURE = 0.5
 # Not a multiple of 1/8, as all similarities of the probe are: which negatives
@@ -55,17 +55,12 @@ def check(
     if strategy.num_replicas_in_sync == 1:
         return
     tolerance = _TOLERANCES.get(device_type, _ACCELERATOR_TOLERANCE)
-    contrast = named.contrast(
-        loss,
-        temperature=_TEMPERATURE,
-        margin=_MARGIN,
-        semi_hard=semi_hard,
-        negative_views=negative_views,
-        # So that similarities are exact, and equal where they are equal. What
-        # the norm does is done row by row.
-        hidden_norm=False,
+    errors = measure(
+        strategy,
+        contrast_of(
+            loss=loss, semi_hard=semi_hard, negative_views=negative_views
+        ),
     )
-    errors = measure(strategy, contrast)
     worst = hosts.gather(list(errors.values())).max(axis=0)
     wrong = [
         f"{name} by {error:.1e}"
@@ -81,6 +76,20 @@ def check(
             f"of {type(strategy).__name__} do not do what they should here; "
             "--strategy=one_device runs without them."
         )
+
+
+def contrast_of(*, loss: str, semi_hard: bool, negative_views: str) -> Callable:
+    """The loss as the probe has it; arguments as of `check`."""
+    return named.contrast(
+        loss,
+        temperature=_TEMPERATURE,
+        margin=_MARGIN,
+        semi_hard=semi_hard,
+        negative_views=negative_views,
+        # So that similarities are exact, and equal where they are equal. What
+        # the norm does is done row by row.
+        hidden_norm=False,
+    )
 
 
 def measure(
@@ -104,7 +113,7 @@ def measure(
     def error(found, expected, scale):
         return float(np.max(np.abs(found - expected)) / np.max(np.abs(scale)))
 
-    parts = expected_z.reshape([2, replicas, _ROWS, _COLUMNS])
+    parts = expected_z.reshape([2, replicas, ROWS, _COLUMNS])
     return {
         "the loss": error(loss, expected_loss, expected_loss),
         "the gradient of z": max(
@@ -120,8 +129,35 @@ def measure(
 def probe(replicas: int) -> np.ndarray:
     """float32[2, R * N, d], rows of both views, of length 1."""
     rng = np.random.default_rng(0)
-    signs = rng.choice([-1.0, 1.0], [2, replicas * _ROWS, _COLUMNS])
+    signs = rng.choice([-1.0, 1.0], [2, replicas * ROWS, _COLUMNS])
     return (signs / np.sqrt(_COLUMNS)).astype(np.float32)
+
+
+def replica_step(views: np.ndarray, contrast: Callable):
+    """What every replica does with its rows of the probe.
+
+    Args:
+        views: of `probe`.
+        contrast: of `contrast_of`.
+
+    Returns:
+        A function of nothing, to the replica's share of the loss, float32[],
+        its place r, int32[], and the gradient of its rows, float32[2, N, d];
+        and the weight float32[d], made here, that it moves.
+    """
+    weight = tf.Variable(tf.ones([_COLUMNS]), name="self_check")
+    optimizer = selection.make_optimizer("momentum", 1.0, momentum=0.0)
+    optimizer.build([weight])
+
+    def on_replica():
+        place = distributed.replica_index()
+        # TPU: rows of a known number, though not from a known place.
+        own = tf.slice(views, [0, place * ROWS, 0], [2, ROWS, _COLUMNS])
+        loss, z, gradient = _loss_and_gradients(own, weight, contrast)
+        step.apply_gradients(optimizer, [gradient], [weight])
+        return loss, place, z
+
+    return on_replica, weight
 
 
 def _one_device(views, contrast):
@@ -134,16 +170,7 @@ def _one_device(views, contrast):
 
 def _on_replicas(strategy, views, contrast):
     with strategy.scope():
-        weight = tf.Variable(tf.ones([_COLUMNS]), name="self_check")
-        optimizer = selection.make_optimizer("momentum", 1.0, momentum=0.0)
-        optimizer.build([weight])
-
-    def on_replica():
-        place = distributed.replica_index()
-        own = tf.constant(views)[:, place * _ROWS : (place + 1) * _ROWS]
-        loss, z, gradient = _loss_and_gradients(own, weight, contrast)
-        step.apply_gradients(optimizer, [gradient], [weight])
-        return loss, place, z
+        on_replica, weight = replica_step(views, contrast)
 
     @tf.function
     def probe():
