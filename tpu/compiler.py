@@ -61,6 +61,13 @@ class Compiled:
         """Whether fewer images per core may help."""
         return self.reason is not None and "memory" in self.reason
 
+    def beside(self, resident_bytes: int) -> "Compiled":
+        """The same, where so much else lies in the core's memory."""
+        if self.used_bytes is None:
+            return self
+        used = self.used_bytes + resident_bytes
+        return dataclasses.replace(self, used_bytes=used)
+
 
 def check_installed() -> dict[str, str]:
     """Versions of what the compiler needs.

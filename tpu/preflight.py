@@ -71,6 +71,15 @@ class Verdict:
         return self.reason is None
 
     @property
+    def words(self) -> str:
+        """In words."""
+        if self.too_large:
+            return "does not fit"
+        if self.compiled.reason is not None:
+            return "does not compile"
+        return "fits" if self.fits else "compiles, but could not run"
+
+    @property
     def too_large(self) -> bool:
         """Whether memory is what is missing."""
         return _too_large(self.compiled, self.topology)
@@ -103,6 +112,9 @@ def run(
     per_core_batch_size: int,
     find_batch: bool = False,
     at_most: int | None = None,
+    crosses_replicas: bool = True,
+    resident_bytes: int = 0,
+    what: str = "",
     compile_module: Callable | None = None,
     say: Callable[[str], None] = print,
 ) -> Verdict:
@@ -114,35 +126,60 @@ def run(
         per_core_batch_size: examples per core that are wanted.
         find_batch: look for the largest batch even where this one fits.
         at_most: no larger batch is of use.
+        crosses_replicas: whether a program in which the replicas don't meet is
+            wrong.
+        resident_bytes: of a core's memory, what lies there beside the program
+            and its arguments.
+        what: is compiled, in words, where it isn't the training step.
         compile_module: stands in for `compiler.compile_module` in tests.
         say: told what is being done, as it takes minutes.
     """
     compile_module = compile_module or compiler.compile_module
 
     def attempt(batch: int) -> compiler.Compiled:
-        say(f"Compiling for {topology.describe()}: {batch} examples per core")
+        words = f"{what}, {batch}" if what else f"{batch}"
+        say(f"Compiling for {topology.describe()}: {words} examples per core")
         result = compile_module(compiler.lower(*make_step(batch)), topology)
+        result = result.beside(resident_bytes)
         say(f"  {_outcome(result, topology)}, {result.seconds:.0f} s")
         return result
 
+    def refuses(result: compiler.Compiled) -> str | None:
+        return why_not(result, topology, crosses_replicas=crosses_replicas)
+
     first = attempt(per_core_batch_size)
-    reason = why_not(first, topology)
+    reason = refuses(first)
     largest, tried = None, {per_core_batch_size: reason is None}
     if find_batch or _too_large(first, topology):
         largest = _largest_fitting(
-            attempt, per_core_batch_size, first, topology, at_most, tried
+            attempt,
+            refuses,
+            per_core_batch_size,
+            first,
+            topology,
+            at_most,
+            tried,
         )
     return Verdict(topology, per_core_batch_size, first, reason, largest, tried)
 
 
-def why_not(result: compiler.Compiled, topology: Topology) -> str | None:
-    """Why a job can't run with this executable; None where it can."""
+def why_not(
+    result: compiler.Compiled, topology: Topology, *, crosses_replicas: bool
+) -> str | None:
+    """Why a job can't run with this executable; None where it can.
+
+    Args:
+        result: of the compiler.
+        topology: of the job.
+        crosses_replicas: as of `run`.
+    """
     cores = topology.num_cores
     if result.reason is not None:
         return result.reason
     if result.used_bytes > topology.hbm_bytes_per_core:
         return "The step needs more memory than a core has."
-    if cores > 1 and not compiled_text.crosses_all_replicas(
+    crosses = crosses_replicas and cores > 1
+    if crosses and not compiled_text.crosses_all_replicas(
         result.collectives, num_replicas=cores
     ):
         return f"No collective over all {cores} replicas is in the program."
@@ -170,7 +207,13 @@ def _too_large(result: compiler.Compiled, topology: Topology) -> bool:
 
 
 def _largest_fitting(
-    attempt, start: int, first: compiler.Compiled, topology, at_most, tried
+    attempt,
+    refuses,
+    start: int,
+    first: compiler.Compiled,
+    topology,
+    at_most,
+    tried,
 ) -> int:
     """The largest multiple of the granule that fits, 0 if none does."""
     granule = granularity(start)
@@ -179,7 +222,7 @@ def _largest_fitting(
     if at_most is not None:
         high = at_most // granule * granule + granule
     for _ in range(_MOST_COMPILATIONS):
-        if why_not(result, topology) is None:
+        if refuses(result) is None:
             low = max(low, batch)
         else:
             high = batch if high is None else min(high, batch)

@@ -1,9 +1,11 @@
 """The preflight's findings as a table and as JSON."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tpu import other_steps
 from tpu.preflight import Verdict
 
 # Where one quantity is off, many are.
@@ -44,6 +46,7 @@ def as_json(
     job: Job,
     findings: Sequence[Finding],
     rehearsal: Mapping[str, Any] | None = None,
+    others: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Everything, in bytes, FLOPs and seconds; per core where not said.
 
@@ -54,15 +57,18 @@ def as_json(
         rehearsal: what came of running it, of which the report reads "same"
             (None: it could not be run), "off", names of what is not, and
             "lines" for the table, name and text each.
+        others: of the other steps, what `other_steps.compile_all` found.
     """
     topology, compiled = verdict.topology, verdict.compiled
     report = {
-        "fits": verdict.fits and not _errors(findings),
+        "fits": verdict.fits
+        and not (_errors(findings) or other_steps.reasons(others)),
         "reason": "; ".join(
-            ([verdict.reason] if verdict.reason else []) + _errors(findings)
+            [*filter(None, [verdict.reason]), *_errors(findings)]
+            + other_steps.reasons(others)
         )
         or None,
-        "verdict": _verdict(verdict, findings, rehearsal),
+        "verdict": _verdict(verdict, findings, rehearsal, others),
         "topology": topology.name,
         "chip": dataclasses.asdict(topology.chip),
         "num_chips": topology.num_chips,
@@ -78,13 +84,21 @@ def as_json(
         "findings": [dataclasses.asdict(f) for f in findings],
         "compile_seconds": compiled.seconds,
         "rehearsal": rehearsal,
+        "other_steps": list(others),
     }
     if compiled.reason is None:
         report |= _costs(verdict, job)
     return report
 
 
-def _verdict(verdict: Verdict, findings, rehearsal) -> str:
+def _verdict(verdict: Verdict, findings, rehearsal, others) -> str:
+    step = _of_training(verdict, findings, rehearsal)
+    if wrong := other_steps.headline(others):
+        return f"training step {step}; {wrong}"
+    return step
+
+
+def _of_training(verdict: Verdict, findings, rehearsal) -> str:
     compiles = _compiles(verdict, findings)
     if not rehearsal or rehearsal["same"] is None:
         return compiles
@@ -97,13 +111,9 @@ def _verdict(verdict: Verdict, findings, rehearsal) -> str:
 
 
 def _compiles(verdict: Verdict, findings: Sequence[Finding]) -> str:
-    if verdict.too_large:
-        return "does not fit"
-    if verdict.compiled.reason is not None:
-        return "does not compile"
-    if verdict.reason is not None or _errors(findings):
+    if verdict.fits and _errors(findings):
         return "compiles, but could not run"
-    return "fits"
+    return verdict.words
 
 
 def _costs(verdict: Verdict, job: Job) -> dict[str, Any]:
@@ -156,7 +166,7 @@ def as_table(report: dict[str, Any]) -> str:
             "batch",
             f"{report['global_batch_size']} = {cores} cores x {batch}",
         ),
-        ("verdict", report["verdict"].upper()),
+        ("verdict", _upper(report["verdict"])),
     ]
     if report["rehearsal"]:
         rows += report["rehearsal"]["lines"]
@@ -175,6 +185,7 @@ def as_table(report: dict[str, Any]) -> str:
         rows += _cost_rows(report)
     if report["largest_per_core_batch_size"] is not None:
         rows.append(("largest batch", _largest(report)))
+    rows += other_steps.rows(report["other_steps"])
     width = max(len(name) for name, _ in rows)
     lines = [f"  {f['level']:8}{f['text']}" for f in report["findings"]]
     lines += [f"  {name:{width}}  {text}" for name, text in rows]
@@ -252,6 +263,11 @@ def _input_text(found) -> str:
         f"{needs}NOT ENOUGH. --augment_on=device takes colour and blur from "
         "the host, --cache_dataset=disk decodes smaller copies"
     )
+
+
+def _upper(text: str) -> str:
+    """In capitals, but for flags."""
+    return re.sub(r"--\w+", lambda flag: flag[0].lower(), text.upper())
 
 
 def _largest(report) -> str:

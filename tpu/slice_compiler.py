@@ -4,11 +4,18 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tpu import chips, compiler, preflight, preflight_report, rehearsal
+from tpu import (
+    chips,
+    compiler,
+    other_steps,
+    preflight,
+    preflight_report,
+    rehearsal,
+)
 
 
 class SliceCompiler:
-    """Compiles a job's step for a slice, and reports.
+    """Compiles a job's steps for a slice, and reports.
 
     Args:
         topology: of the slice, "v5e:4x4".
@@ -33,6 +40,7 @@ class SliceCompiler:
         self,
         make_step: preflight.MakeStep,
         *,
+        others: Sequence[other_steps.Step],
         global_batch_size: int,
         num_examples: int,
         views_per_example: int,
@@ -45,6 +53,7 @@ class SliceCompiler:
 
         Args:
             make_step: gives the step of a replica for a per-core batch.
+            others: what else the replicas run.
             global_batch_size: over all cores.
             num_examples: of the training split; no larger batch is of use.
             views_per_example: of `preflight_report.Job`.
@@ -57,14 +66,16 @@ class SliceCompiler:
         Returns:
             The report as `preflight_report.as_json` gives it, and as a table.
         """
+        say = functools.partial(print, flush=True)
         verdict = preflight.run(
             make_step,
             self._topology,
             per_core_batch_size=global_batch_size // self.num_cores,
             find_batch=self._find_batch,
             at_most=num_examples // self.num_cores,
-            say=functools.partial(print, flush=True),
+            say=say,
         )
+        found = other_steps.compile_all(others, self._topology, say=say)
         rehearsed = rehearse and rehearse(rehearsal.perform, fits=verdict.fits)
         report = preflight_report.as_json(
             verdict,
@@ -76,5 +87,6 @@ class SliceCompiler:
                 for each in [*self._checks, *findings]
             ],
             rehearsed,
+            found,
         )
         return report, preflight_report.as_table(report)

@@ -1,6 +1,7 @@
-"""A job's training step from its configuration: no devices, no data."""
+"""A job's steps from its configuration: no devices, no data."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
@@ -9,13 +10,14 @@ from simclr_tf.build import network, training, views
 from simclr_tf.build.distilling.lesson import Lesson
 from simclr_tf.build.schedule import make_plan
 from simclr_tf.config import Config
+from simclr_tf.evaluation import features
 from simclr_tf.run_files.folder import RunFolder
 from simclr_tf.train import micro_batches, precision
 from simclr_tf.train.step import StepTrainer
 
 
 class CoreStep:
-    """The step that one of R TPU cores would run, for a compiler.
+    """The steps that one of R TPU cores would run, for a compiler.
 
     Model, optimizer and step are made as a run makes them.
 
@@ -31,6 +33,7 @@ class CoreStep:
         model: of which it trains the weights.
         optimizer: of its trainable variables.
         trainer: whose step it is.
+        lesson: of a student, its teacher built; None of others.
         dtype: Keras policy of the encoder.
         color_on_host: whether views come with their colours.
 
@@ -64,12 +67,12 @@ class CoreStep:
         dtype = precision.dtype_policy(config.model.mixed_precision, "TPU")
         if config.job.train_mode != "pretrain":
             self.views_per_example = 1
-        self._lesson = None
+        self.lesson = None
         if config.job.train_mode == "distill":
             folder = RunFolder(config.model_dir, writes=False)
-            self._lesson = Lesson(config, folder)
-            self._lesson.build(dtype)
-            num_classes = self._lesson.classes.count
+            self.lesson = Lesson(config, folder)
+            self.lesson.build(dtype)
+            num_classes = self.lesson.classes.count
         self.model = network.build_model(
             config, num_classes=num_classes, dtype=dtype
         )
@@ -90,45 +93,96 @@ class CoreStep:
             optimizer=self.optimizer,
             dataset=None,
             dtype=self.dtype,
-            lesson=self._lesson,
+            lesson=self.lesson,
             color_view=None
             if self.color_on_host
             else views.augmentation(config).color_view,
         )
 
     def step(self, per_replica_batch_size: int):
-        """The step of a replica.
+        """The training step of a replica.
 
         Returns:
             A function with jit_compile=True of (replica's index, batch...),
             and its arguments' `tf.TensorSpec`s.
         """
-        batch = self._batch_specs(per_replica_batch_size)
+        return self._program(
+            self.trainer.replica_step, self._batch_specs(per_replica_batch_size)
+        )
 
-        def step(index, *arrays):
+    def inference_step(self, encode: Callable, per_replica_batch_size: int):
+        """What `evaluation.features` runs on a replica.
+
+        Args:
+            encode: of `features.extractor`.
+            per_replica_batch_size: N.
+
+        Returns:
+            As `step`.
+        """
+        return self._program(
+            functools.partial(features.on_replica, encode),
+            self._evaluation_specs(per_replica_batch_size),
+        )
+
+    def loss_check_step(self, per_replica_batch_size: int):
+        """What the check of the loss before training runs on a replica.
+
+        Args:
+            per_replica_batch_size: the check has rows of its own.
+
+        Returns:
+            As `step`.
+        """
+        del per_replica_batch_size
+        on_replica = training.loss_check_step(self._config, self._num_replicas)
+        return self._program(lambda _: on_replica(), {})
+
+    def _program(self, function: Callable, batch: dict[str, tf.TensorSpec]):
+        """A replica's function of a batch, as the program of one of R."""
+
+        def program(index, *arrays):
             with distributed.one_of(self._num_replicas, index):
-                self.trainer.replica_step(dict(zip(batch, arrays, strict=True)))
+                return function(dict(zip(batch, arrays, strict=True)))
 
         return (
-            tf.function(step, jit_compile=True, autograph=False),
+            tf.function(program, jit_compile=True, autograph=False),
             [tf.TensorSpec([], tf.int32, "replica"), *batch.values()],
         )
 
     def _batch_specs(self, N: int) -> dict[str, tf.TensorSpec]:
-        """As `data.pipeline` makes batches, on the device."""
+        """As `data.pipeline` makes batches of training, on the device."""
         S = self._config.data.image_size
         C = self._config.model.num_channels
         P = views.augmentation(self._config).num_parameters
         pixels = tf.float32 if self.color_on_host else tf.uint8
-        label = [N]
-        if self._config.data.several_labels:
-            label = [N, self._num_classes]
-        specs = {"label": (label, tf.int64)}
+        specs = {"label": (self._label_shape(N), tf.int64)}
         for view in range(self.views_per_example):
             specs[f"images_{view}"] = ([N, S, S, C], pixels)
             if not self.color_on_host:
                 specs[f"parameters_{view}"] = ([N, P], tf.float32)
-        return {
-            name: tf.TensorSpec(shape, dtype, name)
-            for name, (shape, dtype) in specs.items()
-        }
+        return _named(specs)
+
+    def _evaluation_specs(self, N: int) -> dict[str, tf.TensorSpec]:
+        """As `data.pipeline` makes batches of evaluation."""
+        S = self._config.data.image_size
+        C = self._config.model.num_channels
+        return _named(
+            {
+                "images": ([N, S, S, C], tf.uint8),
+                "label": (self._label_shape(N), tf.int64),
+                "id": ([N], tf.int64),
+                "mask": ([N], tf.bool),
+            }
+        )
+
+    def _label_shape(self, N: int) -> list[int]:
+        several = self._config.data.several_labels
+        return [N, self._num_classes] if several else [N]
+
+
+def _named(specs) -> dict[str, tf.TensorSpec]:
+    return {
+        name: tf.TensorSpec(shape, dtype, name)
+        for name, (shape, dtype) in specs.items()
+    }

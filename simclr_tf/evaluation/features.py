@@ -4,8 +4,9 @@
 all replicas and hosts.
 """
 
+import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,21 +103,12 @@ def extractor(
             replica.
         strategy: where the replicas run.
     """
-
-    def on_replica(batch):
-        images = tf.image.convert_image_dtype(batch["images"], tf.float32)
-        values = tf.cast(encode(images), tf.float32)
-        columns = [values, batch["label"], batch["id"], batch["mask"]]
-        if elsewhere:
-            columns[3] = tf.cast(columns[3], tf.int32)  # bools are not gathered
-            columns = [distributed.all_gather_rows(x) for x in columns]
-        return columns
-
     replicas = strategy.num_replicas_in_sync
     elsewhere = replicas > 1 and replicas > len(
         strategy.extended.worker_devices
     )
-    step = tf.function(lambda batch: strategy.run(on_replica, args=(batch,)))
+    one = functools.partial(on_replica, encode, gathers=elsewhere)
+    step = tf.function(lambda batch: strategy.run(one, args=(batch,)))
 
     def call(dataset):
         columns = ([], [], [])
@@ -137,6 +129,32 @@ def extractor(
     return call
 
 
+def on_replica(
+    encode: Callable[[tf.Tensor], tf.Tensor],
+    batch: Mapping[str, tf.Tensor],
+    *,
+    gathers: bool = False,
+) -> list[tf.Tensor]:
+    """What every replica does with its part of a batch.
+
+    Args:
+        encode: float32[N, S, S, C] in [0, 1] -> float[N, D].
+        batch: of `data.pipeline.eval_batches`.
+        gathers: whether every replica gets the rows of all.
+
+    Returns:
+        float32[N, D], and label, id and mask as they came; of all replicas,
+        the mask as int32.
+    """
+    images = tf.image.convert_image_dtype(batch["images"], tf.float32)
+    values = tf.cast(encode(images), tf.float32)
+    columns = [values, batch["label"], batch["id"], batch["mask"]]
+    if gathers:
+        columns[3] = tf.cast(columns[3], tf.int32)  # bools are not gathered
+        columns = [distributed.all_gather_rows(x) for x in columns]
+    return columns
+
+
 def _require_finite(values: np.ndarray) -> None:
     wrong = np.sum(~np.isfinite(values).all(axis=1))
     if wrong:
@@ -151,6 +169,27 @@ def labelled(found: Features) -> Features:
     """The examples that have a label that is not -1, in their order."""
     kept = metrics.counted(found.labels)
     return Features(*(column[kept] for column in found))
+
+
+def logits_of(model: Any) -> Callable[[tf.Tensor], tf.Tensor]:
+    """What the linear head of a `SimClr` says, float32[N, K]."""
+    return lambda images: model(images, training=False).logits
+
+
+def h_of(model: Any) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The features h of a `SimClr`, float[N, D]."""
+    return lambda images: model(images, training=False).features
+
+
+def h_and_z_of(model: Any) -> Callable[[tf.Tensor], tf.Tensor]:
+    """h and z = g(h) of a `SimClr` side by side, float32[N, D + d]."""
+
+    def both(images):
+        out = model(images, training=False)
+        parts = (out.features, out.projections)
+        return tf.concat([tf.cast(x, tf.float32) for x in parts], axis=1)
+
+    return both
 
 
 def raw_pixels(images: tf.Tensor) -> tf.Tensor:

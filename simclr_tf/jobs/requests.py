@@ -48,7 +48,7 @@ class Request:
         resolved: the options.
         place: brings up the devices that a configuration asks for. Nothing
             may use TensorFlow's devices before it.
-        compile_step: compiles a training step for a TPU; of `preflight`.
+        compile_step: compiles a run's steps for a TPU; of `preflight`.
         started: time.monotonic() when the process began; None where it has
             done other work before.
         program: what runs a command of ours, before its flags; of `study`.

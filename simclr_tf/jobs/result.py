@@ -55,7 +55,7 @@ def report(run: TrainingRun) -> None:
 def _draw(run: TrainingRun) -> None:
     """One's own pictures, as the encoder sees them: part of a large folder."""
     found = features.extract(
-        lambda images: run.model(images, training=False).features,
+        features.h_of(run.model),
         run.examples("train", embedding_map.MOST_IMAGES),
         strategy=run.strategy,
     )
@@ -159,7 +159,7 @@ def _head_scores(run: TrainingRun) -> dict[str, Any]:
     """The linear head: a probe's, or a classifier's."""
     logits = features.labelled(
         features.extract(
-            lambda images: run.model(images, training=False).logits,
+            features.logits_of(run.model),
             run.examples("eval", _limit(run)),
             strategy=run.strategy,
         )

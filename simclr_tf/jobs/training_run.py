@@ -23,7 +23,7 @@ from simclr_tf.build.distilling.lesson import Lesson
 from simclr_tf.build.unreadable import Unreadable
 from simclr_tf.config import Config, roles
 from simclr_tf.data import subset
-from simclr_tf.evaluation import few_labels, knn_watch, label_subsets
+from simclr_tf.evaluation import features, few_labels, knn_watch, label_subsets
 from simclr_tf.evaluation.knn_watch import KnnWatch
 from simclr_tf.jobs.requests import Accepts, Placement, kind_of_labels
 from simclr_tf.models.simclr import SimClr
@@ -241,7 +241,7 @@ class TrainingRun:
             return None
         limit = knn_watch.MAX_EXAMPLES
         return KnnWatch(
-            lambda images: self.model(images, training=False).features,
+            features.h_of(self.model),
             train=lambda: self.examples("train", limit),
             test=lambda: self.examples("eval", limit),
             strategy=self.strategy,

@@ -39,6 +39,31 @@ def test_they_are_the_models_h_in_inference_mode(model, pixels):
         np.testing.assert_array_equal(variable.numpy(), value)
 
 
+def test_a_replica_may_have_the_rows_of_all(mesh, pixels):
+    """As on several hosts, where each reads a part."""
+    batch = {
+        "images": tf.constant(pixels[:2]),
+        "label": tf.constant([3, -1], tf.int64),
+        "id": tf.constant([5, 6], tf.int64),
+        "mask": tf.constant([True, False]),
+    }
+
+    @tf.function
+    def step():
+        return mesh.run(
+            lambda: features.on_replica(
+                features.raw_pixels, batch, gathers=True
+            )
+        )
+
+    values, *columns = (mesh.experimental_local_results(c)[0] for c in step())
+    assert values.shape == (8, 8 * 8 * 3)
+    for column, expected in zip(
+        columns, ([3, -1] * 4, [5, 6] * 4, [1, 0] * 4), strict=True
+    ):
+        assert column.numpy().tolist() == expected
+
+
 def test_any_callable_will_do(pixels):
     def mean(images):
         return tf.reduce_mean(images, axis=[1, 2])

@@ -9,9 +9,10 @@ import pytest
 import tensorflow as tf
 
 from simclr_tf import distributed
+from simclr_tf.jobs.preflight.other_steps import OtherStep
 from simclr_tf.models import build_simclr, resnet
 from simclr_tf.models.flops import training_flops_of_view
-from tpu import chips, preflight
+from tpu import chips, other_steps, preflight
 
 pytestmark = pytest.mark.slow
 
@@ -94,6 +95,58 @@ TINY = (
     "--resnet_depth=10",
     "--width_multiplier=0.125",
 )
+
+
+def test_the_other_steps_of_a_job_compile_and_fit(tmp_path):
+    """An evaluation moves no weights and costs a third of a training step."""
+    status, report, output = go(
+        tmp_path,
+        "--dataset=digits",
+        "--resnet_depth=10",
+        "--width_multiplier=0.25",
+        "--train_batch_size=64",
+        "--eval_batch_size=128",
+        "--norehearse",
+    )
+    assert status == 0, output
+    check, evaluation, features = report["other_steps"]
+    assert (check["name"], evaluation["name"], features["name"]) == (
+        "check of the loss",
+        "evaluation step",
+        "feature step",
+    )
+    # As many images a core as both views of a training step.
+    assert evaluation["per_core_batch_size"] == 32
+    assert evaluation["flops"] == pytest.approx(report["flops"] / 3, rel=0.1)
+    assert evaluation["flops"] < features["flops"] < 1.1 * evaluation["flops"]
+    for step in (evaluation, features):
+        assert step["fits"] and step["reason"] is None
+        assert step["resident_bytes"] < step["memory_bytes"] < 2**30
+    assert "evaluation step    FITS, " in output
+    assert "batch 128 = 4 cores x 32" in output
+
+
+def test_an_evaluation_that_does_not_fit_names_its_flag():
+    """A batch whose images alone are 4 MiB each, on cores of 16 GiB."""
+    topology = chips.parse_topology("v5e:2x2")
+
+    @tf.function(jit_compile=True)
+    def step(index, images):
+        return tf.reduce_max(images, axis=1) + tf.cast(index, tf.float32)
+
+    def make_step(batch):
+        images = tf.TensorSpec([batch, 2**20], tf.float32)
+        return step, [tf.TensorSpec([], tf.int32), images]
+
+    made = OtherStep(
+        "evaluation step", make_step, 6000, 2**30, "eval_batch_size"
+    )
+    [found] = other_steps.compile_all([made], topology)
+    largest = found["largest_per_core_batch_size"]
+    assert found["verdict"] == "does not fit"
+    assert found["advice"] == f"lower --eval_batch_size to {4 * largest}"
+    # A GiB is taken by what lies beside it.
+    assert 0.95 * 14.75 * 256 < largest < 15 * 256
 
 
 def test_a_rehearsal_of_a_whole_job(tmp_path):

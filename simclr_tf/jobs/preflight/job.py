@@ -9,6 +9,7 @@ Ends     with 0 if the job would run, with 4 if it would not, or would compute
 import dataclasses
 import functools
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from simclr_tf import files
@@ -16,12 +17,16 @@ from simclr_tf.build import splits
 from simclr_tf.build.core_step import CoreStep
 from simclr_tf.config import Config
 from simclr_tf.data import digits
+from simclr_tf.data.sources import Source
 from simclr_tf.errors import UserError
-from simclr_tf.jobs.preflight import rehearsing
+from simclr_tf.jobs.preflight import other_steps, rehearsing
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.run_files import places
 
 _NO_FIT = 4
+
+# Whose linear head is of the data's classes.
+_CLASSIFIERS = ("finetune", "supervised")
 
 # Of split "train": num_examples and num_classes, for a machine without them.
 _KNOWN = {
@@ -42,7 +47,7 @@ def make(request: Request, accepts: Accepts) -> "Preflight":
 
 
 class Preflight:
-    """The training step of a job, for the TPU's compiler.
+    """The steps of a training run, for the TPU's compiler.
 
     Args:
         request: the command; `compile_step` (see `tpu.preflight.check`) does
@@ -58,8 +63,8 @@ class Preflight:
             topology=config.preflight.topology,
             find_batch=config.preflight.find_batch,
         )
-        self._facts = data_facts(config)
         self._origins = request.resolved.origins
+        self._facts = data_facts(config, self._origins)
         self._core = CoreStep(
             config,
             num_examples=self._facts.num_examples,
@@ -77,6 +82,12 @@ class Preflight:
         core, config = self._core, self._config
         report, table = self._compiling.run(
             core.step,
+            others=other_steps.of_job(
+                config,
+                core,
+                num_replicas=self._compiling.num_cores,
+                is_scored=self._is_scored(),
+            ),
             global_batch_size=core.plan.global_batch_size,
             num_examples=self._facts.num_examples,
             views_per_example=core.views_per_example,
@@ -108,27 +119,47 @@ class Preflight:
         )
         return 0 if report["fits"] and same else _NO_FIT
 
+    def _is_scored(self) -> bool:
+        """Whether a run would find labels to score its weights by."""
+        facts, lesson = self._facts, self._core.lesson
+        if facts.missing:
+            return facts.num_classes is not None
+        evaluation = facts.evaluation
+        if evaluation is None or lesson is None:
+            return evaluation is not None
+        return lesson.classes.are_of(evaluation)
+
 
 @dataclasses.dataclass(frozen=True)
 class DataFacts:
-    """What a training step and its schedule depend on.
+    """What a run's steps and its schedule depend on.
 
     Attributes:
         num_examples: of the training split.
         num_classes: K, or None without labels.
         missing: why the data itself could not be opened; None where it was.
+        evaluation: the labelled split that is scored on, if there is one
+            here.
     """
 
     num_examples: int
     num_classes: int | None
     missing: str | None = None
+    evaluation: Source | None = None
 
 
-def data_facts(config: Config) -> DataFacts:
+def data_facts(
+    config: Config, origins: Mapping[str, str] | None = None
+) -> DataFacts:
     """From the data set where it is here; else from flags, or what is known.
 
+    Args:
+        config: of the job.
+        origins: where the options came from.
+
     Raises:
-        UserError: the data isn't here, and nothing says how large it is.
+        UserError: the data isn't here, and nothing says how large it is; or
+            it is, and has no such --eval_split.
     """
     told = config.preflight
     try:
@@ -145,12 +176,22 @@ def data_facts(config: Config) -> DataFacts:
                 "examples it has: --num_examples, and --num_classes where it "
                 "has labels."
             ) from error
+        num_classes = told.num_classes or known[1]
+        if not num_classes and config.job.train_mode in _CLASSIFIERS:
+            raise UserError(
+                f"{error} For a preflight of --train_mode="
+                f"{config.job.train_mode} without the data, say how many "
+                "classes it has: --num_classes."
+            ) from error
         return DataFacts(
-            num_examples,
-            told.num_classes or known[1],
-            " ".join(f"{error}".split()),
+            num_examples, num_classes, " ".join(f"{error}".split())
         )
-    return DataFacts(source.num_examples, source.num_classes)
+    evaluation = splits.open_evaluation(
+        config, required=(origins or {}).get("eval_split") == "flag"
+    )
+    return DataFacts(
+        source.num_examples, source.num_classes, evaluation=evaluation
+    )
 
 
 def findings(

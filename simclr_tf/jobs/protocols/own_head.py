@@ -8,8 +8,6 @@ Nothing is fitted: this is how a classifier scores on images that it was or
 was not trained for, and how what Google released as one does.
 """
 
-import tensorflow as tf
-
 from simclr_tf import files, hashing
 from simclr_tf.build import account, batches, network, splits
 from simclr_tf.config import roles
@@ -97,7 +95,7 @@ class OwnHead:
         source, config = self._test, self._config
         log = CorruptLog(source.examples.reason_of)
         found = features.extract(
-            self._logits,
+            features.logits_of(self._model),
             batches.evaluation_dataset(
                 config, source, strategy=self._strategy, corrupt=log
             ),
@@ -127,9 +125,6 @@ class OwnHead:
             f"{self._path}_{unreadable_images.FILE}", lines, [source]
         )
         return 0
-
-    def _logits(self, images: tf.Tensor) -> tf.Tensor:
-        return self._model(images, training=False).logits
 
     @property
     def _name(self) -> str:
