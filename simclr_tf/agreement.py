@@ -68,6 +68,27 @@ class Quantity:
         )
 
 
+def orders(num_images: int, groups: int = 1) -> list[np.ndarray]:
+    """Other orders of a batch: of what it gives, only roundings change.
+
+    Where rounding decides, one order says little of what another one does.
+    If replicas are right, they are but one rounding more, and as likely as
+    each of the others to be the one that is farthest off.
+
+    Args:
+        num_images: of the batch.
+        groups: so many runs of neighbours, each of which is normalised by
+            itself, stay together.
+
+    Returns:
+        Places of images, int[num_images] each.
+    """
+    rng = np.random.default_rng(0)
+    places = np.arange(num_images).reshape(groups, -1)
+    drawn = [rng.permutation(rng.permuted(places, axis=1)) for _ in range(2)]
+    return [each.reshape(-1) for each in (places[::-1, ::-1], *drawn)]
+
+
 def counts_images(name: str) -> bool:
     """Whether a scalar is a share of images, and not a loss."""
     return name.endswith(_SHARES)

@@ -122,3 +122,15 @@ def test_few_digits_may_part_two_runs_but_not_turn_them_round():
 
     assert kernels(0.5).agrees
     assert not kernels(-1.0).agrees
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_orders_are_others_and_keep_groups_together(groups):
+    orders = agreement.orders(32, groups)
+    assert len({tuple(order) for order in orders} | {tuple(range(32))}) == 4
+    for order in orders:
+        assert sorted(order) == list(range(32))
+        together = order.reshape(groups, -1) // (32 // groups)
+        assert (together == together[:, :1]).all()
+        # Groups come in another order, too.
+        assert groups == 1 or list(together[:, 0]) != list(range(groups))

@@ -8,6 +8,7 @@ wrong, and gives no memory back. Needs jax and libtpu, and no TensorFlow.
 """
 
 import json
+import math
 import os
 import sys
 
@@ -19,6 +20,7 @@ os.environ.update(
     ALLOW_MULTIPLE_LIBTPU_LOAD="true",  # no device is touched: no lock
     JAX_PLATFORMS="",
 )
+_CHIPS_OF_HOST = 4
 
 
 def main(module_path: str, topology: str, replicas: str, result_path: str):
@@ -68,7 +70,7 @@ def _compile(module: bytes, topology: str, replicas: int):
     from tpu import stablehlo
 
     devices = topologies.get_topology_desc(
-        platform="tpu", topology_name=topology
+        platform="tpu", topology_name=topology, **_of_host(topology)
     ).devices
     if len(devices) != replicas:
         raise SystemExit(
@@ -87,6 +89,17 @@ def _compile(module: bytes, topology: str, replicas: int):
             executable_devices=xla_client.DeviceList(tuple(devices)),
             compile_options=options,
         )
+
+
+def _of_host(topology: str):
+    """What libtpu has to be told of a slice smaller than a host.
+
+    A host has 2x2 chips, it would say, and refuse what these don't divide.
+    """
+    shape = [int(chips) for chips in topology.partition(":")[2].split("x")]
+    if math.prod(shape) >= _CHIPS_OF_HOST:
+        return {}
+    return {"chips_per_host_bounds": (shape + [1])[:3]}
 
 
 def _write(path, result):

@@ -11,7 +11,8 @@ from simclr_tf.build.distilling.lesson import Lesson
 from simclr_tf.build.schedule import make_plan
 from simclr_tf.config import Config
 from simclr_tf.evaluation import features
-from simclr_tf.run_files.folder import RunFolder
+from simclr_tf.models.flops import training_flops_of_view
+from simclr_tf.models.simclr import SimClr
 from simclr_tf.train import micro_batches, precision
 from simclr_tf.train.step import StepTrainer
 
@@ -69,8 +70,8 @@ class CoreStep:
             self.views_per_example = 1
         self.lesson = None
         if config.job.train_mode == "distill":
-            folder = RunFolder(config.model_dir, writes=False)
-            self.lesson = Lesson(config, folder)
+            # --model_dir may be where nobody here can look.
+            self.lesson = Lesson(config, None)
             self.lesson.build(dtype)
             num_classes = self.lesson.classes.count
         self.model = network.build_model(
@@ -79,6 +80,22 @@ class CoreStep:
         self.optimizer = training.build_optimizer(config, self.plan, self.model)
         self.dtype = dtype
         self.trainer = self.make_trainer(config)
+
+    @property
+    def flops_per_example(self) -> int:
+        """`training_flops_of_view` of all views, the teacher's with them."""
+        of_view = sum(map(training_flops_of_view, self._networks))
+        return of_view * self.views_per_example
+
+    @property
+    def num_weights(self) -> int:
+        """How many numbers a step reads, but for the optimizer's."""
+        return sum(network.count_params() for network in self._networks)
+
+    @property
+    def _networks(self) -> list[SimClr]:
+        teacher = [] if self.lesson is None else [self.lesson.model]
+        return [self.model, *teacher]
 
     def make_trainer(self, config: Config) -> StepTrainer:
         """A trainer of the same weights by the same optimizer.

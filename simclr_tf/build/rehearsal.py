@@ -18,7 +18,6 @@ from simclr_tf.build import views
 from simclr_tf.build.core_step import CoreStep
 from simclr_tf.config import Config
 from simclr_tf.models import batch_norm
-from simclr_tf.models.flops import training_flops_of_view
 from simclr_tf.train.plan import Plan
 
 # A coarse picture is so many squares wide.
@@ -97,12 +96,8 @@ class Rehearsal:
             for words, names in self.groups.items()
             for name, variable in zip(names, quantities[words], strict=True)
         }
-        self.flops = (
-            training_flops_of_view(self._core.model)
-            * self._core.views_per_example
-            * config.optim.train_batch_size
-            * num_steps
-        )
+        images = config.optim.train_batch_size * num_steps
+        self.flops = self._core.flops_per_example * images
         self._start = {n: v.numpy() for n, v in self.variables.items()}
         self.watched = []
         for name, mean in trainer.scalar_means.items():
@@ -110,18 +105,17 @@ class Rehearsal:
             self.variables |= parts
             self.watched += parts
 
-    def on_one_device(self, *, reverse: bool = False) -> Trace:
+    def on_one_device(self, order: np.ndarray | None = None) -> Trace:
         """What TensorFlow makes of the whole batches, on one device.
 
         Args:
-            reverse: the order of the images of each replica. Nothing depends
-                on it, but how sums are rounded.
+            order: of the images of a batch, int[R * N]; None: as they are.
         """
         trainer, run = self._one_device
         scalars: dict[str, list[float]] = {}
         for batch in self._batches:
-            if reverse:
-                batch = {n: self._reversed(each) for n, each in batch.items()}
+            if order is not None:
+                batch = {name: each[order] for name, each in batch.items()}
             run({name: tf.constant(each) for name, each in batch.items()})
             for name, value in trainer.take_means().items():
                 scalars.setdefault(name.removeprefix("train/"), []).append(
@@ -131,6 +125,12 @@ class Rehearsal:
         for name, value in self._start.items():
             self.variables[name].assign(value)
         return Trace(scalars, after)
+
+    def roundings(self) -> list[Trace]:
+        """`on_one_device` in several orders: what rounding may do here."""
+        groups = 1 if self._config.model.global_bn else self._num_replicas
+        size = self._config.optim.train_batch_size
+        return [self.on_one_device(o) for o in agreement.orders(size, groups)]
 
     def on_replicas(self, watched, after, differing: Sequence[str]) -> Trace:
         """What the program of R replicas left behind, as a trace.
@@ -189,10 +189,6 @@ class Rehearsal:
 
         replica_step = trainer.replica_step if whole else in_groups
         return trainer, tf.function(replica_step, autograph=False)
-
-    def _reversed(self, each):
-        parts = each.reshape([self._num_replicas, -1, *each.shape[1:]])
-        return parts[:, ::-1].reshape(each.shape)
 
 
 def late_step(plan: Plan) -> int:

@@ -97,6 +97,13 @@ class DistillTrainer(SupervisedTrainer):
         logits = self._model(images, training=True).logits
         return self.objective(asked, logits, batch["label"])
 
+    def quantities(self) -> dict[str, list[tf.Variable]]:
+        """Those of `StepTrainer`, and the teacher, which nothing moves."""
+        return {
+            **super().quantities(),
+            "the teacher": list(self._teacher.variables),
+        }
+
     def objective(self, teacher_logits, logits, labels):
         """Scalars and loss, as `losses`, of what both say.
 

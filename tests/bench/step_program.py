@@ -150,7 +150,7 @@ def _expected(job, rehearse, config, folder, names):
     from simclr_tf.train import precision
 
     expected = job.on_one_device()
-    rounded = [job.on_one_device(reverse=True)]
+    rounded = job.roundings()
     own = config.model.mixed_precision
     if precision.dtype_policy(own, "TPU") != "float32":
         rounded.append(rehearse("none").on_one_device())

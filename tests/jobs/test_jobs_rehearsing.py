@@ -2,6 +2,7 @@
 
 import pytest
 
+import run
 from simclr_tf.build.rehearsal import Rehearsal
 from simclr_tf.config import resolve
 from simclr_tf.jobs.preflight import rehearsing
@@ -92,6 +93,30 @@ TINY = {
 }
 
 
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory):
+    """A classifier as `TINY`, hardly trained."""
+    folder = tmp_path_factory.mktemp("teacher")
+    own = {n: v for n, v in TINY.items() if n not in ("mode", "train_steps")}
+    flags = [f"--{name}={value}" for name, value in own.items()]
+    status = run.main(
+        [
+            "run.py",
+            *flags,
+            "--train_mode=supervised",
+            "--dataset=digits",
+            "--train_batch_size=16",
+            "--eval_batch_size=16",
+            "--train_steps=20",
+            "--warmup_epochs=0",
+            "--keep_hub_module_max=0",
+            f"--model_dir={folder}",
+        ]
+    )
+    assert status == 0
+    return str(folder)
+
+
 def quantities(R=2, N=8, **given):
     """Name -> what came of comparing, of a tiny job."""
     sizes = {"train_batch_size": R * N, "eval_batch_size": R * N}
@@ -107,44 +132,60 @@ def quantities(R=2, N=8, **given):
     )
     assert done.reason is None
     found = made.on_replicas(done.watched, done.after, done.differing)
-    rounded = made.on_one_device(reverse=True)
-    compared = made.compare(found, made.on_one_device(), [rounded])
+    compared = made.compare(found, made.on_one_device(), made.roundings())
     return {quantity.name: quantity for quantity in compared}
 
 
 FAULTS = {
-    "lost_rows": ("contrast_loss", "at step 1"),
-    "scaled": ("the kernels", "moved 0."),
-    "unsummed": ("the replicas among themselves", "variables differ"),
-    "negated": ("the optimizer's momentums", "moved -"),
-    "lost": ("the kernels", ""),
+    "momentum": {
+        "lost_rows": ("contrast_loss", "at step 1"),
+        "scaled": ("the kernels", "moved 0."),
+        "unsummed": ("the replicas among themselves", "variables differ"),
+        "negated": ("the optimizer's momentums", "moved -"),
+        "lost": ("the kernels", ""),
+    },
+    # A kernel's gradient is divided by its norm.
+    "lars": {
+        "lost_rows": ("contrast_loss", "at step 1"),
+        "scaled": ("the biases, gammas and betas", "moved 0."),
+        "unsummed": ("the replicas among themselves", "variables differ"),
+        "negated": ("the kernels", "moved -"),
+        "lost": ("the optimizer's velocities", ""),
+    },
 }
+RATES = {"momentum": 0.05, "lars": 0.3}
 # Each takes seconds.
-OFTEN = {"lost_rows", "scaled", "unsummed"}
+OFTEN = {
+    ("momentum", "lost_rows"),
+    ("momentum", "scaled"),
+    ("momentum", "unsummed"),
+    ("lars", "scaled"),
+}
 
 
 @pytest.mark.parametrize(
-    "fault",
+    ("optimizer", "fault"),
     [
         pytest.param(
-            name, marks=pytest.mark.slow if name in OFTEN else pytest.mark.soak
+            *case, marks=pytest.mark.slow if case in OFTEN else pytest.mark.soak
         )
-        for name in FAULTS
+        for optimizer, faults in FAULTS.items()
+        for case in [(optimizer, fault) for fault in faults]
     ],
 )
 def test_a_planted_fault_is_found_by_the_name_of_what_is_off(
-    monkeypatch, fault
+    monkeypatch, optimizer, fault
 ):
-    quantity, said = FAULTS[fault]
+    quantity, said = FAULTS[optimizer][fault]
     for module, name in (
         (planted.step, "apply_gradients"),
         (planted.distributed, "all_gather_rows"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name))
     planted.FAULTS[fault]()
-    found = quantities()[quantity]
-    assert not found.agrees
-    assert said in found.describe()
+    found = quantities(optimizer=optimizer, learning_rate=RATES[optimizer])
+    assert not found[quantity].agrees
+    assert said in found[quantity].describe()
 
 
 @pytest.mark.soak
@@ -168,13 +209,29 @@ def test_a_planted_fault_is_found_by_the_name_of_what_is_off(
             "fine_tune_after_block": 2,
             "optimizer": "lars",
         },
+        {"train_mode": "distill"},
+        {"train_mode": "distill", "width_multiplier": 0.25},
+        {"train_mode": "distill", "distill_alpha": 0.5, "optimizer": "lars"},
         {"augment_on": "host"},
         {"blur_sigma_per": "batch"},
     ],
     ids=lambda given: " ".join(f"{k}={v}" for k, v in given.items()),
 )
 @pytest.mark.parametrize("R", [2, 4])
-def test_every_kind_of_step_is_the_same_on_replicas(R, given, global_bn):
+def test_every_kind_of_step_is_the_same_on_replicas(
+    request, R, given, global_bn
+):
+    if given.get("train_mode") == "distill":
+        given = {**given, "checkpoint": request.getfixturevalue("teacher")}
     found = quantities(R=R, global_bn=global_bn, **given)
     off = [q.describe() for q in found.values() if not q.agrees]
     assert not off
+
+
+@pytest.mark.slow
+def test_a_student_and_its_teacher_are_the_same_on_replicas(teacher):
+    found = quantities(train_mode="distill", checkpoint=teacher)
+    off = [q.describe() for q in found.values() if not q.agrees]
+    assert not off
+    assert found["the teacher"].error == 0
+    assert found["distill_loss"].error > 0

@@ -21,7 +21,8 @@ class Lesson:
 
     Args:
         config: of the run.
-        folder: of the run, which may have begun.
+        folder: of the run, which may have begun; None where there is none to
+            look into, and the teacher is what --checkpoint says.
 
     Attributes:
         classes: of the teacher, and so of the student.
@@ -34,7 +35,7 @@ class Lesson:
         UserError: the teacher cannot be read, or is none.
     """
 
-    def __init__(self, config: Config, folder: RunFolder):
+    def __init__(self, config: Config, folder: RunFolder | None):
         self._config = config
         self._teacher: Teacher | None = None
         self._said: list[str] = []
@@ -120,12 +121,13 @@ class Lesson:
         return self._said
 
 
-def _read(config: Config, folder: RunFolder) -> Teacher:
+def _read(config: Config, folder: RunFolder | None) -> Teacher:
     """The teacher, from where it was when the run began.
 
     Of a model_dir, it is the newest checkpoint: by now, that may be another.
     """
-    with contextlib.suppress(UserError, files.DamagedFile):
-        if before := start_weights.teacher_of(folder):
-            return teachers.read(config, before)
+    if folder is not None:
+        with contextlib.suppress(UserError, files.DamagedFile):
+            if before := start_weights.teacher_of(folder):
+                return teachers.read(config, before)
     return teachers.read(config)

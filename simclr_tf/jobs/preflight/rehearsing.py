@@ -14,7 +14,6 @@ from simclr_tf import schedules
 from simclr_tf.build.core_step import CoreStep
 from simclr_tf.build.rehearsal import Rehearsal
 from simclr_tf.config import Config
-from simclr_tf.models.flops import training_flops_of_view
 from simclr_tf.train import precision
 from simclr_tf.train.plan import Plan
 
@@ -98,16 +97,11 @@ def rehearse(
         nothing was to be done.
     """
     told = config.preflight
-    flops = (
-        training_flops_of_view(core.model)
-        * core.views_per_example
-        * told.rehearse_steps
-    )
     how_large = size(
         num_replicas=num_replicas,
         per_replica_batch_size=config.optim.train_batch_size // num_replicas,
-        flops_per_example=flops,
-        num_weights=core.model.count_params(),
+        flops_per_example=core.flops_per_example * told.rehearse_steps,
+        num_weights=core.num_weights,
         most=_MOST if told.rehearse else _SMALL,
     )
     if told.rehearse is False or (
@@ -156,7 +150,7 @@ def _of_one_dtype(rehearsal: Rehearsal, perform, one_device) -> dict[str, Any]:
             performed.watched, performed.after, performed.differing
         ),
         expected,
-        [rehearsal.on_one_device(reverse=True), *one_device],
+        [*rehearsal.roundings(), *one_device],
     )
     one_device.append(expected)
     return {
