@@ -85,7 +85,7 @@ def orders(num_images: int, groups: int = 1) -> list[np.ndarray]:
     """
     rng = np.random.default_rng(0)
     places = np.arange(num_images).reshape(groups, -1)
-    drawn = [rng.permutation(rng.permuted(places, axis=1)) for _ in range(2)]
+    drawn = [rng.permutation(rng.permuted(places, axis=1)) for _ in range(3)]
     return [each.reshape(-1) for each in (places[::-1, ::-1], *drawn)]
 
 

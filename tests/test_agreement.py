@@ -127,7 +127,7 @@ def test_few_digits_may_part_two_runs_but_not_turn_them_round():
 @pytest.mark.parametrize("groups", [1, 4])
 def test_orders_are_others_and_keep_groups_together(groups):
     orders = agreement.orders(32, groups)
-    assert len({tuple(order) for order in orders} | {tuple(range(32))}) == 4
+    assert len({tuple(order) for order in orders} | {tuple(range(32))}) == 5
     for order in orders:
         assert sorted(order) == list(range(32))
         together = order.reshape(groups, -1) // (32 // groups)
