@@ -380,6 +380,7 @@ def test_a_preflight_has_the_teacher_in_its_step(teacher):
         "mode": "preflight",
         "train_mode": "distill",
         "checkpoint": str(teacher),
+        "model_dir": "gs://nowhere/run",  # nobody looks into it
         "train_batch_size": 16,
         "eval_batch_size": 16,
         "mixed_precision": "none",
@@ -394,9 +395,11 @@ def test_a_preflight_has_the_teacher_in_its_step(teacher):
     alone = resolve.overlay(
         made.config, {"train_mode": "supervised", "checkpoint": None}
     )
-    plain, specs = CoreStep(
-        alone, num_examples=80, num_classes=10, num_replicas=2
-    ).step(8)
+    other = CoreStep(alone, num_examples=80, num_classes=10, num_replicas=2)
+    assert job.num_weights == 2 * other.num_weights
+    forward_too = job.flops_per_example / other.flops_per_example
+    assert 1.3 < forward_too < 1.4
+    plain, specs = other.step(8)
     text = plain.experimental_get_compiler_ir(*specs)(stage="hlo")
     others = compiled_text.collectives(text, num_replicas=2)
     # Less the count of the labelled, which distillation doesn't ask for.

@@ -204,6 +204,13 @@ def test_a_topology_of_no_known_form_is_one_clear_line(tmp_path):
     assert output.strip().splitlines()[-1].startswith("error: --topology")
 
 
+def test_a_slice_smaller_than_a_host_is_two_replicas(tmp_path):
+    status, report, _ = go(
+        tmp_path, *TINY, "--topology=v5e:1x2", "--norehearse"
+    )
+    assert (status, report["num_replicas"]) == (0, 2)
+
+
 def test_a_slice_that_does_not_exist_is_the_compilers_to_refuse(tmp_path):
     status, report, _ = go(tmp_path, *TINY, "--topology=v5e:3x3")
     assert status == 4
