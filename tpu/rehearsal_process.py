@@ -6,7 +6,8 @@ FOLDER holds module.pb; plan.json (replicas, steps, watched); what the variables
 are at the start, by their places, in state.npz; and the arguments of each step,
 [R, ...] by their places, in step_0.npz, step_1.npz, ... It writes result.json
 and, in result.npz, the watched variables of every replica after every step,
-[steps, R, ...], and all others of the first replica after the last.
+[steps, R, ...], and all others that the module writes, of the first replica
+after the last.
 
 A process of its own, because the number of devices belongs to a process, and
 because XLA ends the process it is in where something is wrong. Needs jax, and
@@ -48,7 +49,7 @@ def _rehearse(folder, plan):
     import numpy as np
 
     started = time.monotonic()
-    executable, devices = _compile(folder, plan["replicas"])
+    executable, devices, written = _compile(folder, plan["replicas"])
     compiled = time.monotonic()
     state = [
         _global([value] * len(devices), devices)
@@ -62,15 +63,18 @@ def _rehearse(folder, plan):
         ]
         results = executable.execute_sharded([*arguments, *state])
         outputs = results.disassemble_into_single_device_arrays()
-        if len(outputs) != len(state):
+        if len(outputs) != len(written):
             raise SystemExit(
-                f"{len(state)} variables went in, {len(outputs)} came out"
+                f"{len(outputs)} variables came out, {len(written)} are written"
             )
-        state = [_global(parts, devices) for parts in outputs]
+        places = [number - len(arguments) for number in written]
+        left = dict(zip(places, outputs, strict=True))
+        for place, parts in left.items():
+            state[place] = _global(parts, devices)
         for place, values in seen.items():
-            values.append(np.stack([np.asarray(p) for p in outputs[place]]))
+            values.append(np.stack([np.asarray(p) for p in left[place]]))
     found, differing = {}, []
-    for place, parts in enumerate(outputs):
+    for place, parts in left.items():
         if place in seen:
             found[str(place)] = np.stack(seen[place])
             continue
@@ -87,7 +91,8 @@ def _rehearse(folder, plan):
 
 
 def _compile(folder, replicas):
-    """The module's executable, and the devices that it runs on."""
+    """The module's executable, the devices that it runs on, and which of its
+    parameters its results replace, in the order of the results."""
     import jax
     import numpy as np
     from jax._src import compiler
@@ -106,12 +111,14 @@ def _compile(folder, replicas):
     )
     module = (folder / "module.pb").read_bytes()
     with mlir.make_ir_context():
+        parsed = stablehlo.parse(module)
+        written = stablehlo.replaced_parameters(parsed)
         executable = client.compile_and_load(
-            stablehlo.parse(module),
+            parsed,
             executable_devices=xla_client.DeviceList(tuple(devices)),
             compile_options=options,
         )
-    return executable, devices
+    return executable, devices, written
 
 
 def _arrays(path):

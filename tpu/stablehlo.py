@@ -18,6 +18,25 @@ def parse(module: bytes):
     return parsed
 
 
+def replaced_parameters(parsed) -> list[int]:
+    """Which parameter each result is the new value of, in their order.
+
+    Of variables, TensorFlow gives back those that the program writes.
+
+    Args:
+        parsed: of `parse`, in its MLIR context.
+    """
+    from jax._src.lib.mlir import ir
+
+    aliases = parsed.operation.attributes["mhlo.input_output_alias"]
+    found = {}
+    for each in map(ir.DictAttr, aliases):
+        [output] = ir.DenseI64ArrayAttr(each["output_index"])
+        alias = ir.DictAttr(each["alias"])
+        found[output] = ir.IntegerAttr(alias["parameter_number"]).value
+    return [found[output] for output in sorted(found)]
+
+
 def portable(module: bytes) -> bytes:
     """A serialised HLO module as StableHLO that later jaxlibs read, too.
 

@@ -13,7 +13,9 @@ R = 3
 
 
 def program():
-    """Replicas add up what they are given; each counts its own, too."""
+    """Replicas add up what they are given, times what nobody writes; each
+    counts its own, too."""
+    factor = tf.Variable(2.0)
     total = tf.Variable(tf.zeros([2]))
     own = tf.Variable(5.0)
     count = tf.Variable(0, dtype=tf.int64)
@@ -21,12 +23,13 @@ def program():
     @tf.function(jit_compile=True, autograph=False)
     def step(index, values):
         with distributed.one_of(R, index):
-            total.assign_add(distributed.all_reduce_sum(values))
+            total.assign_add(distributed.all_reduce_sum(values) * factor / 2)
         own.assign_add(tf.reduce_sum(values))
         count.assign_add(1)
 
     specs = [tf.TensorSpec([], tf.int32), tf.TensorSpec([2], tf.float32)]
-    return step, specs, {"total": total, "own": own, "count": count}
+    variables = {"total": total, "own": own, "count": count}
+    return step, specs, {"factor": factor, **variables}
 
 
 def steps(number):
@@ -72,6 +75,7 @@ def test_what_comes_out_goes_in_again():
         np.testing.assert_array_equal(
             done.watched["total"][:, replica], expected
         )
+    assert set(done.after) == {"own", "count"}
     assert done.after["count"] == 2
     assert done.after["own"] == 5 + 3 * (0 + 1)
     assert done.differing == ["own"]
