@@ -90,7 +90,7 @@ class CoreStep:
     @property
     def num_weights(self) -> int:
         """How many numbers a step reads, but for the optimizer's."""
-        return sum(network.count_params() for network in self._networks)
+        return sum(each.count_params() for each in self._networks)
 
     @property
     def _networks(self) -> list[SimClr]:
