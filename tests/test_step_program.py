@@ -12,6 +12,7 @@ import types
 import numpy as np
 import pytest
 
+from run import main as train
 from simclr_tf.errors import UserError
 from tests.bench import run_step_program, step_program, torch_step
 
@@ -133,7 +134,7 @@ def a_comparison(tmp_path, **found):
     }
     right = {
         "scalars": {"loss": [2.0, 1.0]},
-        "after": [np.array([3.0, 4.0]), np.ones(2)],
+        "after": {0: np.array([3.0, 4.0]), 1: np.ones(2)},
         "differing": 0,
     }
     rows = run_step_program.compare(tmp_path, program, right | found)
@@ -145,7 +146,7 @@ def a_comparison(tmp_path, **found):
     [
         ({}, {}),
         ({"scalars": {"loss": [2.0, 1.5]}}, {"loss": 0.25}),
-        ({"after": [np.array([1.5, 2.0]), None]}, {"kernels": 0.5}),
+        ({"after": {0: np.array([1.5, 2.0])}}, {"kernels": 0.5}),
         ({"differing": 3}, {"the replicas among themselves": 3.0}),
     ],
 )
@@ -246,6 +247,7 @@ def by_hand(folder, replicas, factor=1.0):
         "steps": 3,
         "images_per_step": 4 * replicas,
         "model_flops_per_step": 512 * replicas,
+        "written": [0, 1],
         "own": [1],
         "scalars": {"loss": 1},
         "groups": {"kernels": [0]},
@@ -345,6 +347,24 @@ def test_the_pair(tmp_path, replicas):
     assert kinds.get("unknown", 0) < 0.1 * sum(kinds.values())
     for said in ("images/s", "memory", "convolutions", "say nothing of any"):
         assert said in done.stdout
+
+
+@pytest.mark.slow
+@needs_jax
+def test_what_a_step_only_reads_stays(tmp_path):
+    """A frozen encoder goes in, and does not come out."""
+    trained, folder = tmp_path / "trained", tmp_path / "program"
+    flags = [*TINY, "--dataset=digits", "--eval_batch_size=8"]
+    given = [*flags, "--train_mode=supervised", "--train_steps=1"]
+    assert train(["run.py", *given, f"--model_dir={trained}"]) == 0
+    frozen = ["--train_mode=finetune", "--fine_tune_after_block=4"]
+    step_program.write(
+        folder, [*flags, *frozen, f"--checkpoint={trained}"], replicas=1
+    )
+    program = json.loads((folder / "program.json").read_text())
+    assert len(program["written"]) < len(program["variables"])
+    done = run(folder, "--steps=1", "--profiled=0")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(tmp_path):

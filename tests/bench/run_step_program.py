@@ -33,7 +33,7 @@ import time
 
 import numpy as np
 
-FORMAT = "simclr_tf step program 1"
+FORMAT = "simclr_tf step program 2"
 _OFF = 4
 _ALIAS = "mhlo.input_output_alias"
 _BETWEEN = re.compile(
@@ -204,22 +204,29 @@ class Step:
 
         Returns:
             scalars: name -> mean over replicas at every step.
-            after: the variables of the first replica, in the program's order.
+            after: place -> the variable of the first replica, of those that
+                the program writes.
             differing: how many of them ended differently on another replica.
         """
+        written = self._program["written"]
         totals = {name: [] for name in self._program["scalars"]}
         for number in range(len(self._inputs)):
             results = self._start(number)
-            parts = results.disassemble_into_single_device_arrays()
-            self._state = [self._together(each) for each in parts]
+            outputs = results.disassemble_into_single_device_arrays()
+            parts = dict(zip(written, outputs, strict=True))
+            for place, each in parts.items():
+                self._state[place] = self._together(each)
             for name, place in self._program["scalars"].items():
                 value = np.mean([np.asarray(p) for p in parts[place]], axis=0)
                 totals[name].append(float(np.float64(value).sum()))
-        values = [[np.asarray(p) for p in each] for each in parts]
+        values = {
+            place: [np.asarray(p) for p in each]
+            for place, each in parts.items()
+        }
         own = set(self._program["own"])
         differing = [
             place
-            for place, (first, *others) in enumerate(values)
+            for place, (first, *others) in values.items()
             if place not in own
             and any(first.tobytes() != other.tobytes() for other in others)
         ]
@@ -228,7 +235,7 @@ class Step:
             "scalars": {
                 n: np.diff(t, prepend=0.0).tolist() for n, t in totals.items()
             },
-            "after": [each[0] for each in values],
+            "after": {place: each[0] for place, each in values.items()},
             "differing": len(differing),
         }
 

@@ -66,6 +66,8 @@ def write(
     """
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty. Name a new folder.")
+    from jax._src.interpreters import mlir
+
     from simclr_tf.build.rehearsal import Rehearsal
     from simclr_tf.jobs.preflight.job import data_facts
     from tpu import compiler, rehearsal, stablehlo
@@ -92,8 +94,11 @@ def write(
         job.function.get_concrete_function(*job.specs), job.variables
     )
     folder.mkdir(parents=True, exist_ok=True)
-    module = stablehlo.portable(compiler.lower(job.function, job.specs))
-    (folder / "module.stablehlo").write_bytes(module)
+    module = compiler.lower(job.function, job.specs)
+    (folder / "module.stablehlo").write_bytes(stablehlo.portable(module))
+    with mlir.make_ir_context():
+        replaced = stablehlo.replaced_parameters(stablehlo.parse(module))
+    written = [number - len(job.specs) for number in replaced]
     _save(folder / "start.npz", [job.variables[n].numpy() for n in names])
     for number, inputs in enumerate(job.steps):
         _save(folder / f"step_{number}.npz", inputs)
@@ -101,7 +106,7 @@ def write(
     if expect == "yes" or (expect == "auto" and job.flops <= _MOST):
         expected = _expected(job, rehearse, config, folder, names)
     program = {
-        **_contents(job, names, expected),
+        **_contents(job, names, written, expected),
         "about": f"simclr_tf {simclr_tf.__version__}: {replicas} x "
         f"{config.optim.train_batch_size // replicas} images, "
         f"{' '.join(flags)}",
@@ -123,11 +128,14 @@ def write(
     )
 
 
-def _contents(job, names: list[str], expected) -> dict:
+def _contents(job, names: list[str], written: list[int], expected) -> dict:
     """What the variables are, in the order of the program's captures."""
+    moved = {names[place] for place in written}
     return {
         "format": run_step_program.FORMAT,
         "variables": names,
+        # By each result, in their order: a teacher is only read.
+        "written": written,
         # Each replica's own: sums of scalars.
         "own": [names.index(n) for n in job.watched if n in names],
         "scalars": {
@@ -136,9 +144,11 @@ def _contents(job, names: list[str], expected) -> dict:
             if name.endswith(" total") and name in names
         },
         "groups": {
-            words: [names.index(n) for n in group if n in names]
+            words: [names.index(n) for n in group if n in moved]
             for words, group in job.groups.items()
-            if expected and words in expected["allowed"]
+            if expected
+            and words in expected["allowed"]
+            and moved.intersection(group)
         },
         "expected": expected,
     }
