@@ -149,21 +149,20 @@ def table() -> str:
     kept = _kept()
     lines = [f"| flagfile | batch | {' | '.join(SLICES)} |"]
     lines.append("|---" * (len(SLICES) + 2) + "|")
-    for path in sorted(ROOT.glob("flags/*.flags")):
-        name, by_slice = path.stem, kept.get(path.stem, {})
-        batch = next(
-            (b for f in by_slice.values() if (b := f.get("global_batch_size"))),
-            "",
-        )
+    for name, by_slice in kept.items():
+        batches = [f.get("global_batch_size", "") for f in by_slice.values()]
         cells = [cell(by_slice.get(topology)) for topology in SLICES]
-        lines.append(f"| `{name}` | {batch} | {' | '.join(cells)} |")
+        lines.append(f"| `{name}` | {batches[0]} | {' | '.join(cells)} |")
+    shipped = [path.stem for path in sorted(ROOT.glob("flags/*.flags"))]
+    if missing := [f"`{name}`" for name in shipped if name not in kept]:
+        lines += ["", f"Not asked yet: {', '.join(missing)}."]
     return "\n".join(lines) + "\n"
 
 
 def cell(found) -> str:
     """What the table says of one verdict."""
     if found is None:
-        return "not asked yet"
+        return "not asked"
     if "step_seconds" not in found:
         return found["verdict"]
     return (

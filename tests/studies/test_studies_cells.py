@@ -113,17 +113,21 @@ def test_shipped_commands_are_parsed_to_what_was_meant(name, size):
             assert given == dict(command.flags)
 
 
-def test_the_studies_of_the_docs(tmp_path):
-    page = (ROOT / "docs" / "studies.md").read_text()
-    blocks = re.findall(r"```python\n([^`]*\nSTUDY = [^`]*)```", page)
-    counts = []
+@pytest.mark.parametrize(
+    ("page", "counts", "most_lines"),
+    [("studies.md", [49, 27], 20), ("own_pictures.md", [15], 40)],
+)
+def test_the_studies_of_the_docs(tmp_path, page, counts, most_lines):
+    text = (ROOT / "docs" / page).read_text()
+    blocks = re.findall(r"```python\n([^`]*\nSTUDY = [^`]*)```", text)
+    found = []
     for block in blocks:
         path = tmp_path / "MINE.py"
         path.write_text(block)
-        assert len(block.splitlines()) <= 20
+        assert len(block.splitlines()) <= most_lines
         study = catalog.find(str(path), size="quick")
-        counts.append(len(cells_of(study, typed={}, seeds=study.seeds)))
-    assert counts == [49, 27]
+        found.append(len(cells_of(study, typed={}, seeds=study.seeds)))
+    assert found == counts
 
 
 def test_the_docs_count_the_runs():

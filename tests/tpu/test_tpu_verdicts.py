@@ -75,4 +75,4 @@ def test_a_cell_says_what_a_reader_asks():
     }
     assert verdicts.cell(fits) == "fits, 2.00 GiB, 12.3 ms"
     assert verdicts.cell({"verdict": "does not fit"}) == "does not fit"
-    assert verdicts.cell(None) == "not asked yet"
+    assert verdicts.cell(None) == "not asked"
