@@ -7,10 +7,13 @@ by us.
 import dataclasses
 import math
 import re
+from collections.abc import Mapping
 
 from simclr_tf.errors import UserError
 
 _GIB = 2**30
+# On each machine of a slice of several.
+_CHIPS_OF_MANY = 4
 # No pod of any generation is larger; the largest, of v5p, has 8,960.
 _MOST_CHIPS = 2**14
 
@@ -26,7 +29,8 @@ class Chip:
         hbm_bytes: memory of the chip, shared by its cores.
         hbm_bytes_per_second: peak.
         ici_bytes_per_second: between chips, sum of the links, one way.
-        host_vcpus: of the machine that has four of them.
+        hosts: machines that have them: number of chips -> vCPUs, ascending;
+            slices of several machines are of those with four chips.
         source: where the figures are from.
     """
 
@@ -36,26 +40,44 @@ class Chip:
     hbm_bytes: int
     hbm_bytes_per_second: float
     ici_bytes_per_second: float
-    host_vcpus: int
+    hosts: Mapping[int, int]
     source: str
 
 
 _DOCS = "docs.cloud.google.com/tpu/docs/"
-# host_vcpus: machines ct3-, ct4p-, ct5lp- and ct5p-hightpu-4t and
-# ct6e-standard-4t of cloud.google.com/kubernetes-engine/docs/concepts/plan-tpus
+# Machines ct3-, ct4p-, ct5lp-, ct5p-hightpu and ct6e-standard of
+# cloud.google.com/kubernetes-engine/docs/concepts/plan-tpus
+_V5E = {1: 24, 4: 112, 8: 224}
+_V6E = {1: 44, 4: 180, 8: 180}
 _PAPER = "; ICI: arXiv:2304.01433, table 4"
 CHIPS = {
     chip.name: chip
     for chip in (
         Chip(
-            "v3", 2, 123e12, 32 * _GIB, 900e9, 280e9, 96, f"{_DOCS}v3{_PAPER}"
+            "v3",
+            2,
+            123e12,
+            32 * _GIB,
+            900e9,
+            280e9,
+            {4: 96},
+            f"{_DOCS}v3{_PAPER}",
         ),
         Chip(
-            "v4", 2, 275e12, 32 * _GIB, 1200e9, 300e9, 240, f"{_DOCS}v4{_PAPER}"
+            "v4",
+            2,
+            275e12,
+            32 * _GIB,
+            1200e9,
+            300e9,
+            {4: 240},
+            f"{_DOCS}v4{_PAPER}",
         ),
-        Chip("v5e", 1, 197e12, 16 * _GIB, 819e9, 200e9, 112, f"{_DOCS}v5e"),
-        Chip("v5p", 1, 459e12, 95 * _GIB, 2765e9, 600e9, 208, f"{_DOCS}v5p"),
-        Chip("v6e", 1, 918e12, 32 * _GIB, 1638e9, 400e9, 180, f"{_DOCS}v6e"),
+        Chip("v5e", 1, 197e12, 16 * _GIB, 819e9, 200e9, _V5E, f"{_DOCS}v5e"),
+        Chip(
+            "v5p", 1, 459e12, 95 * _GIB, 2765e9, 600e9, {4: 208}, f"{_DOCS}v5p"
+        ),
+        Chip("v6e", 1, 918e12, 32 * _GIB, 1638e9, 400e9, _V6E, f"{_DOCS}v6e"),
     )
 }
 
@@ -85,8 +107,18 @@ class Topology:
 
     @property
     def num_hosts(self) -> int:
-        """Machines, with four chips each."""
-        return math.ceil(self.num_chips / 4)
+        """Machines: one, where one has as many chips."""
+        return math.ceil(self.num_chips / self._chips_of_host)
+
+    @property
+    def host_vcpus(self) -> int:
+        """Of each machine."""
+        return self.chip.hosts[self._chips_of_host]
+
+    @property
+    def _chips_of_host(self) -> int:
+        large = (n for n in self.chip.hosts if n >= self.num_chips)
+        return next(large, _CHIPS_OF_MANY)
 
     @property
     def hbm_bytes_per_core(self) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tpu import other_steps
+from tpu.chips import Chip
 from tpu.preflight import Verdict
 
 # Where one quantity is off, many are.
@@ -70,7 +71,7 @@ def as_json(
         or None,
         "verdict": _verdict(verdict, findings, rehearsal, others),
         "topology": topology.name,
-        "chip": dataclasses.asdict(topology.chip),
+        "chip": _chip(topology.chip),
         "num_chips": topology.num_chips,
         "num_replicas": topology.num_cores,
         "per_core_batch_size": verdict.per_core_batch_size,
@@ -89,6 +90,12 @@ def as_json(
     if compiled.reason is None:
         report |= _costs(verdict, job)
     return report
+
+
+def _chip(chip: Chip) -> dict[str, Any]:
+    found = dataclasses.asdict(chip)
+    del found["hosts"]  # the slice's are in "input"
+    return found
 
 
 def _verdict(verdict: Verdict, findings, rehearsal, others) -> str:
@@ -143,7 +150,7 @@ def _input(verdict: Verdict, job: Job, images_per_second: float):
     hosts = verdict.topology.num_hosts
     found = {
         "num_hosts": hosts,
-        "host_vcpus": verdict.topology.chip.host_vcpus,
+        "host_vcpus": verdict.topology.host_vcpus,
         "images_per_second": images_per_second / hosts,
     }
     if job.measured_input:

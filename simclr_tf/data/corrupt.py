@@ -90,8 +90,8 @@ class CorruptLog:
         lines = self.lines() if lines is None else lines
         raise UserError(
             f"--max_corrupt_fraction={max_fraction:g} of {num_examples} images"
-            f" may be unreadable, but {count} are {_why(lines)}. Repair or"
-            " remove them, or raise the flag."
+            f" may be unreadable, but {count} are {_why(lines)}. "
+            "Repair or remove what the reasons blame, or raise the flag."
         )
 
 

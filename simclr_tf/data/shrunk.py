@@ -173,6 +173,6 @@ def _reason_of(
     def reason(name: bytes) -> str:
         if name in named:
             return examples.reason_of(name)
-        return f"a damaged copy: remove {folder}, and it is made anew"
+        return f"its copy is damaged: remove {folder}, and it is made anew"
 
     return reason

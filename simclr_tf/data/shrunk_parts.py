@@ -44,7 +44,15 @@ class Parts:
         missing = [i for i in range(len(self._indexes)) if not self._read(i)]
         if not missing:
             return
-        files.make_folders(self.folder)
+        try:
+            files.make_folders(self.folder)
+        except (tf.errors.OpError, OSError) as error:
+            reason = getattr(error, "message", None) or str(error)
+            raise UserError(
+                f"--cache_dataset=disk keeps its copies in {self.folder}, "
+                f"which cannot be made: {reason}. Name another place by "
+                "--cache_dir."
+            ) from error
         files.sweep_asides(self.folder)
         size = self._examples.num_examples
         done = size - sum(len(self._range(i)) for i in missing)
@@ -69,10 +77,16 @@ class Parts:
 
     def _read(self, i: int) -> dict[str, np.ndarray] | None:
         """The index of a part; None where the part is not whole."""
+        size = len(self._range(i))
         try:
             index = files.read_npz(self._indexes[i])
             num_bytes = files.gfile.stat(self.records[i]).length
-            return index if index["num_bytes"] == num_bytes else None
+            whole = (
+                index["num_bytes"] == num_bytes
+                and index["offsets"].shape == (size,)
+                and index["shapes"].shape == (size, 2)
+            )
+            return index if whole else None
         except (UserError, tf.errors.OpError, KeyError):
             return None
 

@@ -14,11 +14,11 @@ from simclr_tf.run_files import checkpoints
 _REST_BYTES = 4 * 2**20
 
 
-def require_writable(folder: str) -> None:
+def require_writable(folder: str, *, flag: str = "model_dir") -> None:
     """Creates the folder, and fails if nothing can be written in it.
 
     Raises:
-        UserError: naming --model_dir.
+        UserError: naming the flag that asks for it.
     """
     probe = files.aside_of(os.path.join(folder, ".writable"))
     try:
@@ -29,7 +29,7 @@ def require_writable(folder: str) -> None:
     except (tf.errors.OpError, OSError) as error:
         reason = getattr(error, "message", None) or str(error)
         raise UserError(
-            f"--model_dir={folder} cannot be written to: {reason}"
+            f"--{flag}={folder} cannot be written to: {reason}"
         ) from error
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simclr_tf.config import job_kinds, options, resolve, roles
@@ -154,7 +154,25 @@ def cells_of(
                     digest=digest,
                 )
             )
+    _require_folders(cells)
     return cells
+
+
+def _require_folders(cells: Sequence[Cell]) -> None:
+    """Refuses cells that would share a folder.
+
+    Raises:
+        UserError: two have equal options, and words that begin alike.
+    """
+    found = {}
+    for cell in cells:
+        first = found.setdefault(cell.name, cell)
+        if first is not cell:
+            raise UserError(
+                f"--study: {first.words!r} and {cell.words!r} ask for the "
+                "same. Leave one out, or let their levels begin with other "
+                "words."
+            )
 
 
 def _require_options(study: Study) -> None:

@@ -80,6 +80,12 @@ class Setting:
                     f"{field.name} of a setting must be a dict. Received: "
                     f"{value!r}."
                 )
+        for name, asked in self.evaluations.items():
+            if asked is not None and not isinstance(asked, Mapping):
+                raise ValueError(
+                    f"The evaluation {name!r} of a setting must be a dict of "
+                    f"options, or None. Received: {asked!r}."
+                )
         levels = {name: _level(name, v) for name, v in self.levels.items()}
         object.__setattr__(self, "levels", levels)
 
@@ -197,8 +203,14 @@ class Study:
         _require_different(
             "columns of the table", [*_COLUMNS, *self.factors, *names]
         )
-        for name in self.evaluations:
-            if name in _RECORDS or not re.fullmatch(r"\w[\w.-]*", name):
+        for name, asked in self.evaluations.items():
+            if not isinstance(asked, Mapping):
+                raise ValueError(
+                    f"The evaluation {name!r} must be a dict of options. "
+                    f"Received: {asked!r}."
+                )
+            # Files of a cell have dots in their names.
+            if name in _RECORDS or not re.fullmatch(r"\w[\w-]*", name):
                 raise ValueError(
                     f"No evaluation can be called {name!r}: its folder is."
                 )

@@ -1,12 +1,13 @@
 """Which shipped flagfile fits which slice, as the TPU's own compiler says.
 
-    python tests/bench/verdicts.py [FLAGFILE ...]
+    python tests/bench/verdicts.py [NAME ...]
 
-compiles the training step of every flagfile (of all in flags/, where none is
-named) for four slices, minutes each, and writes the table of tpu/README.md
-anew. What the compiler said is kept in tpu/verdicts.json, so that the command
-can be stopped and goes on; a program that was compiled before, by the same
-libtpu for the same slice, is not compiled again. Needs `make preflight`.
+compiles the training step of the flagfiles flags/NAME.flags (of all, where
+none is named) for four slices, minutes each, and writes the table of
+tpu/README.md anew. What the compiler said is kept in tpu/verdicts.json, so
+that the command can be stopped and goes on; a program that was compiled before,
+by the same libtpu for the same slice, is not compiled again. Needs
+`make preflight`.
 """
 
 import argparse
@@ -21,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from simclr_tf import files
 from simclr_tf.errors import UserError
+from tpu import compiler
 
 ROOT = pathlib.Path(__file__).parents[2]
 SLICES = ("v4:2x2x4", "v5e:4x4", "v5p:2x2x4", "v6e:4x4")
@@ -35,13 +37,20 @@ _NUMBER = re.compile(r"dense<[^>\[\]]*> : tensor<(f32|i64)>")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("flagfiles", nargs="*", metavar="FLAGFILE")
-    parser.add_argument("--slices", nargs="+", default=SLICES)
+    parser.add_argument(
+        "flagfiles", nargs="*", metavar="NAME", choices=[[], *shipped()]
+    )
+    parser.add_argument("--slices", nargs="+", choices=SLICES, default=SLICES)
     arguments = parser.parse_args()
-    for topology in arguments.slices:
-        for path in arguments.flagfiles or sorted(ROOT.glob("flags/*.flags")):
-            judge(pathlib.Path(path), topology)
-            write_page()
+    try:
+        compiler.check_installed()
+        for topology in arguments.slices:
+            for name in arguments.flagfiles or shipped():
+                judge(ROOT / "flags" / f"{name}.flags", topology)
+                write_page()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
 
 
 def judge(path: pathlib.Path, topology: str, compile_module=None) -> None:
@@ -54,12 +63,14 @@ def judge(path: pathlib.Path, topology: str, compile_module=None) -> None:
     """
     kept = _kept()
     print(f"{path.stem} on {topology}", flush=True)
-    try:
-        found = _verdict(path, topology, kept, compile_module)
-    except UserError as error:
-        found = {"verdict": "not compiled", "reason": str(error)}
+    found = _verdict(path, topology, kept, compile_module)
     kept.setdefault(path.stem, {})[topology] = found
     files.write_json(str(KEPT), dict(sorted(kept.items())))
+
+
+def shipped() -> list[str]:
+    """The names of the flagfiles, without their ends."""
+    return sorted(path.stem for path in ROOT.glob("flags/*.flags"))
 
 
 def _kept() -> dict:
@@ -70,26 +81,30 @@ def _kept() -> dict:
 def _verdict(path, topology, kept, compile_module):
     from simclr_tf.build.core_step import CoreStep
     from simclr_tf.jobs.preflight.job import data_facts
-    from tpu import chips, compiler, preflight, preflight_report
+    from tpu import chips, preflight, preflight_report
 
     config, origins = _resolve(path, topology)
     facts, place = data_facts(config), chips.parse_topology(topology)
-    core = CoreStep(
-        config,
-        num_examples=facts.num_examples,
-        num_classes=facts.num_classes,
-        num_replicas=place.num_cores,
-        origins=origins,
-    )
+    try:
+        core = CoreStep(
+            config,
+            num_examples=facts.num_examples,
+            num_classes=facts.num_classes,
+            num_replicas=place.num_cores,
+            origins=origins,
+        )
+    except UserError as error:  # a teacher that is not here
+        return {"verdict": "not compiled", "reason": str(error)}
     batch_size = core.plan.global_batch_size // place.num_cores
     program = {
         "program": _digest(compiler.lower(*core.step(batch_size))),
         "libtpu": compiler.check_installed()["libtpu"],
     }
     for other in kept.values():
-        if other.get(topology, {}).items() >= program.items():
-            # Of the same program; the job may be longer.
-            return other[topology]
+        before = other.get(topology, {})
+        # A compiler that ended without a word may have lacked memory.
+        if before.items() >= program.items() and before["memory_bytes"]:
+            return before
     verdict = preflight.run(
         core.step,
         place,
@@ -153,8 +168,7 @@ def table() -> str:
         batches = [f.get("global_batch_size", "") for f in by_slice.values()]
         cells = [cell(by_slice.get(topology)) for topology in SLICES]
         lines.append(f"| `{name}` | {batches[0]} | {' | '.join(cells)} |")
-    shipped = [path.stem for path in sorted(ROOT.glob("flags/*.flags"))]
-    if missing := [f"`{name}`" for name in shipped if name not in kept]:
+    if missing := [f"`{name}`" for name in shipped() if name not in kept]:
         lines += ["", f"Not asked yet: {', '.join(missing)}."]
     return "\n".join(lines) + "\n"
 

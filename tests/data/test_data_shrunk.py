@@ -181,7 +181,7 @@ def test_a_copy_whose_bytes_have_changed_is_told_from_its_image(
     ]
     assert reasons == (
         "truncated",
-        f"a damaged copy: remove {records.parent}, and it is made anew",
+        f"its copy is damaged: remove {records.parent}, and it is made anew",
     )
 
 

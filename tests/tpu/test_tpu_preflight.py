@@ -152,7 +152,7 @@ def test_what_each_host_must_deliver(quick):
     report = preflight_report.as_json(run(64), unknown, [])
     assert report["input"]["images_per_second"] == pytest.approx(rate)
     assert "the host must deliver" in preflight_report.as_table(report)
-    vcpus = TOPOLOGY.chip.host_vcpus
+    vcpus = TOPOLOGY.host_vcpus
     assert f"its {vcpus} vCPUs; --mode=benchmark_input" in (
         preflight_report.as_table(report)
     )
@@ -168,7 +168,7 @@ def test_what_each_host_must_deliver(quick):
 def test_whether_a_host_has_the_cores(quick, share, said):
     """Of which 2 were measured at a rate that asks for a share of the host."""
     rate = 256 / run(64).estimate().step_seconds
-    needed = share * TOPOLOGY.chip.host_vcpus
+    needed = share * TOPOLOGY.host_vcpus
     job = preflight_report.Job(2, 100, measured_input=(2 * rate / needed, 2))
     report = preflight_report.as_json(run(64), job, [])
     assert report["input"]["cores_needed"] == pytest.approx(needed)

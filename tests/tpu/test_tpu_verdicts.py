@@ -3,6 +3,7 @@
 import pytest
 
 from simclr_tf import files
+from simclr_tf.errors import UserError
 from tests.bench import verdicts
 from tpu import compiler
 
@@ -36,7 +37,7 @@ def judge(kept, compiled, name, flags):
 
     def compile_module(module, topology):
         compiled.append(module)
-        return compiler.Compiled("It takes no such step.", seconds=1.0)
+        return compiler.Compiled("No such step.", used_bytes=1.0)
 
     verdicts.judge(path, SLICE, compile_module)
     return files.read_json(str(verdicts.KEPT))[name][SLICE]
@@ -55,10 +56,10 @@ def test_a_program_is_compiled_once(kept, compiled):
     assert len(compiled) == 2
 
 
-def test_what_cannot_be_asked_is_said(kept, compiled):
-    found = judge(kept, compiled, "nothing", "--dataset=nothing")
-    assert found["verdict"] == "not compiled"
-    assert "nothing" in found["reason"]
+def test_what_cannot_be_asked_leaves_no_trace(kept, compiled):
+    with pytest.raises(UserError, match="nothing"):
+        judge(kept, compiled, "nothing", "--dataset=nothing")
+    assert not verdicts.KEPT.exists()
     assert not compiled
 
 

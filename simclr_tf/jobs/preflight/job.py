@@ -19,9 +19,11 @@ from simclr_tf.config import Config
 from simclr_tf.data import digits
 from simclr_tf.data.sources import Source
 from simclr_tf.errors import UserError
+from simclr_tf.evaluation import knn_watch
 from simclr_tf.jobs.preflight import other_steps, rehearsing
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.run_files import places
+from simclr_tf.run_files.room import require_writable
 
 _NO_FIT = 4
 
@@ -59,6 +61,8 @@ class Preflight:
 
     def __init__(self, request: Request):
         self._config = config = request.config
+        if config.preflight.json:
+            _require_file(config.preflight.json)
         self._compiling = request.compile_step(
             topology=config.preflight.topology,
             find_batch=config.preflight.find_batch,
@@ -130,6 +134,16 @@ class Preflight:
         return lesson.classes.are_of(evaluation)
 
 
+def _require_file(path: str) -> None:
+    """Compiling takes minutes; what cannot be written is refused before."""
+    if files.gfile.isdir(path):
+        raise UserError(
+            f"--json={path} is a folder. Name a file, such as "
+            f"{os.path.join(path, 'preflight.json')}."
+        )
+    require_writable(os.path.dirname(path) or ".", flag="json")
+
+
 @dataclasses.dataclass(frozen=True)
 class DataFacts:
     """What a run's steps and its schedule depend on.
@@ -189,6 +203,8 @@ def data_facts(
     evaluation = splits.open_evaluation(
         config, required=(origins or {}).get("eval_split") == "flag"
     )
+    if config.eval.knn_eval and config.job.train_mode == "pretrain":
+        knn_watch.require_labels(source, evaluation)
     return DataFacts(
         source.num_examples, source.num_classes, evaluation=evaluation
     )

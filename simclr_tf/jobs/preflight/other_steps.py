@@ -83,7 +83,11 @@ def _encode(config: Config, core: CoreStep, *, is_scored: bool):
     if regressed & {"features", "projections"}:
         return features.h_and_z_of(core.model)
     pictured = config.data.dataset == "folder"
-    if "random" in regressed or config.eval.knn_eval or pictured:
+    if (
+        "random" in regressed
+        or pictured
+        or (is_scored and config.eval.knn_eval)
+    ):
         return features.h_of(core.model)
     return None
 
