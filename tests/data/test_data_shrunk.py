@@ -247,3 +247,28 @@ def test_the_flag_is_a_switch_with_one_more_value(photos, tmp_path):
         resolve.resolve({"cache_dataset": "disk"}).config, "train"
     )
     assert pixels.examples.storage == "pixels"
+
+
+def test_a_place_that_takes_no_copies_is_named(photos, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(UserError, match="--cache_dir") as refused:
+        copied(photos, tmp_path / "file")
+    assert str(tmp_path / "file") in str(refused.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spoilt", ["offsets", "shapes"])
+def test_an_index_of_other_images_is_made_anew(photos, tmp_path, spoilt):
+    first = copied(photos, tmp_path / "copies")
+    (folder,) = (tmp_path / "copies").iterdir()
+    path = folder / "00000.npz"
+    with np.load(path) as index:
+        arrays = dict(index)
+    if spoilt == "offsets":
+        arrays["offsets"] = arrays["offsets"][:-1]
+    else:
+        del arrays["shapes"]
+    np.savez(path, **arrays)
+    again = copied(photos, tmp_path / "copies")
+    rows = [one.examples.payload for one in (first, again)]
+    np.testing.assert_array_equal(*rows)

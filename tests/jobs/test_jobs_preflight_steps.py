@@ -191,12 +191,41 @@ def test_an_evaluation_that_does_not_fit_is_no_fit(preflight, capsys):
     assert "EVALUATION STEP DOES NOT FIT" in capsys.readouterr().out
 
 
-def test_classes_must_be_known_to_train_a_classifier(tmp_path, capsys):
+def test_classes_must_be_known_to_train_a_classifier(
+    tmp_path, monkeypatch, capsys
+):
     flags = (
         "--dataset=mine",
         f"--data_dir={tmp_path}/none",
         "--num_examples=9",
     )
     mode = ("--mode=preflight", "--train_mode=supervised")
+    monkeypatch.setattr(run, "_compile_step", lambda **_: None)
     assert run.main(["run.py", *mode, *flags, "--topology=v5e:2x2"]) == 2
     assert "--num_classes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--json={folder}",), "is a folder. Name a file"),
+        (("--json=/proc/nowhere/report.json",), "--json=/proc/nowhere cannot"),
+        (
+            ("--dataset=folder", "--data_dir={folder}", "--knn_eval"),
+            "--knn_eval needs labels",
+        ),
+    ],
+)
+def test_what_a_run_or_the_disk_would_refuse_is_refused_at_once(
+    tmp_path, monkeypatch, capsys, flags, said
+):
+    for number in range(3):
+        tf.keras.utils.save_img(
+            tmp_path / f"{number}.png", np.full([9, 9, 3], number)
+        )
+    monkeypatch.setattr(run, "_compile_step", lambda **_: None)
+    given = [each.format(folder=tmp_path) for each in flags]
+    mode = ("--mode=preflight", "--dataset=digits", "--topology=v5e:2x2")
+    assert run.main(["run.py", *mode, *given]) == 2
+    [line] = capsys.readouterr().err.strip().splitlines()[-1:]
+    assert said in line

@@ -189,6 +189,12 @@ def wrong(**changes):
         (lambda: wrong(measures=[Measure("m", ("x:y",))]), "neither run:"),
         (lambda: wrong(evaluations={"run": {}}), "'run': its folder is"),
         (lambda: wrong(evaluations={"../x": {}}), "its folder is"),
+        (lambda: wrong(evaluations={"cell.json": {}}), "its folder is"),
+        (lambda: wrong(evaluations={"e": 7}), "must be a dict of options"),
+        (
+            lambda: Setting({"a": 1}, evaluations={"e": 7}),
+            "must be a dict of options",
+        ),
     ],
 )
 def test_a_study_that_cannot_be_is_none(make, words):
@@ -231,6 +237,13 @@ def test_what_a_study_cannot_say_costs_a_line(said, words):
 def test_what_a_study_cannot_say_of_an_evaluation(said, words):
     with pytest.raises(UserError, match=words):
         cells_of(wrong(evaluations={"it": said}), typed={}, seeds=1)
+
+
+def test_cells_of_one_folder_are_refused():
+    """Equal options, and words that begin alike."""
+    same = [Setting({"a": "x" * 60 + end, "b": 2}) for end in "yz"]
+    with pytest.raises(UserError, match="ask for the same"):
+        cells_of(wrong(settings=same), typed={}, seeds=1)
 
 
 def test_levels_of_numpy_are_python_s():
