@@ -349,7 +349,7 @@ def test_the_pair(tmp_path, replicas):
         assert said in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @needs_jax
 def test_what_a_step_only_reads_stays(tmp_path):
     """A frozen encoder goes in, and does not come out."""

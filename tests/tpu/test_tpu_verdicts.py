@@ -43,7 +43,7 @@ def judge(kept, compiled, name, flags):
     return files.read_json(str(verdicts.KEPT))[name][SLICE]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_program_is_compiled_once(kept, compiled):
     pytest.importorskip("jax", reason="no jax here: make preflight")
     first = judge(kept, compiled, "first", f"{FLAGS}--train_steps=600")
