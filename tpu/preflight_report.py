@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tpu import other_steps
+from tpu import host_input, other_steps
 from tpu.chips import Chip
 from tpu.preflight import Verdict
 
@@ -141,27 +141,12 @@ def _costs(verdict: Verdict, job: Job) -> dict[str, Any]:
             "train_steps": job.train_steps,
             "hours": job.train_steps * estimate.step_seconds / 3600,
         },
-        "input": _input(verdict, job, batch * cores / estimate.step_seconds),
+        "input": host_input.needed(
+            verdict.topology,
+            batch * cores / estimate.step_seconds,
+            job.measured_input,
+        ),
     }
-
-
-def _input(verdict: Verdict, job: Job, images_per_second: float):
-    """What each host must deliver, and what is known of one."""
-    hosts = verdict.topology.num_hosts
-    found = {
-        "num_hosts": hosts,
-        "host_vcpus": verdict.topology.host_vcpus,
-        "images_per_second": images_per_second / hosts,
-    }
-    if job.measured_input:
-        rate, cores = job.measured_input
-        found |= {
-            "measured_images_per_second": rate,
-            "measured_cores": cores,
-            "cores_needed": found["images_per_second"] * cores / rate,
-        }
-        found["enough"] = found["cores_needed"] <= found["host_vcpus"]
-    return found
 
 
 def as_table(report: dict[str, Any]) -> str:
@@ -236,7 +221,7 @@ def _cost_rows(report) -> list[tuple[str, str]]:
             f"{estimate['hours']:.3g} hours for "
             f"{estimate['train_steps']} steps",
         ),
-        ("input", _input_text(report["input"])),
+        ("input", host_input.in_words(report["input"])),
         (
             "estimated from",
             f"the peaks of a {chip['name']} chip: "
@@ -247,29 +232,6 @@ def _cost_rows(report) -> list[tuple[str, str]]:
         ),
     ]
     return rows
-
-
-def _input_text(found) -> str:
-    hosts, rate = found["num_hosts"], found["images_per_second"]
-    each = "the host" if hosts == 1 else f"each of {hosts} hosts"
-    has = found["host_vcpus"]
-    needs = (
-        f"{each} must deliver {rate:.0f} images/s, {rate / has:.0f} on each of "
-        f"its {has} vCPUs"
-    )
-    if "cores_needed" not in found:
-        return f"{needs}; --mode=benchmark_input measures what one delivers"
-    needs += (
-        f"; {found['measured_images_per_second']:.0f} were measured on "
-        f"{found['measured_cores']} cores here: {found['cores_needed']:.3g} "
-        "such cores, "
-    )
-    if found["enough"]:
-        return f"{needs}ENOUGH"
-    return (
-        f"{needs}NOT ENOUGH. --augment_on=device takes colour and blur from "
-        "the host, --cache_dataset=disk decodes smaller copies"
-    )
 
 
 def _upper(text: str) -> str:
