@@ -61,14 +61,14 @@ class Preflight:
 
     def __init__(self, request: Request):
         self._config = config = request.config
-        if config.preflight.json:
-            _require_file(config.preflight.json)
         self._compiling = request.compile_step(
             topology=config.preflight.topology,
             find_batch=config.preflight.find_batch,
         )
         self._origins = request.resolved.origins
         self._facts = data_facts(config, self._origins)
+        if config.preflight.json:
+            _require_file(config.preflight.json)
         self._core = CoreStep(
             config,
             num_examples=self._facts.num_examples,
