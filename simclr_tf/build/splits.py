@@ -1,13 +1,16 @@
 """From a configuration to the splits that a job reads."""
 
 import os
+from collections.abc import Mapping
+
+import numpy as np
 
 from simclr_tf import terminal
 from simclr_tf.config import Config
 from simclr_tf.data import decoding, shrunk, sources, subset
 from simclr_tf.data.sources import Source
 from simclr_tf.errors import UserError
-from simclr_tf.evaluation import label_subsets
+from simclr_tf.evaluation import few_labels, knn_watch, label_subsets
 from simclr_tf.evaluation.label_subsets import LabelSubset
 
 # What --eval_split is where nobody says, in order of preference.
@@ -198,4 +201,50 @@ def _is_there(config: Config, split: str) -> bool:
         data_dir=config.data.data_dir,
         split_folders=config.data.split_folders,
         arrays=config.model.num_channels != 3,
+    )
+
+
+def class_counts(source: Source) -> np.ndarray | None:
+    """Labelled images of every class, int[K]; None where the labels are not
+    known before they are read, or are several an image, or none."""
+    one = source.has_labels and not source.several_labels
+    if not (source.random_access and one):
+        return None
+    return label_subsets.class_counts(
+        subset.labels_of(source), source.num_classes
+    )
+
+
+def check_scores(
+    config: Config,
+    training: Source,
+    evaluation: Source | None,
+    *,
+    origins: Mapping[str, str],
+) -> tuple[int, ...]:
+    """What is scored after or beside pretraining must be possible.
+
+    Args:
+        config: of the run.
+        training, evaluation: its splits.
+        origins: where the options came from.
+
+    Returns:
+        The numbers of labels that regressions can be fitted on.
+
+    Raises:
+        UserError: something was asked for that the splits have no labels for.
+    """
+    asked = config.eval
+    if asked.knn_eval:
+        knn_watch.require_labels(training, evaluation)
+    if evaluation is None:
+        return ()
+    return few_labels.drawable(
+        asked.linear_eval_labels,
+        class_counts(training),
+        training.num_classes,
+        training.split,
+        several_labels=training.several_labels,
+        all_of_them=origins.get("linear_eval_labels") == "flag",
     )

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 import simclr_tf
 from simclr_tf import hashing
+from simclr_tf.build import splits
 from simclr_tf.config import resolve, roles
 from simclr_tf.config.job_kinds import Job
 from simclr_tf.errors import UserError
@@ -227,7 +228,7 @@ def _few_label_scores(run: TrainingRun) -> dict[str, Any]:
     options = run.config.eval
     pool = few_labels.pool_size(
         run.budgets,
-        run.class_counts,
+        splits.class_counts(run.train_source),
         run.train_source.num_examples,
     )
     return few_labels.results(

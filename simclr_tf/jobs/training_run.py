@@ -6,8 +6,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from simclr_tf.build import (
     account,
     batches,
@@ -23,9 +21,9 @@ from simclr_tf.build.distilling.lesson import Lesson
 from simclr_tf.build.unreadable import Unreadable
 from simclr_tf.config import Config, roles
 from simclr_tf.data import subset
-from simclr_tf.evaluation import features, few_labels, knn_watch, label_subsets
+from simclr_tf.evaluation import features, knn_watch
 from simclr_tf.evaluation.knn_watch import KnnWatch
-from simclr_tf.jobs.requests import Accepts, Placement, kind_of_labels
+from simclr_tf.jobs.requests import Accepts, Placement
 from simclr_tf.models.simclr import SimClr
 from simclr_tf.reports import words
 from simclr_tf.run_files import checkpoints, room, unreadable_images
@@ -191,17 +189,6 @@ class TrainingRun:
         return facts
 
     @property
-    def class_counts(self) -> np.ndarray | None:
-        """Labelled training images of every class; None where the labels are
-        not known before they are read, or are several an image."""
-        source = self.train_source
-        if not source.random_access or kind_of_labels(source) != "one":
-            return None
-        return label_subsets.class_counts(
-            subset.labels_of(source), source.num_classes
-        )
-
-    @property
     def pretrains(self) -> bool:
         """Whether no labels are needed."""
         return self.config.job.train_mode == "pretrain"
@@ -263,21 +250,11 @@ class TrainingRun:
         if self.eval_source is not None:
             self.overlap = subset.overlap(self.train_source, self.eval_source)
         if self.pretrains:
-            self._check_scores()
-
-    def _check_scores(self) -> None:
-        """What is scored after or beside pretraining must be possible."""
-        scored, source = self.config.eval, self.train_source
-        if scored.knn_eval:
-            knn_watch.require_labels(source, self.eval_source)
-        if self.eval_source is not None:
-            self.budgets = few_labels.drawable(
-                scored.linear_eval_labels,
-                self.class_counts,
-                source.num_classes,
-                source.split,
-                several_labels=source.several_labels,
-                all_of_them=self.origins.get("linear_eval_labels") == "flag",
+            self.budgets = splits.check_scores(
+                config,
+                self.train_source,
+                self.eval_source,
+                origins=self.origins,
             )
 
     def _describe_evaluation(self) -> list[str]:

@@ -214,6 +214,7 @@ def test_classes_must_be_known_to_train_a_classifier(
             ("--dataset=folder", "--data_dir={folder}", "--knn_eval"),
             "--knn_eval needs labels",
         ),
+        (("--linear_eval_labels=2000",), "At most 1390 can be drawn"),
     ],
 )
 def test_what_a_run_or_the_disk_would_refuse_is_refused_at_once(

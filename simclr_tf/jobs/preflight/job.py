@@ -19,7 +19,6 @@ from simclr_tf.config import Config
 from simclr_tf.data import digits
 from simclr_tf.data.sources import Source
 from simclr_tf.errors import UserError
-from simclr_tf.evaluation import knn_watch
 from simclr_tf.jobs.preflight import other_steps, rehearsing
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.run_files import places
@@ -173,7 +172,8 @@ def data_facts(
 
     Raises:
         UserError: the data isn't here, and nothing says how large it is; or
-            it is, and has no such --eval_split.
+            it is, and has no such --eval_split, or not the labels for what
+            the run would be scored by.
     """
     told = config.preflight
     try:
@@ -203,8 +203,8 @@ def data_facts(
     evaluation = splits.open_evaluation(
         config, required=(origins or {}).get("eval_split") == "flag"
     )
-    if config.eval.knn_eval and config.job.train_mode == "pretrain":
-        knn_watch.require_labels(source, evaluation)
+    if config.job.train_mode == "pretrain":
+        splits.check_scores(config, source, evaluation, origins=origins or {})
     return DataFacts(
         source.num_examples, source.num_classes, evaluation=evaluation
     )
