@@ -44,6 +44,21 @@ def parser(
     return made
 
 
+def resolve(flags: Sequence[str]):
+    """The configuration that flags of run.py ask for, and its origins.
+
+    What a checkpoint says of an architecture is not read.
+    """
+    from flags import definitions
+    from simclr_tf.config import resolve as resolving
+
+    parsed = definitions.parse(["run.py", *flags])
+    resolved = resolving.resolve(
+        parsed.given, defaults=parsed.defaults, from_files=parsed.from_files
+    )
+    return resolved.config, resolved.origins
+
+
 def alternate(
     candidates: Mapping[str, Callable[[], object]],
     *,

@@ -23,7 +23,7 @@ import numpy as np
 
 import simclr_tf
 from simclr_tf.errors import UserError
-from tests.bench import run_step_program
+from tests.bench import measuring, run_step_program
 
 # FLOPs of all steps that two cores carry in a minute or so.
 _MOST = 1.5e12
@@ -73,7 +73,7 @@ def write(
     from tpu import compiler, rehearsal, stablehlo
 
     compiler.check_installed()
-    config, origins = _resolve(flags)
+    config, origins = measuring.resolve(["--mode=preflight", *flags])
     facts = data_facts(config)
 
     def rehearse(mixed_precision):
@@ -186,17 +186,6 @@ def _expected(job, rehearse, config, folder, names):
         },
         "allowed": {q.name: float(q.allowed) for q in quantities},
     }
-
-
-def _resolve(flags):
-    from flags import definitions
-    from simclr_tf.config import resolve
-
-    parsed = definitions.parse(["run.py", "--mode=preflight", *flags])
-    resolved = resolve.resolve(
-        parsed.given, defaults=parsed.defaults, from_files=parsed.from_files
-    )
-    return resolved.config, resolved.origins
 
 
 def _save(path, arrays):

@@ -22,9 +22,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from simclr_tf import files
 from simclr_tf.errors import UserError
+from tests.bench import measuring
 from tpu import compiler
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = measuring.ROOT
 SLICES = ("v4:2x2x4", "v5e:4x4", "v5p:2x2x4", "v6e:4x4")
 KEPT = ROOT / "tpu" / "verdicts.json"
 PAGE = ROOT / "tpu" / "README.md"
@@ -38,10 +39,15 @@ _NUMBER = re.compile(r"dense<[^>\[\]]*> : tensor<(f32|i64)>")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "flagfiles", nargs="*", metavar="NAME", choices=[[], *shipped()]
+        "flagfiles", nargs="*", metavar="NAME", help="of a shipped flagfile"
     )
     parser.add_argument("--slices", nargs="+", choices=SLICES, default=SLICES)
     arguments = parser.parse_args()
+    if unknown := set(arguments.flagfiles).difference(shipped()):
+        parser.error(
+            f"no such flagfile: {', '.join(sorted(unknown))}. There are "
+            f"{', '.join(shipped())}."
+        )
     try:
         compiler.check_installed()
         for topology in arguments.slices:
@@ -83,7 +89,14 @@ def _verdict(path, topology, kept, compile_module):
     from simclr_tf.jobs.preflight.job import data_facts
     from tpu import chips, preflight, preflight_report
 
-    config, origins = _resolve(path, topology)
+    config, origins = measuring.resolve(
+        [
+            "--mode=preflight",
+            f"--flagfile={path}",
+            f"--topology={topology}",
+            "--model_dir=gs://BUCKET/RUN",
+        ]
+    )
     facts, place = data_facts(config), chips.parse_topology(topology)
     try:
         core = CoreStep(
@@ -122,19 +135,6 @@ def _verdict(path, topology, kept, compile_module):
         found["step_seconds"] = report["estimate"]["step_seconds"]
         found["images_per_second"] = report["estimate"]["images_per_second"]
     return found
-
-
-def _resolve(path, topology):
-    from flags import definitions
-    from simclr_tf.config import resolve
-
-    flags = [f"--flagfile={path}", f"--topology={topology}"]
-    flags += ["--mode=preflight", "--model_dir=gs://BUCKET/RUN"]
-    parsed = definitions.parse(["run.py", *flags])
-    resolved = resolve.resolve(
-        parsed.given, defaults=parsed.defaults, from_files=parsed.from_files
-    )
-    return resolved.config, resolved.origins
 
 
 def _digest(module: bytes) -> str:

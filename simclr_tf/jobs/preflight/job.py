@@ -16,18 +16,17 @@ from simclr_tf import files
 from simclr_tf.build import splits
 from simclr_tf.build.core_step import CoreStep
 from simclr_tf.config import Config
+from simclr_tf.config.job_kinds import TRAIN_MODES
 from simclr_tf.data import digits
 from simclr_tf.data.sources import Source
 from simclr_tf.errors import UserError
+from simclr_tf.jobs import table
 from simclr_tf.jobs.preflight import other_steps, rehearsing
 from simclr_tf.jobs.requests import Accepts, Request
 from simclr_tf.run_files import places
 from simclr_tf.run_files.room import require_writable
 
 _NO_FIT = 4
-
-# Whose linear head is of the data's classes.
-_CLASSIFIERS = ("finetune", "supervised")
 
 # Of split "train": num_examples and num_classes, for a machine without them.
 _KNOWN = {
@@ -191,7 +190,8 @@ def data_facts(
                 "has labels."
             ) from error
         num_classes = told.num_classes or known[1]
-        if not num_classes and config.job.train_mode in _CLASSIFIERS:
+        job = table.JOBS[TRAIN_MODES[config.job.train_mode]]
+        if not num_classes and "none" not in job.accepts.labels:
             raise UserError(
                 f"{error} For a preflight of --train_mode="
                 f"{config.job.train_mode} without the data, say how many "
