@@ -83,9 +83,10 @@ def test_step(tmp_path):
 
 @pytest.mark.parametrize("depth", [10, 18])
 def test_startup(tmp_path, depth):
-    """The first step of a small ResNet is done within 15 seconds.
+    """The first step of a small ResNet is done soon after the imports.
 
-    Of all cores together, which on an idle machine is about the clock's.
+    Within four times what TensorFlow and Keras alone take to import, so that
+    slow machines and busy ones are asked for the same.
     """
     (row,) = run(
         "startup.py",
@@ -96,7 +97,7 @@ def test_startup(tmp_path, depth):
         "--image_size=32",
         "--train_batch_size=64",
     )
-    assert row["cpu"] < 15
+    assert row["times imports"] < 4
     parts = [row[p] for p in ("import", "data", "model", "first step")]
     assert sum(parts) == pytest.approx(row["wall"], abs=1)
 

@@ -4,7 +4,9 @@
 
 Of the quick start's job (half a ResNet-10, 16 px), or of whatever flags stand
 after a --. Seconds of a clock, as the run itself says them part by part, and
-seconds of all cores together, which other work on the machine hardly changes.
+seconds of all cores together. Beside them stand the seconds of all cores that
+a process of its own takes to import TensorFlow and Keras, and how many times
+as many the whole start takes: that says the same of slow and fast machines.
 """
 
 import pathlib
@@ -17,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 from tests.bench import measuring
 
 FLAGS = ("--flagfile=flags/digits_quickstart.flags",)
+IMPORTS = "import tensorflow, tf_keras; print(tf_keras.layers.Dense)"
 SAID = r"First step after ([\d.]+) s: (.*)\."
 
 
@@ -34,7 +37,15 @@ def main() -> None:
                 f"{folder}/run_{number}",
             )
             if number:
-                rows.append({"round": number, **row})
+                bare = import_tensorflow()
+                rows.append(
+                    {
+                        "round": number,
+                        **row,
+                        "imports alone": bare,
+                        "times imports": row["cpu"] / bare,
+                    }
+                )
     measuring.report(
         rows,
         title=f"Start-up of run.py {' '.join(arguments.flags)}",
@@ -65,6 +76,13 @@ def start(flags, model_dir) -> dict[str, float]:
         heard,
     )
     return row
+
+
+def import_tensorflow() -> float:
+    """Seconds of all cores that TensorFlow and Keras alone take."""
+    seconds = []
+    measuring.listen(["-c", IMPORTS], lambda *heard: seconds.append(heard[2]))
+    return seconds[-1]
 
 
 if __name__ == "__main__":
