@@ -16,7 +16,8 @@ EXPORT := .venv-export
 # A CPU build of PyTorch: make export-env TORCH_FROM="--extra-index-url URL"
 TORCH_FROM ?=
 # Two processes, a file in one of them: most tests keep one core busy. The files
-# in their own order, so that the last ones are short.
+# in their own order but for the longest (tests/conftest.py), so that the last
+# ones are short.
 IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: install preflight export-env quickstart test test-slow soak lint

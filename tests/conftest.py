@@ -14,6 +14,12 @@ import pytest
 import tensorflow as tf
 
 NUM_VIRTUAL_CPUS = 4
+# They take minutes: if begun last, one process would end long after the other.
+BEGUN_FIRST = (
+    "test_train_replicas.py",
+    "test_jobs_kill.py",
+    "test_tpu_libtpu.py",
+)
 
 
 def pytest_configure(config):
@@ -48,6 +54,7 @@ def rng():
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """What runs on the mesh is a test of GPUs, too: see `mesh`."""
+    items.sort(key=lambda item: item.path.name not in BEGUN_FIRST)
     for item in items:
         if "mesh" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.gpu)

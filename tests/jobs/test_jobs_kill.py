@@ -16,7 +16,7 @@ from tests.official import tf1_files
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Steps enough that no machine is through before the last signal.
-STEPS, CHECKPOINT_STEPS = 100, 6
+STEPS, CHECKPOINT_STEPS = 72, 6
 
 pytestmark = pytest.mark.slow
 

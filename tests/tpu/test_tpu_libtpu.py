@@ -44,6 +44,7 @@ def test_a_small_job_fits_and_costs_what_its_layers_do(tmp_path):
         "--train_batch_size=256",
         "--resnet_depth=18",
         "--image_size=64",
+        "--norehearse",
         "--model_dir=gs://bucket/run",
     )
     assert status == 0, output
