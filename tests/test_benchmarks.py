@@ -85,7 +85,7 @@ def test_step(tmp_path):
 def test_startup(tmp_path, depth):
     """The first step of a small ResNet is done soon after the imports.
 
-    Within four times what TensorFlow and Keras alone take to import, so that
+    Within six times what TensorFlow and Keras alone take to import, so that
     slow machines and busy ones are asked for the same.
     """
     (row,) = run(
@@ -97,7 +97,7 @@ def test_startup(tmp_path, depth):
         "--image_size=32",
         "--train_batch_size=64",
     )
-    assert row["times imports"] < 4
+    assert row["times imports"] < 6
     parts = [row[p] for p in ("import", "data", "model", "first step")]
     assert sum(parts) == pytest.approx(row["wall"], abs=1)
 
