@@ -53,7 +53,7 @@ def rng():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """What runs on the mesh is a test of GPUs, too: see `mesh`."""
+    """Long files first. What runs on the mesh is a test of GPUs, too."""
     items.sort(key=lambda item: item.path.name not in BEGUN_FIRST)
     for item in items:
         if "mesh" in getattr(item, "fixturenames", ()):
