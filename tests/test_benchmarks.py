@@ -36,6 +36,7 @@ def test_loss(tmp_path):
     assert tiles["seconds"] > 0
 
 
+@pytest.mark.soak
 def test_micro_batches(tmp_path):
     (row,) = run(
         "micro_batches.py",
@@ -81,7 +82,9 @@ def test_step(tmp_path):
     assert mixed["gflop_per_second"] > 0
 
 
-@pytest.mark.parametrize("depth", [10, 18])
+@pytest.mark.parametrize(
+    "depth", [10, pytest.param(18, marks=pytest.mark.soak)]
+)
 def test_startup(tmp_path, depth):
     """The first step of a small ResNet is done soon after the imports.
 
@@ -116,6 +119,7 @@ def test_end_to_end(tmp_path):
     assert ours["images_per_cpu_second"] > 0
 
 
+@pytest.mark.soak
 def test_input(tmp_path):
     rows = run(
         "input.py",

@@ -127,12 +127,19 @@ def test_any_flags_come_to_a_configuration_or_are_named(part):
     assert 20 < refused < 100
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("part", range(SLOW // 100))
+@pytest.mark.parametrize(
+    "part",
+    [
+        pytest.param(
+            part, marks=pytest.mark.soak if part % 2 else pytest.mark.slow
+        )
+        for part in range(SLOW // 100)
+    ],
+)
 def test_any_command_line_runs_or_is_one_line(
     prepared, made_only, part, tmp_path, monkeypatch, capsys
 ):
-    """2,400 command lines: status 0, or 2 with one line, nothing written."""
+    """Status 0, or 2 with one line, nothing written: 100 of 2,400."""
     monkeypatch.chdir(tmp_path)
     kept = contents(os.path.dirname(prepared["checkpoint"]))
     first = 10_000 + part * 100

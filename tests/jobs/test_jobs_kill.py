@@ -79,9 +79,9 @@ def state(model_dir, step=STEPS):
 @pytest.mark.parametrize(
     "how",
     [
-        "--mixed_precision=none",
-        "--mixed_precision=bfloat16",
         "--virtual_devices=2",
+        pytest.param("--mixed_precision=none", marks=pytest.mark.soak),
+        pytest.param("--mixed_precision=bfloat16", marks=pytest.mark.soak),
     ],
 )
 def test_killed_runs_end_bit_identical_to_a_straight_one(tmp_path, how):

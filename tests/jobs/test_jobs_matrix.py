@@ -71,10 +71,26 @@ def is_accepted(protocol, encoder, labels, form):
     )
 
 
-def is_slow(cell):
+def is_long(cell):
     protocol, _, _, form = cell
     trains = protocol in ("probe", "transfer_finetune", "knowledge")
     return is_accepted(*cell) and (trains or form != "name")
+
+
+def marked():
+    """The cells; of those that are long, two of three soak.
+
+    The forms of a split come three in a row: each encoder and kind of label
+    is tried with one of them, and each form with some.
+    """
+    places = itertools.count()
+    for cell in CELLS:
+        marks = []
+        if is_long(cell):
+            place = next(places)
+            often = (place + place // 3) % 3 == 0
+            marks = [pytest.mark.slow if often else pytest.mark.soak]
+        yield pytest.param(cell, id="-".join(cell), marks=marks)
 
 
 @pytest.fixture(scope="module")
@@ -144,17 +160,7 @@ def evaluate(checkpoint, data_dir, tmp_path, capsys):
     return call
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [
-        pytest.param(
-            cell,
-            id="-".join(cell),
-            marks=[pytest.mark.slow] if is_slow(cell) else [],
-        )
-        for cell in CELLS
-    ],
-)
+@pytest.mark.parametrize("cell", list(marked()))
 def test_cell(evaluate, tmp_path, monkeypatch, cell):
     protocol, encoder, labels, form = cell
     monkeypatch.setattr(mlp, "MAX_UPDATES", 20)

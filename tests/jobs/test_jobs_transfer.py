@@ -82,7 +82,14 @@ def test_linear_transfer_to_each_of_the_twelve(go, tmp_path, name):
     assert record.encoder_frozen
 
 
-@pytest.mark.parametrize("name", ["dtd", "voc", "fgvc_aircraft"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "voc",
+        pytest.param("dtd", marks=pytest.mark.soak),
+        pytest.param("fgvc_aircraft", marks=pytest.mark.soak),
+    ],
+)
 def test_a_sweep_of_two_settings_goes_on_where_it_stopped(go, tmp_path, name):
     short = ("--train_steps=2", "--train_batch_size=8", "--sweep_points=8,55")
     assert go(name, "transfer_finetune", *short) == 0, go.err

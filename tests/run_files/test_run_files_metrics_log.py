@@ -176,7 +176,7 @@ def test_memory_is_flat_over_log_points(tmp_path):
     assert resident_bytes() - before < 500 * 3000
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_memory_is_flat_over_ten_thousand_log_points(tmp_path):
     points = log_points(tmp_path)
     points(1, 1000)

@@ -156,7 +156,12 @@ def hold(trained, kind, count):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "count", [2, 4, pytest.param(8, marks=pytest.mark.soak)]
+    "count",
+    [
+        pytest.param(2, marks=pytest.mark.soak),
+        4,
+        pytest.param(8, marks=pytest.mark.soak),
+    ],
 )
 @pytest.mark.parametrize("kind", HELD)
 def test_replicas_train_as_one_does(trained, kind, count):
@@ -171,7 +176,13 @@ def test_replicas_train_as_one_does_with_every_loss(trained, kind, count):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "lost",
+        *(pytest.param(x, marks=pytest.mark.soak) for x in FAULTS[:-1]),
+    ],
+)
 def test_the_measure_sees_a_wrong_gradient(trained, fault):
     _, weights, _ = compare(trained(SEEN, 1), trained(SEEN, 2, fault=fault))
     print(f"{fault}: {weights:.1e}")
