@@ -1,31 +1,18 @@
 """A study's figure: a heat map, curves, or bars, as PNG and SVG."""
 
 import io
-import textwrap
 
 import matplotlib
-import numpy as np
 import pandas as pd
 from matplotlib.backends import backend_agg, backend_svg
 from matplotlib.figure import Figure as Canvas
 
-from simclr_tf.studies import heat_map, tables
-from simclr_tf.studies.study import Bars, HeatMap, Measure, Study
+from simclr_tf.studies import heat_map, panels, tables
+from simclr_tf.studies.study import HeatMap, Measure, Study
 from simclr_tf.terminal import printable
 
 _DPI = 100
-_GRAY = "0.85"
-# Okabe and Ito's colours, which the colour-blind tell apart; markers and dashes
-# do so in print, too.
-_COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7")
-_MARKERS = "osD^vPX"
-_DASHES = ("-", "--", "-.", ":")
 _MOST_COLUMNS = 3
-_LETTERS_OF_A_TICK = 12
-# Of the axis, what lines at the same level stand apart, so that the bars of
-# all are seen.
-_ASIDE = 0.01
-_PAPER = {"marker": "X", "edgecolors": "black", "s": 50, "zorder": 3}
 # A dollar is a dollar, and begins no formula.
 _PLAIN = {"text.parse_math": False}
 # Names of SVG's parts are drawn from the salt, not from the time.
@@ -50,49 +37,56 @@ def _drawn(study: Study, settings: pd.DataFrame, with_paper: bool) -> Canvas:
     if isinstance(figure, HeatMap):
         return heat_map.draw(study, settings)
     shown = tables.best(study, settings, figure.best_over)
-    panels = [
+    measures = [
         m for m in study.measures if shown[f"{m.name} runs"].sum()
     ] or study.measures[:1]
-    columns = min(len(panels), _MOST_COLUMNS)
-    rows = -(-len(panels) // columns)
-    beside = 1.3 if figure.lines or with_paper else 0  # for the legend
+    grouped = _together(measures)
+    columns = _columns(len(grouped))
+    rows = -(-len(grouped) // columns)
+    has_legend = figure.lines or with_paper or len(grouped) < len(measures)
+    beside = 1.3 if has_legend else 0
     canvas = Canvas(
         figsize=(5.2 * columns + beside, 4.2 * rows), layout="constrained"
     )
     axes = canvas.subplots(rows, columns, squeeze=False).ravel()
-    for axis in axes[len(panels) :]:
+    for axis in axes[len(grouped) :]:
         axis.remove()
-    for axis, measure in zip(axes, panels, strict=False):
-        plot = _bars if isinstance(figure, Bars) else _curves
-        papers = _papers(study, measure) if with_paper else {}
-        plot(axis, study, shown, measure, papers)
-        if measure.scale == 100.0:  # an interval may be wider than it can be
+    for axis, panel in zip(axes, grouped, strict=False):
+        panels.draw(axis, study, shown, panel, with_paper=with_paper)
+        if panel[0].scale == 100.0:  # an interval may be wider than it can be
             low, high = axis.get_ylim()
             axis.set_ylim(max(low, 0), min(high, 102))
-        axis.set_ylabel(printable(measure.label))
+        axis.set_ylabel(printable(panel[0].label))
         axis.set_xlabel(printable(figure.x))
-    handles, labels = axes[0].get_legend_handles_labels()
-    if labels:
-        # Ours first, and the paper's.
-        order = sorted(range(len(labels)), key=lambda i: labels[i] == "paper")
-        canvas.legend(
-            [handles[i] for i in order],
-            [labels[i] for i in order],
-            title=printable(", ".join(figure.lines)) or None,
-            fontsize="small",
-            loc="outside right center",
-        )
+    _legend(canvas, axes[: len(grouped)], ", ".join(figure.lines))
     title = study.title
     if missing := int((shown["status"] != "").sum()):
         title += f" ({missing} setting{'s'[: missing > 1]} not complete)"
     canvas.suptitle(printable(title), fontsize="medium", wrap=True)
-    if any(shown[f"{m.name} low"].notna().any() for m in panels):
+    if any(shown[f"{m.name} low"].notna().any() for m in measures):
         canvas.supxlabel(
             f"Bars with caps: {tables.LEVEL:.0%} interval of the mean over "
             "seeds.",
             fontsize="small",
         )
     return canvas
+
+
+def _legend(canvas: Canvas, axes, title: str) -> None:
+    """One for all panels: ours first, and the paper's."""
+    found = {}
+    for axis in axes:
+        handles, labels = axis.get_legend_handles_labels()
+        found |= dict(zip(labels, handles, strict=True))
+    if found:
+        labels = sorted(found, key=lambda label: label == "paper")
+        canvas.legend(
+            [found[label] for label in labels],
+            labels,
+            title=printable(title) or None,
+            fontsize="small",
+            loc="outside right center",
+        )
 
 
 def png(canvas: Canvas) -> bytes:
@@ -115,164 +109,14 @@ def svg(canvas: Canvas) -> bytes:
     return buffer.getvalue()
 
 
-def _positions(study: Study):
-    """Where the levels of x stand, and whether they are numbers."""
-    levels = study.levels_of(study.figure.x)
-    if all(isinstance(level, int | float) for level in levels):
-        return {level: level for level in levels}, True
-    return {level: i for i, level in enumerate(levels)}, False
+def _together(measures) -> list[list[Measure]]:
+    """The measures that have a panel together, in their order."""
+    found: dict[str, list[Measure]] = {}
+    for measure in measures:
+        found.setdefault(measure.panel or measure.name, []).append(measure)
+    return list(found.values())
 
 
-def _ticks(axis, places, are_numbers: bool) -> None:
-    if are_numbers and _is_log(places):
-        axis.set_xscale("log")
-        axis.minorticks_off()
-    labels = [
-        f"{p:g}"
-        if are_numbers
-        else textwrap.fill(printable(str(p)), _LETTERS_OF_A_TICK)
-        for p in places
-    ]
-    size = "medium" if are_numbers else "small"
-    axis.set_xticks(list(places.values()), labels, fontsize=size)
-
-
-def _is_log(levels) -> bool:
-    """Whether numbers span so much that equal ratios get equal room."""
-    return min(levels) > 0 and max(levels) / min(levels) >= 4
-
-
-def _shifted(at, *, by: float, places, is_log: bool) -> np.ndarray:
-    """Places along x, moved by a part of the axis."""
-    ends = np.array([min(places), max(places)], float)
-    if is_log:
-        return np.exp(np.log(at) + by * np.ptp(np.log(ends)))
-    return np.asarray(at) + by * np.ptp(ends)
-
-
-def _lines(study: Study, settings: pd.DataFrame):
-    """Label -> part of the settings, for each line."""
-    factors = list(study.figure.lines)
-    if not factors:
-        yield None, settings
-        return
-    for levels, part in settings.groupby(factors, sort=False):
-        yield printable(", ".join(map(str, levels))), part
-
-
-def _error_bars(part: pd.DataFrame, measure: Measure):
-    """float[2, n]: down and up; NaN where there is no interval."""
-    mean = part[measure.name]
-    down = mean - part[f"{measure.name} low"]
-    up = part[f"{measure.name} high"] - mean
-    return [down * measure.scale, up * measure.scale]
-
-
-def _curves(axis, study, settings, measure, papers) -> None:
-    places, are_numbers = _positions(study)
-    lines = list(_lines(study, settings))
-    for i, (label, part) in enumerate(lines):
-        color = _COLORS[i % len(_COLORS)]
-        shift = (i - (len(lines) - 1) / 2) * _ASIDE
-        at = _shifted(
-            [places[x] for x in part[study.figure.x]],
-            by=shift,
-            places=places.values(),
-            is_log=are_numbers and _is_log(places),
-        )
-        axis.errorbar(
-            at,
-            part[measure.name] * measure.scale,
-            yerr=_error_bars(part, measure),
-            label=label,
-            color=color,
-            marker=_MARKERS[i % len(_MARKERS)],
-            linestyle=_DASHES[i % len(_DASHES)],
-            capsize=3,
-        )
-        _crosses(axis, at, part, study, papers, color=color)
-    _name_crosses(axis, papers)
-    if (settings[f"{measure.name} runs"] == 0).any():
-        low, high = axis.get_ylim()  # room for what is said of them
-        axis.set_ylim(low - 0.25 * (high - low), high)
-    _ticks(axis, places, are_numbers)
-    axis.grid(color=_GRAY)
-    _say_undone(axis, study, settings, measure, places)
-
-
-def _bars(axis, study, settings, measure, papers) -> None:
-    levels = study.levels_of(study.figure.x)
-    lines = list(_lines(study, settings))
-    width = 0.8 / len(lines)
-    for i, (label, part) in enumerate(lines):
-        shift = (i - (len(lines) - 1) / 2) * width
-        at = [levels.index(x) + shift for x in part[study.figure.x]]
-        axis.bar(
-            at,
-            part[measure.name] * measure.scale,
-            width,
-            yerr=_error_bars(part, measure),
-            label=label,
-            color=_COLORS[i % len(_COLORS)],
-            edgecolor="white",
-            capsize=3,
-        )
-        _crosses(axis, at, part, study, papers, color="white")
-    _name_crosses(axis, papers)
-    places = {level: i for i, level in enumerate(levels)}
-    _ticks(axis, places, False)
-    axis.grid(color=_GRAY, axis="y")
-    axis.set_axisbelow(True)
-    _say_undone(axis, study, settings, measure, places)
-
-
-def _say_undone(axis, study, settings, measure, places) -> None:
-    """Names what is not there, where it would stand."""
-    undone = settings[settings[f"{measure.name} runs"] == 0]
-    for x, rows in undone.groupby(study.figure.x, sort=False):
-        words = sorted(
-            {tables.undone(row) for _, row in rows.iterrows() if row["status"]}
-        )
-        if not words:
-            continue
-        axis.text(
-            places[x],
-            0.02,
-            ", ".join(words),
-            transform=axis.get_xaxis_transform(),
-            rotation=90,
-            ha="center",
-            va="bottom",
-            fontsize="x-small",
-            color="0.3",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-        )
-
-
-def _papers(study: Study, measure: Measure) -> dict[tuple, float]:
-    """Levels of x and of the lines -> the paper's number."""
-    factors = [study.figure.x, *study.figure.lines]
-    return {
-        tuple(s.levels[factor] for factor in factors): s.paper[measure.name]
-        for s in study.settings
-        if measure.name in s.paper
-    }
-
-
-def _crosses(axis, at, part, study: Study, papers, *, color) -> None:
-    """The paper's numbers of one line."""
-    factors = [study.figure.x, *study.figure.lines]
-    keys = part[factors].itertuples(index=False, name=None)
-    points = [
-        (x, papers[key])
-        for x, key in zip(at, keys, strict=True)
-        if key in papers
-    ]
-    if points:
-        axis.scatter(*zip(*points, strict=True), facecolors=color, **_PAPER)
-
-
-def _name_crosses(axis, papers) -> None:
-    """In the legend, once, whatever their colours."""
-    if papers:
-        axis.scatter([], [], facecolors="white", label="paper", **_PAPER)
+def _columns(panels: int) -> int:
+    """So that the last row is as full as the others, where that can be."""
+    return 2 if panels == 4 else min(panels, _MOST_COLUMNS)

@@ -27,11 +27,16 @@ class Measure:
             or "NAME:KEY" of the record of the evaluation called NAME. KEY may
             hold wildcards.
         scale: what it is multiplied by where it is shown; 100 for percent.
+        panel: the panel of bars or curves that it shares with the others of
+            this panel; empty: one of its own.
+        line: what it is called there.
     """
 
     name: str
     sources: tuple[str, ...]
     scale: float = 100.0
+    panel: str = ""
+    line: str = ""
 
     def __post_init__(self):
         if isinstance(self.sources, str) or not self.sources:
@@ -42,8 +47,9 @@ class Measure:
 
     @property
     def label(self) -> str:
-        """The name with its unit."""
-        return f"{self.name}, %" if self.scale == 100.0 else self.name
+        """What stands at the axis: its panel, or its name, with the unit."""
+        name = self.panel or self.name
+        return f"{name}, %" if self.scale == 100.0 else name
 
 
 # Of every pretraining on data with labels, and of every classifier.
@@ -109,7 +115,8 @@ class HeatMap:
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-    """A panel for each measure, in it a line for each level of a factor.
+    """A panel for each measure (or more: `Measure.panel`), in it a line for
+    each level of a factor.
 
     Attributes:
         x: factor along the axis.
@@ -124,7 +131,8 @@ class Curves:
 
 @dataclasses.dataclass(frozen=True)
 class Bars:
-    """A panel for each measure, in it groups of bars.
+    """A panel for each measure (or more: `Measure.panel`), in it groups of
+    bars.
 
     Attributes: as of `Curves`.
     """

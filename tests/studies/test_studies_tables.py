@@ -276,6 +276,44 @@ def test_many_panels_stand_in_rows_of_three_and_percent_end_at_100(tmp_path):
     assert "95%" in canvas.get_supxlabel()
 
 
+@pytest.mark.parametrize("kind", [Curves, Bars])
+def test_measures_of_one_panel_stand_side_by_side(kind):
+    """Two tasks, each from h and from g(h); a measure that has its own."""
+    shared = [
+        Measure(f"{task} from {part}", ("run:score",), panel=task, line=part)
+        for task in ("noise", "color")
+        for part in ("h", "g(h)")
+    ]
+    alone = Measure("entropy", ("run:score",), scale=1.0)
+    study = dataclasses.replace(
+        study_of(kind(x="a", lines=("b",), best_over=("c",))),
+        measures=[*shared, alone],
+    )
+    heights = {m.name: 0.1 * i for i, m in enumerate(study.measures, 1)}
+    outcomes = [
+        Outcome(cell, values=heights)
+        for cell in cells_of(study, typed={}, seeds=1)
+    ]
+    settings = tables.summary(study, tables.frame(study, outcomes))
+    canvas = figures.draw(study, settings, with_paper=False)
+    labels = [axis.get_ylabel() for axis in canvas.axes]
+    assert labels == ["noise, %", "color, %", "entropy"]
+    named = [text.get_text() for text in canvas.legends[0].get_texts()]
+    assert named == ["x, h", "y, h", "x, g(h)", "y, g(h)", "x", "y"]
+    for axis, expected in zip(
+        canvas.axes, ([10, 10, 20, 20], [30, 30, 40, 40], [0.5, 0.5]),
+        strict=True,
+    ):  # fmt: skip
+        drawn = [
+            group[0].get_height()
+            if kind is Bars
+            else group.lines[0].get_ydata()[0]
+            for group in axis.containers
+            if kind is Curves or hasattr(group, "patches")
+        ]
+        np.testing.assert_allclose(drawn, expected)
+
+
 def test_the_heat_map_holds_the_numbers(tmp_path):
     folder, cells = tiny.planted(tmp_path, score=known_score, but=(1, 5))
     found = tables.frame(tiny.STUDY, [folder.outcome(c) for c in cells])

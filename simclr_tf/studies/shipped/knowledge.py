@@ -19,7 +19,12 @@ _WIDTH = {"quick": 256, "paper": 2048}
 _PARTS = {"h": "h", "g(h)": "z", "chance": "chance"}
 
 _MEASURES = tuple(
-    Measure(f"{asked} from {part}", (f"knowledge:{asked}/{key}/top_1",))
+    Measure(
+        f"{asked} from {part}",
+        (f"knowledge:{asked}/{key}/top_1",),
+        panel=asked,
+        line=part,
+    )
     for asked in _ASKED
     for part, key in _PARTS.items()
 )
