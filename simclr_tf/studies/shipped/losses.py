@@ -8,7 +8,7 @@ NT-Xent is tuned there, too.
 from simclr_tf.studies import sizes
 from simclr_tf.studies.study import Bars, Setting, Study
 
-_RATES = {"quick": (0.03, 0.1, 0.3), "paper": (0.01, 0.1, 0.3, 0.5, 1.0)}
+_RATES = {"quick": (0.1, 0.3), "paper": (0.01, 0.1, 0.3, 0.5, 1.0)}
 _TEMPERATURES = {"quick": (0.2, 0.5), "paper": (0.1, 0.2, 0.5, 1.0)}
 _MARGINS = {"quick": (0.4, 0.8), "paper": (0.0, 0.4, 0.8, 1.6)}
 _XENT = {
