@@ -111,9 +111,10 @@ def svg(canvas: Canvas) -> bytes:
 
 def _together(measures) -> list[list[Measure]]:
     """The measures that have a panel together, in their order."""
-    found: dict[str, list[Measure]] = {}
+    found: dict[tuple[str, str], list[Measure]] = {}
     for measure in measures:
-        found.setdefault(measure.panel or measure.name, []).append(measure)
+        key = (measure.panel, "" if measure.panel else measure.name)
+        found.setdefault(key, []).append(measure)
     return list(found.values())
 
 

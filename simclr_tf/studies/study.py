@@ -200,6 +200,14 @@ class Study:
             if factor not in self.factors:
                 raise ValueError(f"The figure's factor {factor!r} is none.")
         _require_different("factors of the figure", used)
+        scales = {m.panel: m.scale for m in self.measures if m.panel}
+        for measure in self.measures:
+            if measure.scale != scales.get(measure.panel, measure.scale):
+                raise ValueError(
+                    f"The measures of the panel {measure.panel!r} must have "
+                    f"one scale. Received: {measure.scale} and "
+                    f"{scales[measure.panel]}."
+                )
 
     def _check_records(self):
         """Columns of the table, and where measures are read."""

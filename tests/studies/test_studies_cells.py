@@ -187,6 +187,15 @@ def wrong(**changes):
         (lambda: wrong(settings=[Setting({"a": 1, "seed": 2})]), "'seed'"),
         (lambda: wrong(measures=[Measure("a", ("run:x",))]), "called 'a'"),
         (lambda: wrong(measures=[Measure("m", ("x:y",))]), "neither run:"),
+        (
+            lambda: wrong(
+                measures=[
+                    Measure("m", ("run:x",), panel="p"),
+                    Measure("n", ("run:y",), panel="p", scale=1.0),
+                ]
+            ),
+            "panel 'p' must have one scale",
+        ),
         (lambda: wrong(evaluations={"run": {}}), "'run': its folder is"),
         (lambda: wrong(evaluations={"../x": {}}), "its folder is"),
         (lambda: wrong(evaluations={"cell.json": {}}), "its folder is"),
