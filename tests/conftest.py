@@ -19,6 +19,8 @@ BEGUN_FIRST = (
     "test_train_replicas.py",
     "test_jobs_kill.py",
     "test_tpu_libtpu.py",
+    "test_tpu_multi_worker.py",
+    "test_jobs_ram.py",
 )
 
 

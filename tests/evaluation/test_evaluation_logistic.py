@@ -187,7 +187,7 @@ def test_protocol_is_a_minimisation_of_what_is_written(digits):
     check_protocol(digits)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_protocol_on_fashion_mnist(fashion_mnist_dir):
     """Random features of 28x28 pixels, so that the solver has some work."""
     import tensorflow_datasets as tfds

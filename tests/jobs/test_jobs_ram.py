@@ -54,12 +54,12 @@ def test_a_run_and_its_pictures_need_no_local_file(
     photos, capsys, monkeypatch, tmp_path
 ):
     monkeypatch.chdir(tmp_path)
-    scored = (
+    status = go(
+        photos,
         "--mode=train_then_eval",
         "--linear_eval_labels=4",
         "--linear_eval_draws=1",
     )
-    status = go(photos, *scored)
     assert status == 0, capsys.readouterr().err
     names = set(gfile.listdir(f"{HERE}/run"))
     for name in ("config.json", "metrics.jsonl", "result.json", "views.png"):
@@ -75,12 +75,12 @@ def test_a_run_and_its_pictures_need_no_local_file(
 
     # The same command again finds it finished; without its last checkpoint,
     # it goes on from the one before.
-    assert go(photos, *scored) == 0
+    assert go(photos) == 0
     assert "Training is finished: step 4" in capsys.readouterr().out
     for name in names:
         if name.startswith("ckpt-4"):
             gfile.remove(f"{HERE}/run/{name}")
-    assert go(photos, *scored) == 0
+    assert go(photos) == 0
     assert "step 2." in capsys.readouterr().out
     assert gfile.exists(f"{HERE}/run/ckpt-4.index")
 

@@ -123,6 +123,7 @@ def test_a_sweep_of_two_settings_goes_on_where_it_stopped(go, tmp_path, name):
     assert "--train_steps=2, was 1" in go.err and "another sweep" in go.err
 
 
+@pytest.mark.soak
 def test_a_sweep_of_other_settings_has_a_folder_of_its_own(go, tmp_path):
     one = ("--train_batch_size=8", "--sweep_points=8")
     for steps in (1, 2):

@@ -39,7 +39,7 @@ COUNTS = {
 }
 
 # The fast suite builds every stem, kind and block once; the rest take seconds
-# each, the deepest a minute.
+# each, the deepest a minute or more.
 QUICK_ROWS = (
     (18, 1, 224, 0, 0),
     (18, 2, 224, 0, 0),
@@ -52,18 +52,20 @@ QUICK_ROWS = (
 )
 
 
+def marks(row):
+    depth, _, _, sk_ratio, _ = row
+    if row in QUICK_ROWS:
+        return []
+    return pytest.mark.soak if depth == 152 and sk_ratio else pytest.mark.slow
+
+
 def size_of(variables):
     return sum(math.prod(v.shape) for v in variables)
 
 
 @pytest.mark.parametrize(
     ("row", "want"),
-    [
-        pytest.param(
-            row, want, marks=[] if row in QUICK_ROWS else pytest.mark.slow
-        )
-        for row, want in COUNTS.items()
-    ],
+    [pytest.param(row, want, marks=marks(row)) for row, want in COUNTS.items()],
 )
 def test_parameter_counts_of_table_b1(row, want):
     depth, width, image_size, sk_ratio, se_ratio = row

@@ -47,7 +47,7 @@ def files_of(model_dir):
     )
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.soak)])
 def test_hosts_train_and_score_as_one_and_write_one_set_of_files(
     folder, alone, count
 ):
@@ -75,21 +75,13 @@ def test_hosts_train_and_score_as_one_and_write_one_set_of_files(
     assert several[pixels] == one[pixels]  # the same images, in one order
 
 
-def test_workers_that_are_done_all_say_so(folder):
-    """The chief, which the others find each other by, leaves last."""
-    require_all_done(folder, runs=3)
-
-
 @pytest.mark.soak
 def test_twenty_runs_of_two_workers_are_all_done(folder):
-    require_all_done(folder, runs=20)
-
-
-def require_all_done(folder, *, runs):
-    for number in range(runs):
+    """The chief, which the others find each other by, leaves last."""
+    for number in range(20):
         command = processes.command(
             folder / "tfds",
-            folder / f"{runs}_done_{number}",
+            folder / f"done_{number}",
             "--train_steps=2",
         )
         statuses, outputs = processes.finish(

@@ -179,7 +179,7 @@ def weights(folder, step):
     return np.concatenate([reader.get_tensor(name).ravel() for name in names])
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_micro_batches_train_as_replicas_do(tmp_path, rng):
     """Four micro-batches on one device, two on each of two, four replicas.
 
