@@ -18,7 +18,7 @@ TORCH_FROM ?=
 # Two processes, a file in one of them: most tests keep one core busy. The files
 # in their own order but for the longest (tests/conftest.py), so that the last
 # ones are short.
-IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
+IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder --durations=25
 
 .PHONY: install preflight export-env quickstart test test-slow soak lint
 
