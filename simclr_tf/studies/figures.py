@@ -43,7 +43,7 @@ def _drawn(study: Study, settings: pd.DataFrame, with_paper: bool) -> Canvas:
     grouped = _together(measures)
     columns = _columns(len(grouped))
     rows = -(-len(grouped) // columns)
-    has_legend = figure.lines or with_paper or len(grouped) < len(measures)
+    has_legend = figure.lines or with_paper or any(m.panel for m in measures)
     beside = 1.3 if has_legend else 0
     canvas = Canvas(
         figsize=(5.2 * columns + beside, 4.2 * rows), layout="constrained"
@@ -56,7 +56,7 @@ def _drawn(study: Study, settings: pd.DataFrame, with_paper: bool) -> Canvas:
         if panel[0].scale == 100.0:  # an interval may be wider than it can be
             low, high = axis.get_ylim()
             axis.set_ylim(max(low, 0), min(high, 102))
-        axis.set_ylabel(printable(panel[0].label))
+        axis.set_ylabel(printable(panel[0].axis_label))
         axis.set_xlabel(printable(figure.x))
     _legend(canvas, axes[: len(grouped)], ", ".join(figure.lines))
     title = study.title

@@ -33,15 +33,23 @@ def draw(axis, study: Study, settings, measures, *, with_paper: bool) -> None:
         measures: of this panel.
         with_paper: whether the paper's numbers are drawn, as crosses.
     """
-    plot = _bars if isinstance(study.figure, Bars) else _curves
-    plot(axis, study, list(_lines(study, settings, measures, with_paper)))
-    _say_undone(axis, study, settings, measures)
+    lines = list(_lines(study, settings, measures, with_paper))
+    places, are_numbers = _positions(study)
+    if isinstance(study.figure, Bars):
+        _bars(axis, study, lines, places)
+    else:
+        _curves(axis, study, lines, places, are_numbers)
+    _name_crosses(axis, lines)
+    _ticks(axis, places, are_numbers)
+    _say_undone(axis, study, settings, measures, places)
 
 
 def _positions(study: Study):
-    """Where the levels of x stand, and whether they are numbers."""
+    """Where the levels of x stand, and whether they are numbers there."""
     levels = study.levels_of(study.figure.x)
-    if all(isinstance(level, int | float) for level in levels):
+    if isinstance(study.figure, Curves) and all(
+        isinstance(level, int | float) for level in levels
+    ):
         return {level: level for level in levels}, True
     return {level: i for i, level in enumerate(levels)}, False
 
@@ -82,12 +90,18 @@ class _Line:
         part: the settings that are on it.
         measure: what is shown of them.
         papers: float[len(part)], the paper's numbers; NaN where there is none.
+        number: the same for the same label, in all panels.
     """
 
     label: str | None
     part: pd.DataFrame
     measure: Measure
     papers: np.ndarray
+    number: int
+
+    def style_of(self, styles):
+        """Its own of some colours, markers or dashes."""
+        return styles[self.number % len(styles)]
 
     @property
     def values(self) -> pd.Series:
@@ -109,24 +123,36 @@ def _lines(study: Study, settings: pd.DataFrame, measures, with_paper: bool):
         if factors
         else [((), settings)]
     )
+    known = _names_of_lines(study)
     for measure in measures:
-        names = [measure.line or measure.name] if len(measures) > 1 else []
+        name = _name_of_line(measure)
         papers = _papers(study, measure) if with_paper else {}
         keys = [study.figure.x, *factors]
-        for levels, part in parts:
+        for number, (levels, part) in enumerate(parts):
             found = part[keys].itertuples(index=False, name=None)
+            words = [*map(str, levels), *([name] if name else [])]
             yield _Line(
-                printable(", ".join(map(str, [*levels, *names]))) or None,
+                printable(", ".join(words)) or None,
                 part,
                 measure,
                 np.array([papers.get(key, np.nan) for key in found]),
+                number + len(parts) * known.index(name),
             )
 
 
-def _curves(axis, study: Study, lines: list[_Line]) -> None:
-    places, are_numbers = _positions(study)
+def _name_of_line(measure: Measure) -> str:
+    """What tells it from the others of its panel; empty if it has its own."""
+    return (measure.line or measure.name) if measure.panel else ""
+
+
+def _names_of_lines(study: Study) -> list[str]:
+    """Of all its measures, each once, those that are not shown, too."""
+    return list(dict.fromkeys(map(_name_of_line, study.measures)))
+
+
+def _curves(axis, study: Study, lines, places, are_numbers) -> None:
     for i, line in enumerate(lines):
-        color = _COLORS[i % len(_COLORS)]
+        color = line.style_of(_COLORS)
         shift = (i - (len(lines) - 1) / 2) * _ASIDE
         at = _shifted(
             [places[x] for x in line.part[study.figure.x]],
@@ -140,18 +166,15 @@ def _curves(axis, study: Study, lines: list[_Line]) -> None:
             yerr=line.error_bars,
             label=line.label,
             color=color,
-            marker=_MARKERS[i % len(_MARKERS)],
-            linestyle=_DASHES[i % len(_DASHES)],
+            marker=line.style_of(_MARKERS),
+            linestyle=line.style_of(_DASHES),
             capsize=3,
         )
         _crosses(axis, at, line, color=color)
-    _name_crosses(axis, lines)
-    _ticks(axis, places, are_numbers)
     axis.grid(color=_GRAY)
 
 
-def _bars(axis, study: Study, lines: list[_Line]) -> None:
-    places = {x: i for i, x in enumerate(study.levels_of(study.figure.x))}
+def _bars(axis, study: Study, lines, places) -> None:
     width = 0.8 / len(lines)
     for i, line in enumerate(lines):
         shift = (i - (len(lines) - 1) / 2) * width
@@ -162,25 +185,22 @@ def _bars(axis, study: Study, lines: list[_Line]) -> None:
             width,
             yerr=line.error_bars,
             label=line.label,
-            color=_COLORS[i % len(_COLORS)],
+            color=line.style_of(_COLORS),
             edgecolor="white",
             capsize=3,
         )
         _crosses(axis, at, line, color="white")
-    _name_crosses(axis, lines)
-    _ticks(axis, places, False)
     axis.grid(color=_GRAY, axis="y")
     axis.set_axisbelow(True)
 
 
-def _say_undone(axis, study: Study, settings: pd.DataFrame, measures) -> None:
+def _say_undone(axis, study: Study, settings, measures, places) -> None:
     """Names what is not there, where it would stand."""
     runs = settings[[f"{measure.name} runs" for measure in measures]]
     undone = settings[(runs == 0).all(axis=1)]
     if len(undone) and isinstance(study.figure, Curves):
         low, high = axis.get_ylim()  # room for what is said of them
         axis.set_ylim(low - 0.25 * (high - low), high)
-    places, _ = _positions(study)
     for x, rows in undone.groupby(study.figure.x, sort=False):
         words = sorted(
             {tables.undone(row) for _, row in rows.iterrows() if row["status"]}

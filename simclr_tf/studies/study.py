@@ -47,8 +47,15 @@ class Measure:
 
     @property
     def label(self) -> str:
-        """What stands at the axis: its panel, or its name, with the unit."""
-        name = self.panel or self.name
+        """The name with its unit."""
+        return self._with_unit(self.name)
+
+    @property
+    def axis_label(self) -> str:
+        """The name of its panel, with the unit."""
+        return self._with_unit(self.panel or self.name)
+
+    def _with_unit(self, name: str) -> str:
         return f"{name}, %" if self.scale == 100.0 else name
 
 
@@ -200,14 +207,18 @@ class Study:
             if factor not in self.factors:
                 raise ValueError(f"The figure's factor {factor!r} is none.")
         _require_different("factors of the figure", used)
-        scales = {m.panel: m.scale for m in self.measures if m.panel}
-        for measure in self.measures:
-            if measure.scale != scales.get(measure.panel, measure.scale):
+        for panel in {m.panel for m in self.measures if m.panel}:
+            shared = [m for m in self.measures if m.panel == panel]
+            scales = {m.scale for m in shared}
+            if len(scales) > 1:
                 raise ValueError(
-                    f"The measures of the panel {measure.panel!r} must have "
-                    f"one scale. Received: {measure.scale} and "
-                    f"{scales[measure.panel]}."
+                    f"The measures of the panel {panel!r} must have one "
+                    f"scale. Received: {sorted(scales)}."
                 )
+            _require_different(
+                f"lines of the panel {panel!r}",
+                [m.line or m.name for m in shared],
+            )
 
     def _check_records(self):
         """Columns of the table, and where measures are read."""

@@ -79,9 +79,9 @@ def state(model_dir, step=STEPS):
 @pytest.mark.parametrize(
     "how",
     [
-        "--virtual_devices=2",
-        pytest.param("--mixed_precision=none", marks=pytest.mark.soak),
+        "--mixed_precision=none",
         pytest.param("--mixed_precision=bfloat16", marks=pytest.mark.soak),
+        pytest.param("--virtual_devices=2", marks=pytest.mark.soak),
     ],
 )
 def test_killed_runs_end_bit_identical_to_a_straight_one(tmp_path, how):

@@ -73,8 +73,8 @@ def test_a_run_and_its_pictures_need_no_local_file(
     features = loaded(tf.zeros([1, 16, 16, 3]))["features"]
     assert np.isfinite(features).all()
 
-    # The same command again finds it finished; without its last checkpoint,
-    # it goes on from the one before.
+    # Training finds itself finished; without its last checkpoint, it goes on
+    # from the one before.
     assert go(photos) == 0
     assert "Training is finished: step 4" in capsys.readouterr().out
     for name in names:

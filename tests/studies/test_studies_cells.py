@@ -196,6 +196,15 @@ def wrong(**changes):
             ),
             "panel 'p' must have one scale",
         ),
+        (
+            lambda: wrong(
+                measures=[
+                    Measure("m", ("run:x",), panel="p", line="h"),
+                    Measure("n", ("run:y",), panel="p", line="h"),
+                ]
+            ),
+            "Two lines of the panel 'p'",
+        ),
         (lambda: wrong(evaluations={"run": {}}), "'run': its folder is"),
         (lambda: wrong(evaluations={"../x": {}}), "its folder is"),
         (lambda: wrong(evaluations={"cell.json": {}}), "its folder is"),

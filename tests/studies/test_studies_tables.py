@@ -231,8 +231,10 @@ def test_the_best_level_is_what_is_drawn(tmp_path, kind):
     )
     canvas = figures.draw(study, settings, with_paper=True)
     (axis,) = canvas.axes
-    words = {text.get_text() for text in axis.texts}
-    assert "missing" in words
+    (missing,) = axis.texts
+    assert missing.get_text() == "missing"
+    # Above its own level, the first: Bars stand in a row, Curves at numbers.
+    assert missing.get_position()[0] == (0 if kind is Bars else 1)
     # The paper's numbers: of each line where it stands, and named once.
     crosses = [c for c in axis.collections if c.get_label() != "paper"]
     crosses = [c.get_offsets() for c in crosses if hasattr(c, "get_sizes")]
@@ -276,26 +278,57 @@ def test_many_panels_stand_in_rows_of_three_and_percent_end_at_100(tmp_path):
     assert "95%" in canvas.get_supxlabel()
 
 
+def from_h_and_behind_it(*tasks):
+    return [
+        Measure(f"{task} from {part}", ("run:score",), panel=task, line=part)
+        for task in tasks
+        for part in ("h", "g(h)")
+    ]
+
+
+def drawn_with(study, values):
+    outcomes = [
+        Outcome(cell, values=values)
+        for cell in cells_of(study, typed={}, seeds=1)
+    ]
+    settings = tables.summary(study, tables.frame(study, outcomes))
+    return settings, figures.draw(study, settings, with_paper=False)
+
+
+def test_a_line_keeps_its_colour_and_name_where_others_are_missing():
+    study = dataclasses.replace(
+        study_of(Bars(x="a", best_over=("b", "c"))),
+        measures=from_h_and_behind_it("noise", "color"),
+    )
+    of_all = dict.fromkeys(m.name for m in study.measures)
+    values = {name: 0.5 for name in of_all if name != "color from h"}
+    settings, canvas = drawn_with(study, values)
+    noise, color = (
+        {
+            group.get_label(): group[0].get_facecolor()
+            for group in axis.containers
+            if hasattr(group, "patches")
+        }
+        for axis in canvas.axes
+    )
+    assert noise.keys() == {"h", "g(h)"} and color.keys() == {"g(h)"}
+    assert noise["g(h)"] == color["g(h)"] != noise["h"]
+    # The columns of the table are told apart.
+    page = tables.markdown(study, settings, sentences=[], with_paper=False)
+    assert all(f"| {name}, % |" in page for name in of_all)
+
+
 @pytest.mark.parametrize("kind", [Curves, Bars])
 def test_measures_of_one_panel_stand_side_by_side(kind):
     """Two tasks, each from h and from g(h); a measure that has its own."""
-    shared = [
-        Measure(f"{task} from {part}", ("run:score",), panel=task, line=part)
-        for task in ("noise", "color")
-        for part in ("h", "g(h)")
-    ]
+    shared = from_h_and_behind_it("noise", "color")
     alone = Measure("entropy", ("run:score",), scale=1.0)
     study = dataclasses.replace(
         study_of(kind(x="a", lines=("b",), best_over=("c",))),
         measures=[*shared, alone],
     )
     heights = {m.name: 0.1 * i for i, m in enumerate(study.measures, 1)}
-    outcomes = [
-        Outcome(cell, values=heights)
-        for cell in cells_of(study, typed={}, seeds=1)
-    ]
-    settings = tables.summary(study, tables.frame(study, outcomes))
-    canvas = figures.draw(study, settings, with_paper=False)
+    _, canvas = drawn_with(study, heights)
     labels = [axis.get_ylabel() for axis in canvas.axes]
     assert labels == ["noise, %", "color, %", "entropy"]
     named = [text.get_text() for text in canvas.legends[0].get_texts()]
