@@ -8,7 +8,7 @@ from matplotlib.backends import backend_agg, backend_svg
 from matplotlib.figure import Figure as Canvas
 
 from simclr_tf.studies import heat_map, panels, tables
-from simclr_tf.studies.study import HeatMap, Measure, Study
+from simclr_tf.studies.study import HeatMap, Study, by_panel
 from simclr_tf.terminal import printable
 
 _DPI = 100
@@ -40,9 +40,9 @@ def _drawn(study: Study, settings: pd.DataFrame, with_paper: bool) -> Canvas:
     measures = [
         m for m in study.measures if shown[f"{m.name} runs"].sum()
     ] or study.measures[:1]
-    grouped = _together(measures)
-    columns = _columns(len(grouped))
-    rows = -(-len(grouped) // columns)
+    grouped = by_panel(measures)
+    rows = -(-len(grouped) // _MOST_COLUMNS)
+    columns = -(-len(grouped) // rows)  # no more than these rows need
     has_legend = figure.lines or with_paper or any(m.panel for m in measures)
     beside = 1.3 if has_legend else 0
     canvas = Canvas(
@@ -107,17 +107,3 @@ def svg(canvas: Canvas) -> bytes:
     with matplotlib.rc_context(_SVG):
         canvas.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
-
-
-def _together(measures) -> list[list[Measure]]:
-    """The measures that have a panel together, in their order."""
-    found: dict[tuple[str, str], list[Measure]] = {}
-    for measure in measures:
-        key = (measure.panel, "" if measure.panel else measure.name)
-        found.setdefault(key, []).append(measure)
-    return list(found.values())
-
-
-def _columns(panels: int) -> int:
-    """So that the last row is as full as the others, where that can be."""
-    return 2 if panels == 4 else min(panels, _MOST_COLUMNS)

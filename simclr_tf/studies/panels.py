@@ -123,31 +123,21 @@ def _lines(study: Study, settings: pd.DataFrame, measures, with_paper: bool):
         if factors
         else [((), settings)]
     )
-    known = _names_of_lines(study)
+    # Of all measures, those that are not shown, too.
+    names = list(dict.fromkeys(m.legend for m in study.measures))
     for measure in measures:
-        name = _name_of_line(measure)
         papers = _papers(study, measure) if with_paper else {}
         keys = [study.figure.x, *factors]
         for number, (levels, part) in enumerate(parts):
             found = part[keys].itertuples(index=False, name=None)
-            words = [*map(str, levels), *([name] if name else [])]
+            words = [*map(str, levels), measure.legend]
             yield _Line(
-                printable(", ".join(words)) or None,
+                printable(", ".join(filter(None, words))) or None,
                 part,
                 measure,
                 np.array([papers.get(key, np.nan) for key in found]),
-                number + len(parts) * known.index(name),
+                number + len(parts) * names.index(measure.legend),
             )
-
-
-def _name_of_line(measure: Measure) -> str:
-    """What tells it from the others of its panel; empty if it has its own."""
-    return (measure.line or measure.name) if measure.panel else ""
-
-
-def _names_of_lines(study: Study) -> list[str]:
-    """Of all its measures, each once, those that are not shown, too."""
-    return list(dict.fromkeys(map(_name_of_line, study.measures)))
 
 
 def _curves(axis, study: Study, lines, places, are_numbers) -> None:
@@ -197,7 +187,7 @@ def _bars(axis, study: Study, lines, places) -> None:
 def _say_undone(axis, study: Study, settings, measures, places) -> None:
     """Names what is not there, where it would stand."""
     runs = settings[[f"{measure.name} runs" for measure in measures]]
-    undone = settings[(runs == 0).all(axis=1)]
+    undone = settings[(runs == 0).any(axis=1)]
     if len(undone) and isinstance(study.figure, Curves):
         low, high = axis.get_ylim()  # room for what is said of them
         axis.set_ylim(low - 0.25 * (high - low), high)

@@ -55,8 +55,22 @@ class Measure:
         """The name of its panel, with the unit."""
         return self._with_unit(self.panel or self.name)
 
+    @property
+    def legend(self) -> str:
+        """What tells it from the others of its panel; empty: it is alone."""
+        return (self.line or self.name) if self.panel else ""
+
     def _with_unit(self, name: str) -> str:
         return f"{name}, %" if self.scale == 100.0 else name
+
+
+def by_panel(measures: Iterable[Measure]) -> list[list[Measure]]:
+    """Those that are drawn in a panel together, in their order."""
+    found: dict[tuple[str, str], list[Measure]] = {}
+    for measure in measures:
+        key = (measure.panel, "" if measure.panel else measure.name)
+        found.setdefault(key, []).append(measure)
+    return list(found.values())
 
 
 # Of every pretraining on data with labels, and of every classifier.
@@ -207,8 +221,8 @@ class Study:
             if factor not in self.factors:
                 raise ValueError(f"The figure's factor {factor!r} is none.")
         _require_different("factors of the figure", used)
-        for panel in {m.panel for m in self.measures if m.panel}:
-            shared = [m for m in self.measures if m.panel == panel]
+        for shared in by_panel(self.measures):
+            panel = shared[0].panel
             scales = {m.scale for m in shared}
             if len(scales) > 1:
                 raise ValueError(
@@ -216,8 +230,7 @@ class Study:
                     f"scale. Received: {sorted(scales)}."
                 )
             _require_different(
-                f"lines of the panel {panel!r}",
-                [m.line or m.name for m in shared],
+                f"lines of the panel {panel!r}", [m.legend for m in shared]
             )
 
     def _check_records(self):

@@ -13,7 +13,7 @@ import run
 from tests.test_flags import OFFICIAL, OFFICIAL_FINE_TUNING
 from tests.tiny_datasets import write_tfds
 
-# The command's batch of 512 takes a minute and a half a step on two cores.
+# Two steps of the command's batch of 512 are minutes on two cores.
 SHORT = ("--train_batch_size=64", "--train_steps=2", "--warmup_epochs=0")
 
 

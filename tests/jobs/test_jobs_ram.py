@@ -54,12 +54,12 @@ def test_a_run_and_its_pictures_need_no_local_file(
     photos, capsys, monkeypatch, tmp_path
 ):
     monkeypatch.chdir(tmp_path)
-    status = go(
-        photos,
+    scored = (
         "--mode=train_then_eval",
         "--linear_eval_labels=4",
         "--linear_eval_draws=1",
     )
+    status = go(photos, *scored)
     assert status == 0, capsys.readouterr().err
     names = set(gfile.listdir(f"{HERE}/run"))
     for name in ("config.json", "metrics.jsonl", "result.json", "views.png"):
@@ -73,9 +73,9 @@ def test_a_run_and_its_pictures_need_no_local_file(
     features = loaded(tf.zeros([1, 16, 16, 3]))["features"]
     assert np.isfinite(features).all()
 
-    # Training finds itself finished; without its last checkpoint, it goes on
-    # from the one before.
-    assert go(photos) == 0
+    # The same command again finds it finished; without its last checkpoint,
+    # training goes on from the one before.
+    assert go(photos, *scored) == 0
     assert "Training is finished: step 4" in capsys.readouterr().out
     for name in names:
         if name.startswith("ckpt-4"):

@@ -274,6 +274,9 @@ def test_many_panels_stand_in_rows_of_three_and_percent_end_at_100(tmp_path):
     assert len(canvas.axes) == 7
     grid = canvas.axes[0].get_gridspec()
     assert (grid.nrows, grid.ncols) == (3, 3)
+    four = dataclasses.replace(study, measures=study.measures[:4])
+    grid = figures.draw(four, settings, with_paper=False).axes[0].get_gridspec()
+    assert (grid.nrows, grid.ncols) == (2, 2)
     assert all(axis.get_ylim()[1] <= 102 for axis in canvas.axes)
     assert "95%" in canvas.get_supxlabel()
 
