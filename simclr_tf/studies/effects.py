@@ -1,10 +1,11 @@
 """What a study says: how much each factor matters, computed.
 
-The effect of a factor is the range of its level means: the mean over all runs
-of the best level, less that of the worst. Its interval is a bootstrap's: runs
-are drawn anew within each setting where every setting has several, else within
-each level. What chance gives is the 95 % quantile of the same range where
-levels are exchanged, at random, among runs that agree in all other factors.
+Compared are runs that agree in all other factors, which makes them a block. The
+effect of a factor is the range of its levels in the least-squares fit of
+"level plus block"; in a full grid, that is the range of the levels' means. Its
+interval is a bootstrap's: runs are drawn anew within each setting where every
+setting has several, else within each level. What chance gives is the 95 %
+quantile of the same range where runs of a block are exchanged at random.
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csgraph
 
 from simclr_tf.studies import tables
 from simclr_tf.studies.study import Study
@@ -28,7 +30,7 @@ class Effect:
 
     Attributes:
         factor: its name.
-        size: range of its level means.
+        size: range of its levels; NaN where it never changes alone.
         low, high: ends of the 95 % interval; NaN where every level has one
             run.
         chance: what exchanging levels gives, at most, in 95 of 100 cases; NaN
@@ -67,7 +69,7 @@ def effects(
         for factor in factors
         if cells[factor].nunique() > 1
     ]
-    return sorted(found, key=lambda effect: -effect.size)
+    return sorted(found, key=lambda effect: -np.nan_to_num(effect.size))
 
 
 def sentences(study: Study, cells: pd.DataFrame) -> list[str]:
@@ -82,11 +84,19 @@ def sentences(study: Study, cells: pd.DataFrame) -> list[str]:
     if len(undone) == len(cells):
         return said
     measure = study.measures[0]
-    found = effects(cells, study.factors, measure.name)
+    factors, over = study.factors, getattr(study.figure, "best_over", ())
+    settings = tables.best(study, tables.summary(study, cells), over)
+    if over:
+        factors = [factor for factor in factors if factor not in over]
+        cells = cells.merge(settings[study.factors])
+    found = effects(cells, factors, measure.name)
     if found:
         lines = [_words(effect, measure) for effect in found]
-        said.append(f"What matters ({measure.name}): {'; '.join(lines)}.")
-    settings = tables.summary(study, cells).dropna(subset=[measure.name])
+        tuned = f", each the best over {', '.join(over)}" if over else ""
+        said.append(
+            f"What matters ({measure.name}{tuned}): {'; '.join(lines)}."
+        )
+    settings = settings.dropna(subset=[measure.name])
     said.append(
         "Best: "
         + _setting(study, settings.loc[settings[measure.name].idxmax()])
@@ -101,70 +111,97 @@ def _effect(cells, factor: str, others: list[str], measure: str) -> Effect:
     rng = np.random.default_rng(_SEED)
     values = cells[measure].to_numpy()
     codes, levels = pd.factorize(cells[factor])
-    means = _level_means(values[None], codes[None], len(levels))[0]
-    effect = {
-        "factor": factor,
-        "size": float(np.ptp(means)),
-        "best": levels[means.argmax()],
-        "worst": levels[means.argmin()],
-    }
-    low, high = _interval(cells, factor, [factor, *others], values, codes, rng)
     blocks = (
         cells.groupby(others, sort=False).ngroup().to_numpy()
         if others
         else np.zeros(len(cells), int)
     )
+    fit = _Fit.of(codes, blocks)
+    if not fit.groups:
+        return Effect(factor, *(np.nan,) * 4, best=None, worst=None)
+    sizes = fit.ranges(values)
+    group = fit.groups[sizes.argmax()]
+    shown = (fit.levels @ values)[group]
+    settings = cells.groupby([factor, *others], sort=False).ngroup().to_numpy()
+    low, high = _interval(fit, settings, values, codes, rng)
     return Effect(
-        **effect, low=low, high=high, chance=_chance(values, codes, blocks, rng)
+        factor,
+        float(sizes.max()),
+        low,
+        high,
+        _chance(fit, values, codes, blocks, rng),
+        best=levels[group[shown.argmax()]],
+        worst=levels[group[shown.argmin()]],
     )
 
 
-def _interval(cells, factor, factors, values, codes, rng):
-    groups = cells.groupby(factors, sort=False).ngroup().to_numpy()
-    if np.bincount(groups).min() < 2:
-        groups = codes
-    if np.bincount(groups).max() < 2:
+@dataclasses.dataclass(frozen=True)
+class _Fit:
+    """Least squares of "level plus block".
+
+    Attributes:
+        levels: float[K, N], of N values the K levels, each but for what all
+            levels of its group share.
+        groups: int[...] each, two levels or more that blocks compare, with one
+            another or by way of others.
+    """
+
+    levels: np.ndarray
+    groups: list[np.ndarray]
+
+    @classmethod
+    def of(cls, codes: np.ndarray, blocks: np.ndarray) -> "_Fit":
+        """Args: int[N] each, the level and the block of every run."""
+        of_level = np.eye(codes.max() + 1)[codes]
+        of_block = np.eye(blocks.max() + 1)[blocks]
+        meet = of_level.T @ of_block @ of_block.T @ of_level
+        _, group = csgraph.connected_components(meet, directed=False)
+        members = [np.flatnonzero(group == g) for g in np.unique(group)]
+        inverse = np.linalg.pinv(np.hstack([of_level, of_block]))
+        return cls(
+            inverse[: of_level.shape[1]], [m for m in members if len(m) > 1]
+        )
+
+    def ranges(self, values: np.ndarray) -> np.ndarray:
+        """float[..., N] -> float[..., G], the range of each group."""
+        levels = values @ self.levels.T
+        return np.stack(
+            [np.ptp(levels[..., group], axis=-1) for group in self.groups],
+            axis=-1,
+        )
+
+
+def _interval(fit, settings, values, codes, rng):
+    drawn_from = settings
+    if np.bincount(settings).min() < 2:
+        drawn_from = codes
+    if np.bincount(drawn_from).max() < 2:
         return np.nan, np.nan
     picks = np.empty((_RESAMPLES, len(values)), int)
-    for group in np.unique(groups):
-        (members,) = np.nonzero(groups == group)
+    for group in np.unique(drawn_from):
+        (members,) = np.nonzero(drawn_from == group)
         picks[:, members] = rng.choice(members, (_RESAMPLES, len(members)))
-    means = _level_means(values[picks], codes[picks], codes.max() + 1)
     tails = [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]
-    low, high = np.quantile(np.ptp(means, axis=1), tails)
+    low, high = np.quantile(fit.ranges(values[picks]).max(axis=1), tails)
     return float(low), float(high)
 
 
-def _chance(values, codes, blocks, rng) -> float:
-    counts = np.unique(np.stack([blocks, codes]), axis=1, return_counts=True)[1]
-    if counts.sum() == len(np.unique(codes)):
+def _chance(fit, values, codes, blocks, rng) -> float:
+    if len(values) == len(np.unique(codes)):
         return np.nan  # one run a level
-    shuffled = np.empty((_RESAMPLES, len(codes)), int)
+    shuffled = np.tile(values, (_RESAMPLES, 1))
     for block in np.unique(blocks):
         (members,) = np.nonzero(blocks == block)
-        shuffled[:, members] = rng.permuted(
-            np.tile(codes[members], (_RESAMPLES, 1)), axis=1
-        )
-    means = _level_means(
-        np.broadcast_to(values, shuffled.shape), shuffled, codes.max() + 1
-    )
-    return float(np.quantile(np.ptp(means, axis=1), _LEVEL))
-
-
-def _level_means(values, codes, num_levels: int) -> np.ndarray:
-    """float[B, N], int[B, N] -> float[B, K], the means of the levels."""
-    means = [
-        np.where(codes == level, values, 0.0).sum(axis=1)
-        / (codes == level).sum(axis=1)
-        for level in range(num_levels)
-    ]
-    return np.stack(means, axis=1)
+        shuffled[:, members] = rng.permuted(shuffled[:, members], axis=1)
+    return float(np.quantile(fit.ranges(shuffled).max(axis=1), _LEVEL))
 
 
 def _words(effect: Effect, measure) -> str:
     def shown(value):
         return tables.number(value * measure.scale, measure.scale)
 
+    if np.isnan(effect.size):
+        return f"{effect.factor} (never changes alone: not told from others)"
     unit = " points" if measure.scale == 100.0 else ""
     text = f"{effect.factor} {shown(effect.size)}{unit}"
     if not np.isnan(effect.low):

@@ -122,6 +122,7 @@ def _verdict(path, topology, kept, compile_module):
         core.step,
         place,
         per_core_batch_size=batch_size,
+        at_most=0,  # the table does not say which batch would fit
         compile_module=compile_module,
     )
     report = preflight_report.as_json(

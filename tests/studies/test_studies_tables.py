@@ -153,6 +153,39 @@ def test_effects_are_ranges_of_level_means_the_largest_first():
     assert first.matters
 
 
+def test_a_level_is_compared_where_all_else_is_equal():
+    """A head of none has one dimension; that says nothing of dimensions."""
+    head = {"none": 0.0, "linear": 0.4, "nonlinear": 0.5}
+    dimension = {16: 0.0, 64: 0.1, 256: 0.2}
+    settings = [("none", 256)] + [
+        (h, d) for h in list(head)[1:] for d in dimension
+    ]
+    frame = cells_frame(
+        [head[h] + dimension[d] for h, d in settings],
+        head=[h for h, _ in settings],
+        dimension=[d for _, d in settings],
+    )
+    first, second = effects.effects(frame, ["dimension", "head"], "score")
+    assert (first.factor, second.factor) == ("head", "dimension")
+    np.testing.assert_allclose([first.size, second.size], [0.5, 0.2])
+    assert (first.best, first.worst) == ("nonlinear", "none")
+    assert (second.best, second.worst) == (256, 16)
+    # So is a study that is not done.
+    found = effects.effects(frame.drop([1, 6]), ["dimension", "head"], "score")
+    np.testing.assert_allclose([e.size for e in found], [0.5, 0.2])
+
+
+def test_numbers_of_different_losses_are_not_compared():
+    """A margin is compared with a margin, a temperature with its like."""
+    frame = cells_frame(
+        [0.1, 0.2, 0.6, 0.9], loss=[*"aabb"], number=[0.2, 0.5, 0.4, 0.8]
+    )
+    number, loss = effects.effects(frame, ["loss", "number"], "score")
+    np.testing.assert_allclose(number.size, 0.3)
+    assert (number.best, number.worst) == (0.8, 0.4)
+    assert np.isnan(loss.size) and not loss.matters
+
+
 def test_the_interval_covers_a_known_effect(rng):
     """Of 40 experiments, 95 % intervals should miss about 2."""
     covered = 0
@@ -190,6 +223,48 @@ def test_the_sentence_names_what_matters(tmp_path):
     assert matters.startswith("What matters (score): colour 40.0 points [")
     assert extremes == (
         "Best: crop 0.5, colour 1.0 (65.1); worst: crop 0.1, colour 0.0 (21.1)."
+    )
+
+
+def test_where_the_best_counts_the_sentence_is_of_the_best(tmp_path):
+    """b is -20 points in the mean over all c, and +10 in the best c."""
+    study = study_of(Bars(x="b", best_over=("a", "c")))
+    scores = {
+        ("x", 0.0): 0.5,
+        ("x", 1.0): 0.6,
+        ("y", 0.0): 0.0,
+        ("y", 1.0): 0.7,
+    }
+    folder, cells = tiny.planted(
+        tmp_path,
+        study,
+        score=lambda cell: scores[
+            cell.setting.levels["b"], cell.setting.levels["c"]
+        ] + 0.001 * cell.seed,
+    )  # fmt: skip
+    said = report.write(study, folder, cells, with_paper=False)
+    assert said[0].startswith(
+        "What matters (linear probe, each the best over a, c): b 10.0 points ["
+    )
+    assert said[1].startswith("Best: a 1, b y, c 1.0 (")
+    assert "; worst: a 1, b x, c 1.0 (" in said[1]
+
+
+def test_a_factor_that_never_changes_alone_is_said_to_be_such():
+    study = Study(
+        title="Two names for one thing",
+        base={},
+        settings=[Setting({"a": 1, "b": 2}), Setting({"a": 2, "b": 4})],
+        figure=Bars(x="a"),
+    )
+    cells = pd.DataFrame(
+        {"index": [0, 1], "seed": 0, "a": [1, 2], "b": [2, 4],
+         "linear probe": [0.1, 0.2], "status": "done"}
+    )  # fmt: skip
+    assert effects.sentences(study, cells)[0] == (
+        "What matters (linear probe): "
+        "a (never changes alone: not told from others); "
+        "b (never changes alone: not told from others)."
     )
 
 
