@@ -3,9 +3,10 @@
 Compared are runs that agree in all other factors, which makes them a block. The
 effect of a factor is the range of its levels in the least-squares fit of
 "level plus block"; in a full grid, that is the range of the levels' means. Its
-interval is a bootstrap's: runs are drawn anew within each setting where every
-setting has several, else within each level. What chance gives is the 95 %
-quantile of the same range where runs of a block are exchanged at random.
+interval is a bootstrap's, of the difference of the levels found best and worst:
+runs are drawn anew within each setting where every setting has several, else
+the fit's residuals are drawn anew. What chance gives is the 95 % quantile of
+the same range where runs of a block are exchanged at random.
 """
 
 import dataclasses
@@ -22,6 +23,9 @@ _RESAMPLES = 2000
 _SEED = 0
 _LEVEL = 0.95
 _ROUNDING = 1e-9
+# Sums end in other bits on another processor. Their sentences must not.
+_DECIMALS = 10
+_SINGULAR = 1e-10  # of the largest, what counts as 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +35,8 @@ class Effect:
     Attributes:
         factor: its name.
         size: range of its levels; NaN where it never changes alone.
-        low, high: ends of the 95 % interval; NaN where every level has one
-            run.
+        low, high: ends of the 95 % interval; NaN where as many runs as
+            there are say nothing of noise.
         chance: what exchanging levels gives, at most, in 95 of 100 cases; NaN
             where there is nothing to exchange.
         best, worst: levels.
@@ -81,9 +85,9 @@ def sentences(study: Study, cells: pd.DataFrame) -> list[str]:
             f"{len(undone)} of {len(cells)} cells are not there, and not "
             "counted as anything."
         )
-    if len(undone) == len(cells):
-        return said
     measure = study.measures[0]
+    if cells[measure.name].isna().all():
+        return said
     factors, over = study.factors, getattr(study.figure, "best_over", ())
     settings = tables.best(study, tables.summary(study, cells), over)
     if over:
@@ -100,7 +104,7 @@ def sentences(study: Study, cells: pd.DataFrame) -> list[str]:
     said.append(
         "Best: "
         + _setting(study, settings.loc[settings[measure.name].idxmax()])
-        + "; worst: "
+        + ("; worst of these: " if over else "; worst: ")
         + _setting(study, settings.loc[settings[measure.name].idxmin()])
         + "."
     )
@@ -109,6 +113,11 @@ def sentences(study: Study, cells: pd.DataFrame) -> list[str]:
 
 def _effect(cells, factor: str, others: list[str], measure: str) -> Effect:
     rng = np.random.default_rng(_SEED)
+    if others:
+        alone = cells.groupby(others, sort=False)[factor].transform("nunique")
+        cells = cells[alone > 1]
+    if cells.empty:
+        return Effect(factor, *(np.nan,) * 4, best=None, worst=None)
     values = cells[measure].to_numpy()
     codes, levels = pd.factorize(cells[factor])
     blocks = (
@@ -117,21 +126,23 @@ def _effect(cells, factor: str, others: list[str], measure: str) -> Effect:
         else np.zeros(len(cells), int)
     )
     fit = _Fit.of(codes, blocks)
-    if not fit.groups:
-        return Effect(factor, *(np.nan,) * 4, best=None, worst=None)
-    sizes = fit.ranges(values)
-    group = fit.groups[sizes.argmax()]
-    shown = (fit.levels @ values)[group]
-    settings = cells.groupby([factor, *others], sort=False).ngroup().to_numpy()
-    low, high = _interval(fit, settings, values, codes, rng)
+    group = fit.groups[fit.ranges(values).argmax()]
+    shown = fit.of_values(values)[group]
+    best, worst = group[shown.argmax()], group[shown.argmin()]
+    drawn = _drawn_anew(fit, values, codes, blocks, rng)
+    low = high = np.nan
+    if drawn is not None:
+        found = fit.of_values(drawn)
+        tails = [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]
+        low, high = np.quantile(found[:, best] - found[:, worst], tails)
     return Effect(
         factor,
-        float(sizes.max()),
-        low,
-        high,
-        _chance(fit, values, codes, blocks, rng),
-        best=levels[group[shown.argmax()]],
-        worst=levels[group[shown.argmin()]],
+        size=float(np.ptp(shown)),
+        low=float(low),
+        high=float(high),
+        chance=_chance(fit, values, codes, blocks, rng),
+        best=levels[best],
+        worst=levels[worst],
     )
 
 
@@ -140,13 +151,12 @@ class _Fit:
     """Least squares of "level plus block".
 
     Attributes:
-        levels: float[K, N], of N values the K levels, each but for what all
-            levels of its group share.
-        groups: int[...] each, two levels or more that blocks compare, with one
-            another or by way of others.
+        inverse: float[K, N], of N values the K levels.
+        groups: int[...] each, levels that blocks compare, with one another or
+            by way of others. Levels of two groups share no zero.
     """
 
-    levels: np.ndarray
+    inverse: np.ndarray
     groups: list[np.ndarray]
 
     @classmethod
@@ -154,39 +164,53 @@ class _Fit:
         """Args: int[N] each, the level and the block of every run."""
         of_level = np.eye(codes.max() + 1)[codes]
         of_block = np.eye(blocks.max() + 1)[blocks]
-        meet = of_level.T @ of_block @ of_block.T @ of_level
-        _, group = csgraph.connected_components(meet, directed=False)
-        members = [np.flatnonzero(group == g) for g in np.unique(group)]
-        inverse = np.linalg.pinv(np.hstack([of_level, of_block]))
-        return cls(
-            inverse[: of_level.shape[1]], [m for m in members if len(m) > 1]
+        counts = of_level.T @ of_block
+        share = (counts / of_block.sum(axis=0))[:, blocks]
+        # What is left of a level when its blocks' means are taken out.
+        rest = of_level.T - share
+        normal = np.linalg.pinv(
+            rest @ of_level, rcond=_SINGULAR, hermitian=True
         )
+        _, group = csgraph.connected_components(
+            counts @ counts.T, directed=False
+        )
+        members = [np.flatnonzero(group == g) for g in np.unique(group)]
+        return cls(normal @ rest, members)
+
+    def of_values(self, values: np.ndarray) -> np.ndarray:
+        """float[..., N] -> float[..., K], the levels."""
+        return np.round(values @ self.inverse.T, _DECIMALS)
 
     def ranges(self, values: np.ndarray) -> np.ndarray:
         """float[..., N] -> float[..., G], the range of each group."""
-        levels = values @ self.levels.T
+        levels = self.of_values(values)
         return np.stack(
             [np.ptp(levels[..., group], axis=-1) for group in self.groups],
             axis=-1,
         )
 
 
-def _interval(fit, settings, values, codes, rng):
-    drawn_from = settings
-    if np.bincount(settings).min() < 2:
-        drawn_from = codes
-    if np.bincount(drawn_from).max() < 2:
-        return np.nan, np.nan
-    picks = np.empty((_RESAMPLES, len(values)), int)
-    for group in np.unique(drawn_from):
-        (members,) = np.nonzero(drawn_from == group)
-        picks[:, members] = rng.choice(members, (_RESAMPLES, len(members)))
-    tails = [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]
-    low, high = np.quantile(fit.ranges(values[picks]).max(axis=1), tails)
-    return float(low), float(high)
+def _drawn_anew(fit: _Fit, values, codes, blocks, rng):
+    """float[B, N], values as they might have been; None where nobody knows."""
+    N = len(values)
+    settings = np.unique(np.stack([codes, blocks]), axis=1, return_inverse=True)
+    settings = settings[1].ravel()
+    if np.bincount(settings).min() > 1:
+        picks = np.empty((_RESAMPLES, N), int)
+        for setting in np.unique(settings):
+            (members,) = np.nonzero(settings == setting)
+            picks[:, members] = rng.choice(members, (_RESAMPLES, len(members)))
+        return values[picks]
+    free = N - (codes.max() + 1) - (blocks.max() + 1) + len(fit.groups)
+    if free < 1:
+        return None
+    rest = values - fit.of_values(values)[codes]
+    rest -= (np.bincount(blocks, rest) / np.bincount(blocks))[blocks]
+    residuals = rest * np.sqrt(N / free)
+    return values - rest + rng.choice(residuals, (_RESAMPLES, N))
 
 
-def _chance(fit, values, codes, blocks, rng) -> float:
+def _chance(fit: _Fit, values, codes, blocks, rng) -> float:
     if len(values) == len(np.unique(codes)):
         return np.nan  # one run a level
     shuffled = np.tile(values, (_RESAMPLES, 1))
@@ -201,7 +225,7 @@ def _words(effect: Effect, measure) -> str:
         return tables.number(value * measure.scale, measure.scale)
 
     if np.isnan(effect.size):
-        return f"{effect.factor} (never changes alone: not told from others)"
+        return f"{effect.factor} (in what is done, it never changes alone)"
     unit = " points" if measure.scale == 100.0 else ""
     text = f"{effect.factor} {shown(effect.size)}{unit}"
     if not np.isnan(effect.low):

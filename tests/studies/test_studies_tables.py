@@ -175,6 +175,52 @@ def test_a_level_is_compared_where_all_else_is_equal():
     np.testing.assert_allclose([e.size for e in found], [0.5, 0.2])
 
 
+def grid(rng, *, side, seeds, noise):
+    """Two factors of many levels, worth 0.3 and 0.1 in all."""
+    a, b = (
+        np.tile(np.ravel(i), seeds)
+        for i in np.indices((side, side)) / (side - 1)
+    )
+    scores = 0.3 * a + 0.1 * b + rng.normal(0, noise, len(a))
+    return cells_frame(scores, a=a, b=b)
+
+
+@pytest.mark.parametrize("side", [2, 7, 20])
+def test_in_a_full_grid_the_effect_is_the_range_of_means(rng, side):
+    frame = grid(rng, side=side, seeds=3, noise=0.01)
+    for effect in effects.effects(frame, ["a", "b"], "score"):
+        means = frame.groupby(effect.factor)["score"].mean()
+        np.testing.assert_allclose(effect.size, np.ptp(means), atol=1e-9)
+        assert effect.low <= effect.size <= effect.high
+        assert effect.best == means.idxmax()
+
+
+def test_intervals_of_what_is_half_done_cover_known_effects(rng):
+    """Cells are lost at random: those of high levels no less than others."""
+    covered = []
+    for _ in range(30):
+        frame = grid(rng, side=4, seeds=2, noise=0.02)
+        found = effects.effects(
+            frame.sample(frac=0.6, random_state=rng), ["a", "b"], "score"
+        )
+        for effect, true in zip(found, (0.3, 0.1), strict=True):
+            assert effect.low <= effect.size <= effect.high
+            # Of the levels that seemed the best and the worst.
+            true *= effect.best - effect.worst
+            covered.append(effect.low <= true <= effect.high)
+    assert np.mean(covered) > 0.8
+
+
+def test_what_says_nothing_of_noise_has_no_interval():
+    """Three runs of two factors, and one level twice in a block of its own."""
+    frame = cells_frame(
+        [0.1, 0.2, 0.4, 0.7, 0.8], a=[0, 1, 0, 2, 2], b=[0, 0, 1, 2, 2]
+    )
+    for effect in effects.effects(frame, ["a", "b"], "score"):
+        assert effect.size > 0
+        assert np.isnan([effect.low, effect.high, effect.chance]).all()
+
+
 def test_numbers_of_different_losses_are_not_compared():
     """A margin is compared with a margin, a temperature with its like."""
     frame = cells_frame(
@@ -247,7 +293,7 @@ def test_where_the_best_counts_the_sentence_is_of_the_best(tmp_path):
         "What matters (linear probe, each the best over a, c): b 10.0 points ["
     )
     assert said[1].startswith("Best: a 1, b y, c 1.0 (")
-    assert "; worst: a 1, b x, c 1.0 (" in said[1]
+    assert "; worst of these: a 1, b x, c 1.0 (" in said[1]
 
 
 def test_a_factor_that_never_changes_alone_is_said_to_be_such():
@@ -263,8 +309,8 @@ def test_a_factor_that_never_changes_alone_is_said_to_be_such():
     )  # fmt: skip
     assert effects.sentences(study, cells)[0] == (
         "What matters (linear probe): "
-        "a (never changes alone: not told from others); "
-        "b (never changes alone: not told from others)."
+        "a (in what is done, it never changes alone); "
+        "b (in what is done, it never changes alone)."
     )
 
 
