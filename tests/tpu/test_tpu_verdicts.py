@@ -31,13 +31,13 @@ def compiled():
     return []
 
 
-def judge(kept, compiled, name, flags):
+def judge(kept, compiled, name, flags, reason="No such step."):
     path = kept / f"{name}.flags"
     path.write_text(flags)
 
     def compile_module(module, topology):
         compiled.append(module)
-        return compiler.Compiled("No such step.", used_bytes=1.0)
+        return compiler.Compiled(reason, used_bytes=1.0)
 
     verdicts.judge(path, SLICE, compile_module)
     return files.read_json(str(verdicts.KEPT))[name][SLICE]
@@ -54,6 +54,14 @@ def test_a_program_is_compiled_once(kept, compiled):
     wider = judge(kept, compiled, "wider", f"{FLAGS}--width_multiplier=0.5\n")
     assert wider["program"] != first["program"]
     assert len(compiled) == 2
+
+
+@pytest.mark.soak
+def test_no_smaller_batch_is_looked_for(kept, compiled):
+    pytest.importorskip("jax", reason="no jax here: make preflight")
+    found = judge(kept, compiled, "large", FLAGS, "Ran out of memory.")
+    assert found["verdict"] == "does not fit"
+    assert len(compiled) == 1
 
 
 def test_what_cannot_be_asked_leaves_no_trace(kept, compiled):
