@@ -88,10 +88,10 @@ def sentences(study: Study, cells: pd.DataFrame) -> list[str]:
     measure = study.measures[0]
     if cells[measure.name].isna().all():
         return said
-    factors, over = study.factors, getattr(study.figure, "best_over", ())
-    settings = tables.best(study, tables.summary(study, cells), over)
+    over = tables.best_over(study)
+    factors = [factor for factor in study.factors if factor not in over]
+    settings = tables.best(study, tables.summary(study, cells))
     if over:
-        factors = [factor for factor in factors if factor not in over]
         cells = cells.merge(settings[study.factors])
     found = effects(cells, factors, measure.name)
     if found:
@@ -113,18 +113,17 @@ def sentences(study: Study, cells: pd.DataFrame) -> list[str]:
 
 def _effect(cells, factor: str, others: list[str], measure: str) -> Effect:
     rng = np.random.default_rng(_SEED)
-    if others:
-        alone = cells.groupby(others, sort=False)[factor].transform("nunique")
-        cells = cells[alone > 1]
-    if cells.empty:
-        return Effect(factor, *(np.nan,) * 4, best=None, worst=None)
-    values = cells[measure].to_numpy()
-    codes, levels = pd.factorize(cells[factor])
-    blocks = (
-        cells.groupby(others, sort=False).ngroup().to_numpy()
+    block = (
+        cells.groupby(others, sort=False).ngroup()
         if others
-        else np.zeros(len(cells), int)
+        else pd.Series(0, cells.index)
     )
+    compared = cells[factor].groupby(block).transform("nunique") > 1
+    if not compared.any():
+        return Effect(factor, *(np.nan,) * 4, best=None, worst=None)
+    values = cells.loc[compared, measure].to_numpy()
+    codes, levels = pd.factorize(cells.loc[compared, factor])
+    blocks = pd.factorize(block[compared])[0]
     fit = _Fit.of(codes, blocks)
     group = fit.groups[fit.ranges(values).argmax()]
     shown = fit.of_values(values)[group]
@@ -193,8 +192,7 @@ class _Fit:
 def _drawn_anew(fit: _Fit, values, codes, blocks, rng):
     """float[B, N], values as they might have been; None where nobody knows."""
     N = len(values)
-    settings = np.unique(np.stack([codes, blocks]), axis=1, return_inverse=True)
-    settings = settings[1].ravel()
+    settings = pd.factorize(codes * (blocks.max() + 1) + blocks)[0]
     if np.bincount(settings).min() > 1:
         picks = np.empty((_RESAMPLES, N), int)
         for setting in np.unique(settings):

@@ -36,7 +36,7 @@ def _drawn(study: Study, settings: pd.DataFrame, with_paper: bool) -> Canvas:
     figure = study.figure
     if isinstance(figure, HeatMap):
         return heat_map.draw(study, settings)
-    shown = tables.best(study, settings, figure.best_over)
+    shown = tables.best(study, settings)
     measures = [
         m for m in study.measures if shown[f"{m.name} runs"].sum()
     ] or study.measures[:1]

@@ -89,16 +89,21 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     return values.mean() - half, values.mean() + half
 
 
-def best(study: Study, settings: pd.DataFrame, over: Sequence[str]):
-    """Of settings that differ in the factors `over` only, the best.
+def best_over(study: Study) -> tuple[str, ...]:
+    """The factors of which the best level counts; none of a heat map."""
+    return getattr(study.figure, "best_over", ())
+
+
+def best(study: Study, settings: pd.DataFrame) -> pd.DataFrame:
+    """Of settings that differ in the factors `best_over` only, the best.
 
     Args:
         study, settings: as `summary` has them.
-        over: factors.
 
     Returns:
         A part of `settings`; where none of several is done, the first.
     """
+    over = best_over(study)
     rest = [factor for factor in study.factors if factor not in over]
     if not over:
         return settings
@@ -128,11 +133,11 @@ def markdown(
         with_paper: whether the paper's numbers are of these settings.
     """
     parts = [f"# {printable(study.title)}", *map(printable, sentences)]
-    over = getattr(study.figure, "best_over", ())
+    over = best_over(study)
     if over:
         parts += [
             f"The best over {', '.join(over)}:",
-            _table(study, best(study, settings, over), with_paper),
+            _table(study, best(study, settings), with_paper),
             "All settings:",
         ]
     # Where the best counts, the paper's number is of the best.

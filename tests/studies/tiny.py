@@ -59,3 +59,33 @@ def planted(folder, study=STUDY, *, score, seeds=2, but=()):
         found = {study.measures[0].name: (score(cell), "run:planted")}
         kept.write_done(cell, found, 1.0 + cell.index)
     return kept, cells
+
+
+def known_score(cell):
+    """Colour matters much, the crop a little, the seed less."""
+    levels = cell.setting.levels
+    return (
+        0.2
+        + 0.4 * levels["colour"]
+        + 0.1 * levels["crop"]
+        + (0.002 * cell.seed)
+    )
+
+
+def study_of(figure):
+    """Of three factors, a full grid of twelve settings."""
+    return Study(
+        title="A study",
+        base={},
+        settings=[
+            Setting(
+                {"a": a, "b": b, "c": c},
+                flags={"temperature": 0.1 + c + a, "proj_out_dim": ord(b)},
+                paper={"linear probe": 50.0},
+            )
+            for a in (1, 10, 100)
+            for b in "xy"
+            for c in (0.0, 1.0)
+        ],
+        figure=figure,
+    )
