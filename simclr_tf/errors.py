@@ -18,6 +18,13 @@ class UserError(ValueError):
     """
 
 
+class NotHere(UserError):
+    """Data that lies elsewhere, or that this machine doesn't reach.
+
+    A preflight goes on without; of any other mistake a run would say the same.
+    """
+
+
 class Halted(Exception):
     """The job stopped itself; the message says why and what to do."""
 

@@ -10,7 +10,7 @@ import threading
 
 import tensorflow as tf
 
-from simclr_tf.errors import UserError
+from simclr_tf.errors import NotHere, UserError
 
 gfile = tf.io.gfile
 
@@ -29,7 +29,8 @@ def require_reachable(
         patience_seconds: how long the store may take to answer.
 
     Raises:
-        UserError: the scheme is unknown, or the store is not reached.
+        UserError: the scheme is unknown.
+        NotHere: the store is not reached.
     """
     if "://" not in path:
         return
@@ -46,13 +47,15 @@ def require_reachable(
     asking.start()
     asking.join(patience_seconds)
     if asking.is_alive():
-        raise UserError(
+        raise NotHere(
             f"--{flag}={path} did not answer within {patience_seconds:g} s. Is "
             "there a way to it from here?"
         )
     if failed:
-        raise UserError(
-            f"--{flag}={path} cannot be reached: {_reason(failed[0])}"
+        [error] = failed
+        unknown = isinstance(error, tf.errors.UnimplementedError)
+        raise (UserError if unknown else NotHere)(
+            f"--{flag}={path} cannot be reached: {_reason(error)}"
         )
 
 

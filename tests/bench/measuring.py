@@ -44,17 +44,24 @@ def parser(
     return made
 
 
-def resolve(flags: Sequence[str]):
+def resolve(flags: Sequence[str], *, inherits: bool = False):
     """The configuration that flags of run.py ask for, and its origins.
 
-    What a checkpoint says of an architecture is not read.
+    Args:
+        flags: as for run.py.
+        inherits: whether to read what --checkpoint says of an architecture.
     """
     from flags import definitions
+    from simclr_tf.build import inheritance
     from simclr_tf.config import resolve as resolving
 
     parsed = definitions.parse(["run.py", *flags])
+    given = parsed.given
     resolved = resolving.resolve(
-        parsed.given, defaults=parsed.defaults, from_files=parsed.from_files
+        given,
+        defaults=parsed.defaults,
+        inherited=inheritance.of_checkpoint(given) if inherits else None,
+        from_files=parsed.from_files,
     )
     return resolved.config, resolved.origins
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from simclr_tf.config import resolve
+from simclr_tf.errors import NotHere, UserError
 from simclr_tf.jobs.preflight import job as preflight
 
 
@@ -25,6 +26,32 @@ def test_imagenet_need_not_be_here(tmp_path):
     [(level, text), *_] = preflight.findings(options, facts, num_hosts=1)
     assert level == "warning"
     assert "1281167" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"train_split": "nothing"}, "split 'nothing'"),
+        ({"train_split": "train[:0]"}, "is empty"),
+        ({"image_key": "nothing"}, "--image_key=nothing"),
+        ({"train_mode": "supervised", "label_key": "nothing"}, "--label_key"),
+        ({"eval_split": "nothing"}, "split 'nothing'"),
+    ],
+)
+def test_of_data_that_is_here_a_run_would_say_the_same(given, said):
+    """It would be a verdict on another job."""
+    told = {"num_examples": 9, "num_classes": 2}
+    with pytest.raises(UserError, match=said) as refused:
+        preflight.data_facts(
+            config(**given, **told), dict.fromkeys(given, "flag")
+        )
+    assert "preflight" not in str(refused.value)
+
+
+def test_an_unknown_kind_of_place_is_not_data_elsewhere():
+    with pytest.raises(UserError, match="gs://") as refused:
+        preflight.data_facts(config(dataset="cifar10", data_dir="s4://b/d"))
+    assert not isinstance(refused.value, NotHere)
 
 
 def test_unknown_data_must_be_described(tmp_path):

@@ -4,7 +4,8 @@ import pytest
 
 from simclr_tf import files
 from simclr_tf.errors import UserError
-from tests.bench import verdicts
+from tests.bench import measuring, verdicts
+from tests.official import stand_ins
 from tpu import compiler
 
 SLICE = "v5e:2x2"
@@ -39,7 +40,7 @@ def judge(kept, compiled, name, flags, reason="No such step."):
         compiled.append(module)
         return compiler.Compiled(reason, used_bytes=1.0)
 
-    verdicts.judge(path, SLICE, compile_module)
+    verdicts.judge(path, SLICE, kept, compile_module)
     return files.read_json(str(verdicts.KEPT))[name][SLICE]
 
 
@@ -69,6 +70,25 @@ def test_what_cannot_be_asked_leaves_no_trace(kept, compiled):
         judge(kept, compiled, "nothing", "--dataset=nothing")
     assert not verdicts.KEPT.exists()
     assert not compiled
+
+
+def test_a_checkpoint_says_the_architecture_by_its_name(tmp_path):
+    path = tmp_path / "some.flags"
+    path.write_text(
+        "--train_mode=finetune\n--dataset=imagenet2012\n"
+        "--checkpoint=gs://simclr-checkpoints/simclrv2/pretrained/r50_1x_sk1\n"
+    )
+    model = verdicts.resolve(path, SLICE, tmp_path)[0].model
+    assert (model.resnet_depth, model.sk_ratio) == (50, 0.0625)
+    assert model.num_proj_layers == 3
+
+
+@pytest.mark.parametrize("name", verdicts.shipped())
+def test_every_checkpoint_that_is_named_has_a_stand_in(name):
+    flags = [f"--flagfile={verdicts.ROOT}/flags/{name}.flags"]
+    config, _ = measuring.resolve([*flags, "--mode=preflight"])
+    if config.job.checkpoint:
+        assert stand_ins.shapes(config.job.checkpoint)
 
 
 def test_the_page_has_what_is_kept():

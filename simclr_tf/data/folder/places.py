@@ -20,7 +20,7 @@ import tensorflow as tf
 from simclr_tf.data.fingerprint import is_remote
 from simclr_tf.data.folder import listing, manifest
 from simclr_tf.data.folder.listing import Listing
-from simclr_tf.errors import UserError
+from simclr_tf.errors import NotHere, UserError
 
 # A listing that takes less needs no progress.
 _SECONDS_BEFORE_A_WORD = 3.0
@@ -39,7 +39,7 @@ def listing_of(data_dir: str | None, *, arrays: bool = False) -> Listing:
         UserError: nothing of that name.
     """
     if not data_dir:
-        raise UserError(
+        raise NotHere(
             "--dataset=folder needs --data_dir, the folder of images."
         )
     path = os.path.expanduser(data_dir)
@@ -51,7 +51,7 @@ def listing_of(data_dir: str | None, *, arrays: bool = False) -> Listing:
     parts = [part for part in data_dir.split(",") if part]
     if len(parts) > 1:
         return _merged([listing_of(part, arrays=arrays) for part in parts])
-    raise UserError(f"--data_dir={data_dir} is not an existing folder.")
+    raise NotHere(f"--data_dir={data_dir} is not an existing folder.")
 
 
 def _of_folder(path: str) -> Listing:

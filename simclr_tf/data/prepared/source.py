@@ -20,7 +20,7 @@ from simclr_tf.data.prepared import features as tfds_features
 from simclr_tf.data.prepared import guard
 from simclr_tf.data.prepared.storage import Stored
 from simclr_tf.data.shards import Pieces
-from simclr_tf.errors import UserError
+from simclr_tf.errors import NotHere, UserError
 
 
 def open_tfds(
@@ -98,11 +98,11 @@ def _builder(dataset, data_dir):
     if (name := _base_name(dataset)) in digits.BUILDERS:
         data_dir = digits.prepare(data_dir, name)
     elif data_dir is not None and not tf.io.gfile.isdir(data_dir):
-        raise UserError(f"--data_dir={data_dir} is not an existing folder.")
+        raise NotHere(f"--data_dir={data_dir} is not an existing folder.")
     try:
         return guard.open_builder(dataset, data_dir)
     except tfds.core.DatasetNotFoundError as error:
-        raise UserError(_not_found(dataset, data_dir)) from error
+        raise _not_found(dataset, data_dir) from error
     except guard.DAMAGES as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
@@ -115,9 +115,9 @@ def _base_name(dataset: str) -> str:
     return dataset.split("/")[0].split(":")[0]
 
 
-def _not_found(dataset: str, data_dir: str | None) -> str:
+def _not_found(dataset: str, data_dir: str | None) -> UserError:
     if data_dir and (parent := _parent_that_holds(dataset, data_dir)):
-        return (
+        return UserError(
             f"--data_dir={data_dir} lies in the folder of --dataset={dataset}:"
             f" its parent is the --data_dir. Give --data_dir={parent}."
         )
@@ -127,13 +127,13 @@ def _not_found(dataset: str, data_dir: str | None) -> str:
     within = os.path.join(place, base)
     if tf.io.gfile.isdir(within):
         found = ", ".join(_subfolders(within)) or "nothing"
-        return (
+        return UserError(
             f"--dataset={dataset} is not prepared in --data_dir={place}:"
             f" its folder {base} holds {found}. Name a configuration or"
             " version that is there."
         )
     if base in known:
-        return (
+        return NotHere(
             f"--dataset={dataset} is not prepared in --data_dir={place}, which"
             f" holds {', '.join(_subfolders(place)) or 'no data sets'}. Prepare"
             f" it with `tfds build {dataset} --data_dir={place}`, or give the"
@@ -141,7 +141,7 @@ def _not_found(dataset: str, data_dir: str | None) -> str:
         )
     near = difflib.get_close_matches(base, [*known, "folder"])
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    return (
+    return NotHere(
         f"--dataset={dataset} is unknown: neither a TFDS data set, nor"
         f" prepared in --data_dir={place}, nor 'folder'.{hint}"
     )

@@ -19,7 +19,7 @@ from simclr_tf.config import Config
 from simclr_tf.config.job_kinds import TRAIN_MODES
 from simclr_tf.data import digits
 from simclr_tf.data.sources import Source
-from simclr_tf.errors import UserError
+from simclr_tf.errors import NotHere, UserError
 from simclr_tf.jobs import table
 from simclr_tf.jobs.preflight import other_steps, rehearsing
 from simclr_tf.jobs.requests import Accepts, Request
@@ -171,14 +171,14 @@ def data_facts(
 
     Raises:
         UserError: the data isn't here, and nothing says how large it is; or
-            it is, and has no such --eval_split, or not the labels for what
-            the run would be scored by.
+            it is, and a run would refuse it: for want of a split, of a
+            feature, or of labels that it trains on or is scored by.
     """
     told = config.preflight
     try:
         places.require_reachable("data_dir", config.data.data_dir or "")
         source, _ = splits.open_training(config)
-    except UserError as error:
+    except NotHere as error:
         known: tuple[Any, Any] = (None, None)
         if config.data.train_split == "train":
             known = _KNOWN.get(config.data.dataset.split(":")[0], known)
