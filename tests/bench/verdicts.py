@@ -13,7 +13,9 @@ teacher, and 16 GB of memory). Needs `make preflight`.
 """
 
 import argparse
+import concurrent.futures
 import hashlib
+import multiprocessing
 import os
 import pathlib
 import re
@@ -58,11 +60,19 @@ def main() -> None:
             for topology in arguments.slices:
                 for name in arguments.flagfiles or shipped():
                     path = ROOT / "flags" / f"{name}.flags"
-                    judge(path, topology, pathlib.Path(folder))
+                    _judge_aside(path, topology, pathlib.Path(folder))
                     write_page()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
+
+
+def _judge_aside(*arguments) -> None:
+    """`judge`, in a process of its own, whose memory ends with it."""
+    with concurrent.futures.ProcessPoolExecutor(
+        1, mp_context=multiprocessing.get_context("spawn")
+    ) as process:
+        process.submit(judge, *arguments).result()
 
 
 def judge(
