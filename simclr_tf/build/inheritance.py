@@ -52,7 +52,7 @@ def of_checkpoint(given: Mapping[str, Any]) -> dict[str, Any]:
     _require_stem(path, given, flat)
     names = [
         *roles.decided_by_checkpoint(),
-        *roles.suggested_by_checkpoint(given),
+        *roles.suggested_by_checkpoint(given, flat),
     ]
     return _not_given(names, flat, given, found)
 
@@ -80,7 +80,7 @@ def _of_teacher(
     _require_stem(path, given, flat)
     names = [
         *roles.names_of(Role.ARCHITECTURE, but=Role.HEAD),
-        *roles.suggested_by_checkpoint(given),
+        *roles.suggested_by_checkpoint(given, flat),
     ]
     flat = {n: v for n, v in flat.items() if n != "ft_proj_selector"}  # no g
     return _not_given(names, flat, given, found)

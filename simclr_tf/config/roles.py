@@ -27,7 +27,8 @@ from simclr_tf.errors import UserError
 _FIXED = Role.ARCHITECTURE | Role.DATA | Role.SCHEDULE | Role.OBJECTIVE
 # What a record says of itself by other means: hashes of weights and data.
 _SAID_BY_HASHES = Role.LOCATION | Role.MACHINE | Role.LOGGING | Role.JOB
-
+# The file of labels of a folder of images, and how it is read.
+_OF_LABEL_FILE = ("labels", "image_key", "label_key", "several_labels")
 # What an export says nothing of.
 _AT_HOME = Role.LOCATION | Role.MACHINE | Role.LOGGING | Role.JOB
 
@@ -91,17 +92,23 @@ def decided_by_checkpoint() -> list[str]:
     return names_of(Role.ARCHITECTURE)
 
 
-def suggested_by_checkpoint(given: Collection[str]) -> list[str]:
+def suggested_by_checkpoint(
+    given: Mapping[str, Any], theirs: Mapping[str, Any]
+) -> list[str]:
     """What a checkpoint suggests: a value given wins.
 
     Args:
         given: options that the user set. Another data set is read by its own
             keys, from its own place.
+        theirs: the checkpoint's. Its file of labels is of its own place.
     """
     names = [n for n in names_of(Role.FEATURES) if is_fixed(n)]
     if "dataset" not in given:
         names += names_of(Role.DATASET)
-    return [name for name in names if name not in given]
+    there = theirs.get("data_dir")
+    moved = not _same("data_dir", there, given.get("data_dir", there))
+    left = _OF_LABEL_FILE if moved and theirs.get("labels") else ()
+    return [name for name in names if name not in {*given, *left}]
 
 
 def inherited_by_follower(config: Config) -> dict[str, Any]:
@@ -286,6 +293,8 @@ def _same(name: str, old: Any, new: Any) -> bool:
 
 def _location(path: str) -> str:
     """One spelling of a path: RUN, RUN/ and ./RUN are one folder."""
+    if "," in path:
+        return ",".join(map(_location, path.split(",")))
     if "://" in path:
         return path.rstrip("/")
     return os.path.abspath(os.path.expanduser(path))

@@ -88,6 +88,7 @@ def _require_places(config, kind: Kind) -> None:
     A preflight is about other machines: what they reach need not be reached
     from here.
     """
+    places.require_no_pattern("model_dir", config.job.model_dir or "")
     for name, place in roles.values_of(config, Role.LOCATION).items():
         if place and kind is Kind.PREFLIGHT and name != "json":
             places.require_known(name, place)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from simclr_tf import files
 from simclr_tf.config import Config, resolve, roles
 from simclr_tf.errors import Halted, UserError
-from simclr_tf.run_files import checkpoints, leftovers, room
+from simclr_tf.run_files import checkpoints, leftovers, places, room
 from simclr_tf.run_files.owner import Owner
 
 gfile = tf.io.gfile
@@ -104,7 +104,7 @@ class RunFolder:
         files.write_json(
             self.file("config.json"),
             {
-                "config": config.to_dict(),
+                "config": places.seen_from_anywhere(config).to_dict(),
                 "origins": dict(origins),
                 "data": dict(facts),
                 "dtype_policy": dtype_policy,

@@ -6,16 +6,21 @@ line that names the flag. What is missing on a local disk is for whoever opens
 it to say.
 """
 
+import os
+import re
 import threading
 
 import tensorflow as tf
 
+from simclr_tf.config import Config, resolve, roles
+from simclr_tf.config.option import Role
 from simclr_tf.errors import NotHere, UserError
 
 gfile = tf.io.gfile
 
 # A store that is there answers in one; TensorFlow retries for minutes.
 PATIENCE_SECONDS = 20.0
+_PATTERN = re.compile(r"\[.+\]|\\")
 
 
 def require_reachable(
@@ -68,6 +73,44 @@ def require_known(flag: str, path: str) -> None:
     if "://" not in path or path.startswith("gs://"):
         return
     require_reachable(flag, path)
+
+
+def require_no_pattern(flag: str, path: str) -> None:
+    """TensorFlow writes checkpoints to any path, and looks for one that it is
+    to read by a pattern.
+
+    Raises:
+        UserError: it would not find there what it wrote.
+    """
+    if _PATTERN.search(path):
+        raise UserError(
+            f"--{flag}={path}: TensorFlow takes [...] and \\ in the path of a "
+            "checkpoint for a pattern, and would not find there what it "
+            "saved. Name a folder without them; what lies in one can be read "
+            "after the folder has another name."
+        )
+
+
+def absolute(path: str) -> str:
+    """A local path, or several with commas, as other folders see it too.
+
+    Args:
+        path: of any kind; a store's stays.
+    """
+    whole = os.path.expanduser(path)
+    if "," in path and not gfile.exists(whole):
+        return ",".join(absolute(part) for part in path.split(",") if part)
+    return path if "://" in path else os.path.abspath(whole)
+
+
+def seen_from_anywhere(config: Config) -> Config:
+    """With every place in full: whoever looks at a run may stand in another
+    folder. That of the run itself is whoever's who looks."""
+    named = roles.values_of(config, Role.LOCATION)
+    del named["model_dir"]
+    return resolve.overlay(
+        config, {n: absolute(path) for n, path in named.items() if path}
+    )
 
 
 def _reason(error: Exception) -> str:

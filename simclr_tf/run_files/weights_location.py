@@ -51,6 +51,7 @@ def locate(path: str) -> Location:
         UserError: nothing that holds weights, or not to be reached.
     """
     asked = path
+    places.require_no_pattern("checkpoint", path)
     places.require_reachable("checkpoint", path)
     path = os.path.expanduser(path).rstrip("/")
     # A shell completes the names of a checkpoint's files.

@@ -92,7 +92,7 @@ def test_the_number_is_in_a_range(count):
 
 def test_a_checkpoint_decides_the_channels_and_suggests_the_range():
     assert "num_channels" in roles.decided_by_checkpoint()
-    assert "intensity_range" in roles.suggested_by_checkpoint(given=())
+    assert "intensity_range" in roles.suggested_by_checkpoint({}, {})
     for name in ("num_channels", "intensity_range"):
         assert roles.is_fixed(name)
         assert name in roles.of_features(resolve.resolve({}).config)

@@ -130,12 +130,33 @@ def test_one_place_has_many_spellings(spelling):
 def test_a_checkpoint_decides_the_architecture_and_suggests_the_data():
     assert "resnet_depth" in roles.decided_by_checkpoint()
     assert "temperature" not in roles.decided_by_checkpoint()
-    suggested = roles.suggested_by_checkpoint(given=())
+    suggested = roles.suggested_by_checkpoint({}, {})
     assert {"dataset", "data_dir", "label_key", "image_size"} <= set(suggested)
     assert "train_split" not in suggested
-    elsewhere = roles.suggested_by_checkpoint(given={"dataset"})
+    elsewhere = roles.suggested_by_checkpoint({"dataset": "cifar10"}, {})
     assert "image_size" in elsewhere
     assert not {"dataset", "data_dir", "label_key"} & set(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("place", "are_suggested"),
+    [
+        (None, True),
+        ("A/", True),
+        ("A,./B", True),
+        ("B", False),
+        ("A,B,C", False),
+    ],
+)
+def test_a_file_of_labels_is_of_the_pictures_of_its_place(place, are_suggested):
+    theirs = {"data_dir": "A,B" if "," in f"{place}" else "A", "labels": "L"}
+    given = {"data_dir": place} if place else {}
+    suggested = roles.suggested_by_checkpoint(given, theirs)
+    for name in ("labels", "label_key", "several_labels"):
+        assert (name in suggested) is are_suggested
+    assert "class_folders" in suggested
+    without = roles.suggested_by_checkpoint(given, {**theirs, "labels": None})
+    assert "label_key" in without
 
 
 def test_a_follower_takes_its_own_machine():

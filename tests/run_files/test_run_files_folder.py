@@ -38,6 +38,21 @@ def test_folder_remembers_its_run(tmp_path):
     }
 
 
+def test_whoever_looks_at_a_run_may_stand_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "c,d").mkdir()
+    monkeypatch.chdir(tmp_path)
+    named = {"data_dir": "pictures,./more", "labels": "labels.csv"}
+    claim(tmp_path / "one", dataset="folder", **named)
+    saved = RunFolder(str(tmp_path / "one")).saved().config
+    assert saved.data.data_dir == f"{tmp_path}/pictures,{tmp_path}/more"
+    assert saved.data.labels == f"{tmp_path}/labels.csv"
+    claim(tmp_path / "one", dataset="folder", **named)  # the same
+    for place, said in (("gs://b/d", "gs://b/d"), ("c,d", f"{tmp_path}/c,d")):
+        claim(tmp_path / "two", data_dir=place)
+        saved = RunFolder(str(tmp_path / "two")).saved().config
+        assert saved.data.data_dir == said
+
+
 def test_same_run_again_is_welcome_elsewhere_too(tmp_path):
     claim(tmp_path, temperature=0.3)
     claim(tmp_path, temperature=0.3, virtual_devices=2, data_dir="other")

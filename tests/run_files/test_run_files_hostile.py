@@ -14,7 +14,13 @@ from simclr_tf.build import inheritance, network
 from simclr_tf.config import resolve, roles
 from simclr_tf.convert import saved_model
 from simclr_tf.errors import UserError
-from simclr_tf.run_files import checkpoints, loading, places
+from simclr_tf.jobs import requests, table
+from simclr_tf.run_files import (
+    checkpoints,
+    loading,
+    places,
+    weights_location,
+)
 
 GIVEN = {
     "resnet_depth": 10,
@@ -203,6 +209,44 @@ def test_a_store_that_does_not_answer_is_given_up(monkeypatch):
     with pytest.raises(UserError, match="--model_dir=gs://b/x did not answer"):
         places.require_reachable("model_dir", "gs://b/x", patience_seconds=0.2)
     assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("name", "is_found"),
+    [
+        ("[2024] cats", False),
+        ("RUN[1]", False),
+        ("back\\slash", False),
+        ("a[b", True),
+        ("a]b", True),
+        ("what? * {1} 50% ü, all", True),
+    ],
+)
+def test_where_no_checkpoint_would_be_found_is_refused(
+    tmp_path, name, is_found
+):
+    """As TensorFlow reads what it wrote there."""
+    variable = tf.Variable([1.0])
+    path = tf.train.Checkpoint(v=variable).write(str(tmp_path / name / "c"))
+    try:
+        tf.compat.v1.train.NewCheckpointReader(path)
+        found = True
+    except (tf.errors.OpError, ValueError, RuntimeError):
+        found = False
+    assert found is is_found
+    try:
+        places.require_no_pattern("model_dir", str(tmp_path / name))
+        refused = False
+    except UserError as error:
+        refused = "--model_dir=" in str(error)
+    assert refused is not is_found
+    if refused:
+        with pytest.raises(UserError, match="pattern"):
+            weights_location.locate(path)
+        given = {"dataset": "digits", "model_dir": str(tmp_path / name)}
+        request = requests.Request(resolve.resolve(given), place=None)
+        with pytest.raises(UserError, match="pattern"):
+            table.make(request)
 
 
 def test_local_places_and_ram_are_not_waited_for():
