@@ -9,7 +9,7 @@ that the command can be stopped and goes on; a program that was compiled before,
 by the same libtpu for the same slice, is not compiled again. Of a checkpoint
 that a flagfile names, only the network counts: a stand-in is written to a
 temporary folder (`tests.official.stand_ins`; 3.2 GB for a distillation's
-teacher, and 16 GB of memory). Needs `make preflight`.
+teacher, and 21 GB of memory). Needs `make preflight`.
 """
 
 import argparse
