@@ -194,6 +194,28 @@ def open_evaluation(
     return source if source.has_labels or not labelled else None
 
 
+def require_evaluation(config: Config, *, asker: str) -> Source:
+    """The labelled split to evaluate on.
+
+    Args:
+        config: of the job.
+        asker: the flag that needs it, for the message.
+
+    Raises:
+        UserError: there is none; or as `open_evaluation`.
+    """
+    split = config.data.eval_split
+    found = open_evaluation(config, required=split is not None)
+    if found is None:
+        lacking = f"--eval_split={split} has none" if split else "it has none"
+        raise UserError(
+            f"{asker} needs a split of --dataset={config.data.dataset} with "
+            f"labels to test on, and {lacking}. Name one, or parts of another: "
+            "--train_split='train[:80%]' --eval_split='train[80%:]'."
+        )
+    return found
+
+
 def _is_there(config: Config, split: str) -> bool:
     return sources.has_split(
         dataset=config.data.dataset,

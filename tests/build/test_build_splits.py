@@ -93,6 +93,25 @@ def test_missing_and_unlabelled_can_be_told_apart(place, kind):
 
 
 @pytest.mark.parametrize(
+    ("kind", "given", "lacking"),
+    [
+        (("folder", "folder/more"), {}, "and it has none. Name one"),
+        (("bare", ""), {"eval_split": "test"}, "--eval_split=test has none"),
+    ],
+)
+def test_who_has_nothing_to_test_on_is_told_how_to_come_by_it(
+    place, kind, given, lacking
+):
+    """It says what was typed, and nothing that was not."""
+    with pytest.raises(UserError, match=lacking) as refused:
+        splits.require_evaluation(
+            config(place, *kind, **given), asker="--mode=evaluate"
+        )
+    assert "--eval_split='train[80%:]'" in str(refused.value)
+    assert "None" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("given", "flag"),
     [
         ({"train_mode": "supervised"}, "--train_mode=supervised"),

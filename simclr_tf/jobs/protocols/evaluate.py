@@ -20,7 +20,6 @@ from simclr_tf.build import account, batches, encoder, splits, transfer_sets
 from simclr_tf.config import roles
 from simclr_tf.data import subset
 from simclr_tf.data.corrupt import CorruptLog
-from simclr_tf.errors import UserError
 from simclr_tf.evaluation import (
     cache,
     features,
@@ -155,14 +154,7 @@ class Evaluation:
     def _open_splits(self):
         config = self._config
         train, chosen = splits.open_training(config)
-        test = splits.open_evaluation(
-            config, required=config.data.eval_split is not None
-        )
-        if test is None:
-            raise UserError(
-                f"--mode=evaluate needs a labelled split of {train.name} to "
-                f"test on. Received: --eval_split={config.data.eval_split}."
-            )
+        test = splits.require_evaluation(config, asker="--mode=evaluate")
         return {"train": train, "test": test}, chosen
 
     def _open_transfer(self):

@@ -46,15 +46,9 @@ class OwnHead:
         self._strategy = placement.strategy
         self._weights = weights = loading.open_configured(config)
         _require_own_layer(config, weights)
-        self._test = test = splits.open_evaluation(
-            config, required=config.data.eval_split is not None
+        self._test = test = splits.require_evaluation(
+            config, asker="--protocol=own_head"
         )
-        if test is None:
-            raise UserError(
-                f"--protocol=own_head needs a labelled split of "
-                f"{config.data.dataset} to test on. Received: --eval_split="
-                f"{config.data.eval_split}."
-            )
         job = roles.job(config).words
         accepts.require_labels(test, flag="eval_split", job=job)
         _require_classes(weights, test)
