@@ -1,21 +1,19 @@
 """From a study to its cells: plain commands of run.py, each with a name."""
 
 import dataclasses
-import hashlib
-import json
 import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from simclr_tf.config import job_kinds, options, resolve, roles
+from simclr_tf.config import job_kinds, options, roles
 from simclr_tf.config.option import Role, check_value
 from simclr_tf.errors import UserError
+from simclr_tf.studies.digests import RUN, Digests
 from simclr_tf.studies.study import Setting, Study
 
 _MOST_LETTERS = 48  # of a setting, in the name of a folder
-RUN = "run"  # the folder of training, and the name of its command
 
 # What the study's own command says of itself, and not of its cells.
 _OF_THE_STUDY = (
@@ -124,13 +122,13 @@ def cells_of(
         defaults: as in `resolve.resolve`.
 
     Raises:
-        UserError: what was typed is what the study varies, or a cell's command
-            would be refused.
+        UserError: what was typed is what the study varies, a cell's command
+            would be refused, or the weights that it starts from are not there.
     """
     typed = {n: v for n, v in typed.items() if n not in _OF_THE_STUDY}
     _require_options(study)
     _require_free(study, typed)
-    cells = []
+    cells, digests = [], Digests()
     for seed in range(first_seed, first_seed + seeds):
         for setting in study.settings:
             try:
@@ -140,7 +138,7 @@ def cells_of(
                         Command(c.name, {**c.flags, "defaults": defaults})
                         for c in commands
                     ]
-                digest = _digest(setting, commands)
+                digest = digests.of((c.name, c.flags) for c in commands)
             except UserError as error:
                 raise UserError(
                     f"{error} (Of the cell: {setting.words}.)"
@@ -256,29 +254,6 @@ def _with(own: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
         if name in own or known[name][1].metadata["jobs"] & taken
     }
     return {"mode": own["mode"], **kept, **own}
-
-
-def _digest(setting: Setting, commands: list[Command]) -> str:
-    """Of everything that is computed; not of where, on what, how verbosely."""
-    identities = []
-    for command in commands:
-        flags = dict(command.flags)
-        defaults = flags.pop("defaults", "paper")
-        if command.name != RUN:
-            flags["checkpoint"] = RUN
-        config = resolve.resolve(flags, defaults=defaults).config
-        identities.append(
-            {
-                **roles.of_record(config),
-                # Where other data lies is part of which data it is.
-                **roles.values_of(config, Role.DATASET),
-                "mode": config.job.mode,
-                "protocol": config.eval.protocol,
-                "name": command.name,
-            }
-        )
-    text = json.dumps(identities, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _typed(name: str, value: Any) -> str:

@@ -167,6 +167,30 @@ def test_the_folder_of_another_study_is_refused(study, tmp_path):
         job(study, tmp_path / "one", temperature=0.8)
 
 
+def test_cells_of_other_first_weights_are_not_compared(tmp_path, told):
+    """Neither beside those of none, nor beside those of a run that went on;
+    a run that is merely elsewhere is the same."""
+    path, folder = tmp_path / "grown.py", tmp_path / "one"
+    made = "from tests.studies.tiny import SMALL, STUDY as ALL\n"
+    made += "import dataclasses\nN = ALL.settings\n"
+    made += "STUDY = dataclasses.replace(SMALL, settings=N[:%d])\n"
+    path.write_text(made % 1)
+    start = tiny.plant_weights(tmp_path / "start", 1.0)
+    job(str(path), folder).run()
+    path.write_text(made % 2)
+    with pytest.raises(UserError, match="or from other weights"):
+        job(str(path), folder, checkpoint=start)
+    other = tmp_path / "other"
+    job(str(path), other, checkpoint=start).run()
+    moved = str(shutil.move(start, tmp_path / "moved"))
+    again = job(str(path), other, checkpoint=moved)
+    assert "To do here: 0." in again.describe()
+    tiny.plant_weights(moved, 2.0, step=2)
+    with pytest.raises(UserError, match="or from other weights"):
+        job(str(path), other, checkpoint=moved)
+    assert len(started(told)) == 3
+
+
 def test_a_signal_is_passed_on_and_the_rest_is_done_later(
     small, tmp_path, told
 ):

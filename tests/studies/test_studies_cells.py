@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from flags import definitions
 from simclr_tf.config import resolve
 from simclr_tf.errors import UserError
+from simclr_tf.run_files import loading
 from simclr_tf.studies import (
     Curves,
     HeatMap,
@@ -24,6 +26,8 @@ from simclr_tf.studies.cells import cells_of
 from tests.studies import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
+# Digests of the tiny study's cells, as they begin.
+KNOWN = ["7aaa675e6b", "4017051728", "c448bab045", "1a37a7eef0"]
 
 
 def test_a_cell_is_a_training_and_its_evaluations():
@@ -85,6 +89,75 @@ def test_a_digest_is_of_what_is_computed():
     assert digest() == digest(log_steps=3) == digest(virtual_devices=2)
     others = [digest(temperature=0.4), digest(data_dir="D")]
     assert len({digest(), *others}) == 3
+
+
+def digest_from(**typed):
+    return cells_of(tiny.SMALL, typed=typed, seeds=1)[0].digest
+
+
+def test_a_digest_is_of_the_weights_that_a_cell_starts_from(tmp_path):
+    """Wherever they lie: one that is moved stays what it is."""
+    one = tiny.plant_weights(tmp_path / "one", 1.0)
+    before = digest_from(checkpoint=one)
+    assert before != digest_from()
+    moved = shutil.move(one, tmp_path / "moved")
+    assert digest_from(checkpoint=str(moved)) == before
+    other = tiny.plant_weights(tmp_path / "one", 2.0)
+    assert digest_from(checkpoint=other) != before
+
+
+def test_a_run_that_went_on_is_other_weights(tmp_path):
+    one = tiny.plant_weights(tmp_path / "one", 1.0, step=1)
+    before = digest_from(checkpoint=one)
+    tiny.plant_weights(tmp_path / "one", 2.0, step=2)
+    assert digest_from(checkpoint=one) != before
+    assert digest_from(checkpoint=f"{one}/ckpt-1") == before
+
+
+def test_a_student_s_first_weights_count_beside_its_teacher_s(tmp_path):
+    one, two = (
+        tiny.plant_weights(tmp_path / name, value)
+        for name, value in (("one", 1.0), ("two", 2.0))
+    )
+    typed = {"train_mode": "distill", "checkpoint": one}
+    found = {
+        digest_from(**typed),
+        digest_from(**typed, student_checkpoint=one),
+        digest_from(**typed, student_checkpoint=two),
+        digest_from(**{**typed, "checkpoint": two}, student_checkpoint=one),
+    }
+    assert len(found) == 4
+
+
+def test_weights_are_read_once_for_all_cells(tmp_path, monkeypatch):
+    read, opened = loading.open_weights, []
+    monkeypatch.setattr(
+        loading,
+        "open_weights",
+        lambda *a, **k: opened.append(a) or read(*a, **k),
+    )
+    one = tiny.plant_weights(tmp_path / "one", 1.0)
+    cells_of(tiny.STUDY, typed={"checkpoint": one}, seeds=3)
+    assert len(opened) == 1
+
+
+def test_weights_that_are_not_there_are_refused_at_once(tmp_path):
+    with pytest.raises(UserError, match="gone does not exist"):
+        digest_from(checkpoint=str(tmp_path / "gone"))
+
+
+def test_a_digest_is_of_the_sample_that_is_scored():
+    """Its size is steps times the batch, which is else the machine's."""
+    assert digest_from(eval_batch_size=64) == digest_from()
+    sampled = digest_from(eval_steps=2)
+    assert digest_from(eval_steps=2, eval_batch_size=64) != sampled
+    assert digest_from(eval_steps=2, eval_batch_size=256) == sampled
+
+
+def test_digests_are_what_they_were():
+    """What is done in a folder of an older version stays done."""
+    cells = cells_of(tiny.STUDY, typed={}, seeds=1)
+    assert [cell.digest[:10] for cell in cells] == KNOWN
 
 
 def test_a_cell_that_would_be_refused_is_refused_at_once():

@@ -4,6 +4,11 @@ import dataclasses
 import pathlib
 import sys
 
+import tensorflow as tf
+
+from simclr_tf import files
+from simclr_tf.config import resolve
+from simclr_tf.run_files.checkpoints import Checkpoints
 from simclr_tf.studies import HeatMap, Measure, Setting, Study
 from simclr_tf.studies.cells import cells_of
 from simclr_tf.studies.keeping import StudyFolder
@@ -89,3 +94,14 @@ def study_of(figure):
         ],
         figure=figure,
     )
+
+
+def plant_weights(folder, value, *, step=1):
+    """A run whose checkpoint holds one number."""
+    config = resolve.resolve({"dataset": "digits"}).config
+    content = {"config": config.to_dict(), "data": {}}
+    files.make_folders(str(folder))
+    files.write_json(f"{folder}/config.json", content)
+    variables = {"encoder:weight": tf.Variable(float(value))}
+    Checkpoints(str(folder), variables, max_to_keep=9).save(step)
+    return str(folder)

@@ -163,8 +163,8 @@ class StudyJob:
             if not before & now:
                 raise UserError(
                     f"--model_dir={self._folder.path} holds another study, or "
-                    f"this one with other options: {there.get('study')}, "
-                    f"{there.get('study_size')}, options "
+                    "this one with other options or from other weights: "
+                    f"{there.get('study')}, {there.get('study_size')}, options "
                     f"{there.get('options')}. Received: {mine['study']}, "
                     f"{mine['study_size']}, {mine['options']}. Choose another "
                     "--model_dir."
