@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,15 +12,12 @@ import time
 
 import pytest
 
-from simclr_tf.build import splits
 from simclr_tf.config import resolve
 from simclr_tf.errors import Halted, Stopped, UserError
 from simclr_tf.jobs import table
 from simclr_tf.jobs.requests import Request
-from simclr_tf.jobs.study import same_data, worker
-from simclr_tf.run_files.folder import RunFolder
+from simclr_tf.jobs.study import worker
 from simclr_tf.train.stopping import StopRequest
-from tests import image_files
 from tests.studies import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -309,43 +305,6 @@ def test_workers_that_are_killed_lose_nothing(study, tmp_path, told):
     assert not list(folder.glob("cells/*/*.tmp-*"))
 
 
-@pytest.mark.parametrize(
-    ("left_out", "said"),
-    [("1/2.png", "5 images, then 6"), ("1", "gone: 0, 1"), (None, "")],
-)
-def test_cells_of_other_data_are_not_mixed(small, tmp_path, left_out, said):
-    """Each of the cells that are done says what it was trained on."""
-    pictures = tmp_path / "pictures"
-    for number in range(6):
-        path = pictures / str(number // 3) / f"{number % 3}.png"
-        image_files.write(path, number)
-    typed = {"dataset": "folder", "data_dir": str(pictures)}
-    folder = tmp_path / "one"
-    assert job(small, folder, **typed, study_index=0).run() == 0
-    cell = job(small, folder, **typed)._cells[0]
-    config = same_data._config(cell)
-    source, _ = splits.open_training(config)
-    run_folder = RunFolder(f"{folder}/cells/{cell.name}/run")
-    run_folder.claim(
-        config,
-        origins={},
-        given={},
-        facts={**same_data._facts(source), "num_classes": 2},
-        dtype_policy="float32",
-    )
-    run_folder.release()
-    kept = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    if left_out is None:
-        job(small, folder, **typed)
-        return
-    gone = pictures / left_out
-    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
-    with pytest.raises(UserError, match=f"--model_dir=.*{said}"):
-        job(small, folder, **typed)
-    assert {p: p.read_bytes() for p in kept} == kept
-    job(small, folder, **typed, study_index=0)  # nothing is to be done
-
-
 @pytest.mark.slow
 def test_a_study_of_real_runs(tmp_path):
     """Two cells on the digits, by run.py."""
@@ -370,10 +329,6 @@ def test_a_study_of_real_runs(tmp_path):
         assert set(cell["measures"]) == {"probe", "near", "entropy"}
         assert 0 <= cell["measures"]["near"] <= 1
         assert cell["measures"]["entropy"] > 0
-    # The images that they were trained on are those that are there.
-    next(tmp_path.glob("one/cells/*/cell.json")).unlink()
-    again = job(str(path), tmp_path / "one")
-    assert "To do here: 1." in again.describe()
 
 
 _REAL = """

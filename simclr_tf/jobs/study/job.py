@@ -17,7 +17,6 @@ from simclr_tf.config import roles
 from simclr_tf.config.option import Role
 from simclr_tf.errors import Halted, UserError
 from simclr_tf.jobs.requests import Accepts, Request
-from simclr_tf.jobs.study import same_data
 from simclr_tf.jobs.study.worker import Worker
 from simclr_tf.run_files.room import require_writable
 from simclr_tf.studies import catalog, report
@@ -68,7 +67,6 @@ class StudyJob:
         place = os.path.expanduser(config.job.model_dir or f"runs/study_{stem}")
         self._folder = StudyFolder(place, measures=self._study.measures)
         if not options.commands:
-            same_data.require(self._chosen, self._folder)
             require_writable(place)
             files.sweep_asides(place)
             self._introduce()
