@@ -202,7 +202,7 @@ class RunFolder:
         if saved.data != {k: v for k, v in facts.items() if k in saved.data}:
             raise UserError(
                 f"--model_dir={self.path} was trained on other data: "
-                f"{_differences(saved.data, facts)}. To train on what is there "
+                f"{differences(saved.data, facts)}. To train on what is there "
                 "now, choose another --model_dir; to go on with this run, give "
                 "it the images and labels that it began with."
             )
@@ -223,7 +223,7 @@ class RunFolder:
             )
 
 
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """How the data of a run has changed, in words."""
     said = []
     if before.get("imported"):

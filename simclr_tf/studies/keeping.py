@@ -23,7 +23,9 @@ import simclr_tf
 from simclr_tf import files
 from simclr_tf.errors import UserError
 from simclr_tf.run_files import metrics_file, owner
+from simclr_tf.studies import same_data
 from simclr_tf.studies.cells import RUN, Cell
+from simclr_tf.studies.reading import json_of, record_of
 from simclr_tf.studies.study import Measure
 
 gfile = tf.io.gfile
@@ -43,6 +45,7 @@ class Outcome:
         sources: measure -> where its number was read.
         error: why it failed, in a line; None where it did not.
         seconds: that it took; None where it is not done.
+        data: what it keeps of the data that it read; None where nothing.
     """
 
     cell: Cell
@@ -50,6 +53,7 @@ class Outcome:
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict)
     error: str | None = None
     seconds: float | None = None
+    data: Mapping[str, Any] | None = None
 
 
 class StudyFolder:
@@ -76,15 +80,16 @@ class StudyFolder:
 
     def outcome(self, cell: Cell) -> Outcome:
         """What is known of a cell; nothing of what is damaged."""
-        done = _read(self.file_of(cell, "cell.json"))
+        done = json_of(self.file_of(cell, "cell.json"))
         if done and self._counts(done, cell):
             return Outcome(
                 cell,
                 values=done["measures"],
                 sources=done["sources"],
                 seconds=done["seconds"],
+                data=_mapping(done.get("data")),
             )
-        failed = _read(self.file_of(cell, "failed.json"))
+        failed = json_of(self.file_of(cell, "failed.json"))
         return Outcome(cell, error=failed and str(failed.get("error")))
 
     def _counts(self, done: Mapping[str, Any], cell: Cell) -> bool:
@@ -108,9 +113,18 @@ class StudyFolder:
         """Whether its numbers are there."""
         return self.outcome(cell).values is not None
 
+    def same_data(self, cells: Sequence[Cell]) -> same_data.SameData:
+        """Who sees to it that all cells of a study are of the same data."""
+        return same_data.SameData(
+            cells,
+            lambda cell: self.outcome(cell).data,
+            folder=self.path,
+            place_of=self.folder_of,
+        )
+
     def failed_since(self, cell: Cell, moment: float) -> bool:
         """Whether it failed after a moment (time.time())."""
-        failed = _read(self.file_of(cell, "failed.json"))
+        failed = json_of(self.file_of(cell, "failed.json"))
         if failed is None or not _is_number(failed.get("time")):
             return False
         return failed["time"] >= moment
@@ -158,6 +172,7 @@ class StudyFolder:
                 "measures": {name: value for name, (value, _) in found.items()},
                 "sources": {name: place for name, (_, place) in found.items()},
                 "seconds": round(seconds, 1),
+                "data": same_data.facts_of_cell(self.folder_of(cell), cell),
                 "simclr_tf": simclr_tf.__version__,
             },
         )
@@ -242,30 +257,31 @@ def _first(
     return None
 
 
+def _mapping(value: Any) -> Mapping[str, Any] | None:
+    return value if isinstance(value, Mapping) else None
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _result(folder: str) -> dict[str, Any]:
-    return _read(os.path.join(folder, "result.json")) or {}
+    return json_of(os.path.join(folder, "result.json")) or {}
 
 
 def _record(folder: str) -> dict[str, Any]:
     """The metrics of the record of an evaluation; of several variants (kNN's
     numbers of neighbours), the first has its name without a prefix, too."""
-    for path in files.paths_in(folder, ".json"):
-        record = _read(path) or {}
-        if isinstance(record.get("metrics"), Mapping):
-            found = {
-                name: each["value"]
-                for name, each in record["metrics"].items()
-                if isinstance(each, Mapping) and "value" in each
-            }
-            main = str(record.get("metric"))
-            if main in found:
-                found.setdefault(main.split("/")[-1], found[main])
-            return found
-    return {}
+    record = record_of(folder)
+    found = {
+        name: each["value"]
+        for name, each in record.get("metrics", {}).items()
+        if isinstance(each, Mapping) and "value" in each
+    }
+    main = str(record.get("metric"))
+    if main in found:
+        found.setdefault(main.split("/")[-1], found[main])
+    return found
 
 
 def _last_row(folder: str) -> dict[str, Any]:
@@ -273,13 +289,3 @@ def _last_row(folder: str) -> dict[str, Any]:
     path = os.path.join(folder, "metrics.jsonl")
     rows = metrics_file.last_rows(path, _ROWS) if gfile.exists(path) else []
     return {key: value for row in rows for key, value in row.items()}
-
-
-def _read(path: str) -> dict[str, Any] | None:
-    """A JSON file; None where there is none that can be read."""
-    if not gfile.exists(path):
-        return None
-    try:
-        return files.read_json(path)
-    except UserError:
-        return None

@@ -16,8 +16,9 @@ from simclr_tf.config import resolve
 from simclr_tf.errors import Halted, Stopped, UserError
 from simclr_tf.jobs import table
 from simclr_tf.jobs.requests import Request
-from simclr_tf.jobs.study import worker
+from simclr_tf.jobs.study import data_here, worker
 from simclr_tf.train.stopping import StopRequest
+from tests import image_files
 from tests.studies import tiny
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -187,6 +188,89 @@ def test_cells_of_other_first_weights_are_not_compared(tmp_path, told):
     assert len(started(told)) == 3
 
 
+@pytest.fixture
+def photos(tmp_path, told):
+    """A folder of three classes, which the fake program says it has read."""
+    for split in ("train", "test"):
+        for n, name in enumerate(("cat", "cow", "dog")):
+            for number in range(2):
+                place = tmp_path / "photos" / split / name
+                image_files.write(place / f"{number}.png", 2 * n + number)
+    folder = tmp_path / "photos"
+    given = {"dataset": "folder", "data_dir": str(folder)}
+    config = resolve.resolve(given).config.to_dict()
+    said = {"config": config, "data": {}}
+    (told / "config.json").write_text(json.dumps(said))
+    found = data_here.find(str(told))
+    said["data"] = {
+        "fingerprint": found["fingerprints"]["train"],
+        "num_examples": found["num_examples"],
+        "class_names": found["class_names"],
+    }
+    result = {"eval_fingerprint": found["fingerprints"]["eval"]}
+    (told / "config.json").write_text(json.dumps(said))
+    (told / "result.json").write_text(json.dumps(result))
+    return folder
+
+
+@pytest.fixture
+def on_photos(tmp_path, photos):
+    """The study of the first settings, on the folder."""
+
+    def make(count, *, folder=tmp_path / "one"):
+        path = tmp_path / "grown.py"
+        path.write_text(
+            "from tests.studies.tiny import SMALL, STUDY as ALL\n"
+            "import dataclasses\n"
+            f"N = ALL.settings[:{count}]\n"
+            "STUDY = dataclasses.replace(SMALL, settings=N)\n"
+        )
+        given = {"dataset": "folder", "data_dir": str(photos)}
+        return job(str(path), folder, **given)
+
+    return make
+
+
+def test_a_study_goes_on_with_the_data_it_began_with(
+    on_photos, photos, tmp_path, told
+):
+    assert on_photos(1).run() == 0
+    assert on_photos(2).run() == 0
+    before = contents(tmp_path / "one")
+    for place in photos.glob("*/dog"):
+        shutil.rmtree(place)
+    with pytest.raises(UserError, match=r"6 images|4 images") as refused:
+        on_photos(3)
+    said = str(refused.value)
+    assert "4 images, then 6; 2 classes, then 3 (gone: dog)" in said
+    assert f"--model_dir={tmp_path}/one has cells of other data" in said
+    assert "or choose another --model_dir" in said
+    assert contents(tmp_path / "one") == before
+    assert len(started(told)) == 2
+    # What is done can be drawn wherever the data is now.
+    shutil.rmtree(photos)
+    assert on_photos(2).run() == 0
+    assert on_photos(1, folder=tmp_path / "other").run() == 0
+
+
+def test_data_that_is_gone_costs_a_line(on_photos, photos):
+    on_photos(1).run()
+    shutil.rmtree(photos)
+    with pytest.raises(UserError, match="data_dir") as refused:
+        on_photos(2)
+    assert "\n" not in str(refused.value)
+
+
+def test_data_that_changes_amid_a_study_fails_its_cells(
+    on_photos, tmp_path, told
+):
+    assert on_photos(1).run() == 0
+    (told / "result.json").write_text('{"eval_fingerprint": "other"}')
+    with pytest.raises(Halted, match="this cell is of other data than that"):
+        on_photos(2).run()
+    assert (tmp_path / "one" / "table.csv").read_text().count("done") == 1
+
+
 def test_a_signal_is_passed_on_and_the_rest_is_done_later(
     small, tmp_path, told
 ):
@@ -256,6 +340,7 @@ import sys
 from simclr_tf.config import resolve
 from simclr_tf.jobs import table
 from simclr_tf.jobs.requests import Request
+from tests import image_files
 from tests.studies import tiny
 given = dict(mode="study", study=sys.argv[1], model_dir=sys.argv[2])
 sys.exit(

@@ -4,8 +4,8 @@
 
 A score is a function of the flags but for places. In the folder that
 FAKE_PROGRAM names, if it does, it appends a line to `started` for each start,
-waits for as long as `seconds` says, and fails where `fail` is part of its
-command.
+waits for as long as `seconds` says, fails where `fail` is part of its command,
+and leaves what `config.json` and `result.json` say of its data.
 """
 
 import hashlib
@@ -33,9 +33,12 @@ def main(argv):
     (folder / "metrics.jsonl").write_text(
         json.dumps({"step": 1, "train/contrast_acc": score / 2}) + "\n"
     )
-    (folder / "result.json").write_text(
-        json.dumps({"eval/label_top_1_accuracy": score})
-    )
+    result = {"eval/label_top_1_accuracy": score}
+    if told and (pathlib.Path(told) / "config.json").exists():
+        config = (pathlib.Path(told) / "config.json").read_text()
+        (folder / "config.json").write_text(config)
+        result |= json.loads((pathlib.Path(told) / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps(result))
 
 
 def _obey(told, folder, command):

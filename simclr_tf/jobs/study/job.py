@@ -17,6 +17,7 @@ from simclr_tf.config import roles
 from simclr_tf.config.option import Role
 from simclr_tf.errors import Halted, UserError
 from simclr_tf.jobs.requests import Accepts, Request
+from simclr_tf.jobs.study import data_here
 from simclr_tf.jobs.study.worker import Worker
 from simclr_tf.run_files.room import require_writable
 from simclr_tf.studies import catalog, report
@@ -69,6 +70,7 @@ class StudyJob:
         if not options.commands:
             require_writable(place)
             files.sweep_asides(place)
+            self._require_same_data()
             self._introduce()
 
     def describe(self) -> str:
@@ -104,6 +106,7 @@ class StudyJob:
             self._study,
             self._chosen,
             self._folder,
+            data=self._folder.same_data(self._cells),
             program=self._request.program,
             stop=stop,
             on_done=lambda: self._report(with_figure=False),
@@ -143,6 +146,17 @@ class StudyJob:
                 f"study has {len(self._cells)} cells. Received: {index}."
             )
         return [self._cells[index]]
+
+    def _require_same_data(self) -> None:
+        """Looks at the data before cells join those that are done; a table of
+        what is done needs none.
+
+        Raises:
+            UserError: it is not theirs.
+        """
+        if not all(self._folder.is_done(cell) for cell in self._chosen):
+            data = self._folder.same_data(self._cells)
+            data.require_here(data_here.facts_here)
 
     def _introduce(self) -> None:
         """Writes study.json. A study whose file gained or lost settings

@@ -22,6 +22,7 @@ from simclr_tf.errors import UserError
 from simclr_tf.studies import tables
 from simclr_tf.studies.cells import Cell, Command
 from simclr_tf.studies.keeping import StudyFolder, measured
+from simclr_tf.studies.same_data import SameData
 from simclr_tf.studies.study import Study
 from simclr_tf.terminal import printable
 from simclr_tf.train.stopping import StopRequest
@@ -54,6 +55,7 @@ class Worker:
         study: which.
         cells: that are to be run.
         folder: of the study.
+        data: of all its cells.
         program: what runs a command of ours.
         stop: of this process.
         on_done: called after each cell.
@@ -65,13 +67,14 @@ class Worker:
         cells: Sequence[Cell],
         folder: StudyFolder,
         *,
+        data: SameData,
         program: Sequence[str],
         stop: StopRequest,
         on_done: Callable[[], None],
     ):
         self._study, self._cells, self._folder = study, cells, folder
         self._program, self._stop = list(program), stop
-        self._on_done = on_done
+        self._on_done, self._data = on_done, data
         self._began = time.time()
         self._seconds: dict[int, float] = {}
         self._written: set[int] = set()
@@ -131,6 +134,8 @@ class Worker:
             found = measured(
                 self._folder.folder_of(cell), cell, self._study.measures
             )
+            # It may have changed since the study began.
+            self._data.require(cell)
         except (CellFailed, UserError) as error:
             line = printable(" ".join(str(error).split()))[:_MOST_LETTERS]
             self._folder.write_failed(cell, line)
