@@ -170,9 +170,9 @@ def test_following_nothing_names_the_flag(tmp_path):
 )
 def test_other_data_is_said_in_words(now, said):
     before = {"num_examples": 7, "class_names": ["cat"], "fingerprint": "a"}
-    from simclr_tf.run_files.folder import _differences
+    from simclr_tf.run_files.folder import differences
 
-    found = _differences(before, {**before, **now})
+    found = differences(before, {**before, **now})
     assert re.search(said, found)
     assert "{" not in found
 
