@@ -7,6 +7,7 @@ walk         every file under a folder, links followed once
 manifest     a listing kept on disk, for folders of many files
 layout       which folders are splits, which are classes
 label_file   labels from a CSV or TSV
+label_columns  which of its columns name the images and the classes
 """
 
 from simclr_tf.data.folder.contents import Reading
