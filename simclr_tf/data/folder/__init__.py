@@ -4,6 +4,7 @@ source       from a listing to splits, labels and examples
 places       what --data_dir may be: folders, a list of them
 listing      which images lie there, and what is passed over
 walk         every file under a folder, links followed once
+results      what our own commands have written among the images
 manifest     a listing kept on disk, for folders of many files
 layout       which folders are splits, which are classes
 label_file   labels from a CSV or TSV
