@@ -10,7 +10,14 @@ FILES = [
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 # What anyone may import.
-_GROUND = {"errors", "files", "hashing", "schedules", "terminal"}
+_GROUND = {
+    "errors",
+    "files",
+    "hashing",
+    "own_files",
+    "schedules",
+    "terminal",
+}
 _NETWORK = {"models", "losses", "optim"}
 _DATA = {"data", "augment"}
 # Folder (or file) of simclr_tf -> the others that it may import.
@@ -19,6 +26,7 @@ ALLOWED = {
     "endings": {"config", "errors", "run_files"},
     "files": {"errors"},
     "hashing": set(),
+    "own_files": set(),
     "terminal": set(),
     "counter_hash": set(),
     "agreement": set(),

@@ -11,7 +11,7 @@ import os
 
 import numpy as np
 
-from simclr_tf import files
+from simclr_tf import files, own_files
 from simclr_tf.build import account, batches, encoder, splits
 from simclr_tf.data.corrupt import CorruptLog
 from simclr_tf.data.sources import Source
@@ -115,7 +115,7 @@ class Embedding:
         return os.path.join(folder, name)
 
     def _write_features(self, found: Features) -> None:
-        path = os.path.join(self._folder, "features.npz")
+        path = os.path.join(self._folder, own_files.FEATURES)
         arrays = {
             "features": found.values,
             "ids": found.ids,

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf import files, terminal
+from simclr_tf import files, own_files, terminal
 from simclr_tf.build import batches
 from simclr_tf.config import Config
 from simclr_tf.data import subset
@@ -90,7 +90,7 @@ class EmbeddingPictures:
             note=pictures.note_of(self._config.model.num_channels),
             parts=chosen.parts,
         )
-        path = os.path.join(self._folder, "neighbours.png")
+        path = os.path.join(self._folder, own_files.NEIGHBOURS)
         files.write_bytes(path, tf.io.encode_png(picture).numpy())
         print(
             f"Nearest neighbours: {path}; on the left an image, beside it the "
@@ -115,7 +115,7 @@ class EmbeddingPictures:
             labels=found.labels[rows],
             class_names=self._source.class_names,
         )
-        path = os.path.join(self._folder, "map.png")
+        path = os.path.join(self._folder, own_files.MAP)
         files.write_bytes(path, tf.io.encode_png(picture).numpy())
         print(
             f"Map: {path}; {count} images, placed by {method} of their "

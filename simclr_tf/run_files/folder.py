@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf import files
+from simclr_tf import files, own_files
 from simclr_tf.config import Config, resolve, roles
 from simclr_tf.errors import Halted, UserError
 from simclr_tf.run_files import checkpoints, leftovers, places, room
@@ -56,7 +56,7 @@ class RunFolder:
         Raises:
             UserError: it is damaged, or not one of ours.
         """
-        path = self.file("config.json")
+        path = self.file(own_files.CONFIG)
         if not gfile.exists(path):
             return None
         saved = files.read_json(path)
@@ -102,7 +102,7 @@ class RunFolder:
         if not self.writes:
             return
         files.write_json(
-            self.file("config.json"),
+            self.file(own_files.CONFIG),
             {
                 "config": places.seen_from_anywhere(config).to_dict(),
                 "origins": dict(origins),
@@ -110,7 +110,7 @@ class RunFolder:
                 "dtype_policy": dtype_policy,
             },
         )
-        files.write_json(self.file("flags.json"), dict(given))
+        files.write_json(self.file(own_files.FLAGS), dict(given))
 
     def require_there(self) -> None:
         """Checks that nobody has deleted the folder since `claim`.
@@ -121,7 +121,7 @@ class RunFolder:
         Raises:
             Halted: it is gone.
         """
-        if self.writes and not gfile.exists(self.file("config.json")):
+        if self.writes and not gfile.exists(self.file(own_files.CONFIG)):
             raise Halted(
                 f"--model_dir={self.path} was deleted, or its config.json, "
                 "while this run wrote to it. The same command starts from "

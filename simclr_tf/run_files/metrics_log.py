@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import tensorflow as tf
 
-from simclr_tf import files
+from simclr_tf import files, own_files
 from simclr_tf.run_files.folder import RunFolder
 from simclr_tf.run_files.metrics_file import MetricsFile
 
@@ -84,7 +84,7 @@ class MetricsLog:
         Args:
             draw: gives the picture, uint8[H, W, 3].
         """
-        path = self._folder.file("views.png")
+        path = self._folder.file(own_files.VIEWS)
         if self._folder.writes and not gfile.exists(path):
             self._draw_views = draw
 
@@ -94,7 +94,7 @@ class MetricsLog:
             self._writer.close()
 
     def _write_views(self, picture: np.ndarray) -> None:
-        path = self._folder.file("views.png")
+        path = self._folder.file(own_files.VIEWS)
         files.write_bytes(path, tf.io.encode_png(picture).numpy())
         with self._writer.as_default(np.asarray(0, np.int64)):
             tf.summary.image("views", picture[None])

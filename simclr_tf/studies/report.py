@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from simclr_tf import files
+from simclr_tf import files, own_files
 from simclr_tf.studies import effects, figures, tables
 from simclr_tf.studies.cells import Cell
 from simclr_tf.studies.keeping import StudyFolder
@@ -42,11 +42,11 @@ def write(
         )
         contents = {
             "table.csv": tables.csv(found).encode(),
-            "table.md": page.encode(),
+            own_files.TABLE: page.encode(),
         }
         if with_figure:
             canvas = figures.draw(study, settings, with_paper=with_paper)
-            contents["figure.png"] = figures.png(canvas)
+            contents[own_files.FIGURE] = figures.png(canvas)
             contents["figure.svg"] = figures.svg(canvas)
         for name, content in contents.items():
             files.write_bytes(os.path.join(folder.path, name), content)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from simclr_tf.build import account
 from simclr_tf.data.sources import open_source
@@ -152,3 +153,115 @@ def test_a_table_that_is_not_there(photos):
             split="train",
             labels=str(photos / "none.csv"),
         )
+
+
+def numbered(tmp_path, numbers):
+    for number in numbers:
+        image_files.write(tmp_path / "photos" / f"{number}.png", number)
+    return tmp_path / "photos"
+
+
+def label_by_file(source):
+    """Name of a file -> the class that it has."""
+    names = source.examples.name_of(tf.range(source.num_examples)).numpy()
+    return {
+        name.decode().rsplit("/", 1)[-1]: source.class_names[label]
+        for name, label in zip(names, source.examples.labels, strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # Other images have these numbers.
+        "id,filename,label\n1,2.png,b\n2,3.png,c\n3,1.png,a\n",
+        "id,label,image\n1,b,2.png\n2,c,3.png\n3,a,1.png\n",
+        "n,what,label\n1,2.png,b\n2,3.png,c\n3,1.png,a\n",
+        # No image has.
+        "id,filename,label\n1000,2.png,b\n1001,3.png,c\n1002,1.png,a\n",
+        "id,filename,label\n1000,2,b\n1001,3,c\n1002,1,a\n",
+        "image,scan,label\nx,2,b\ny,3,c\nz,1,a\n",
+        # Both name the same images, one of them all.
+        "id,file,label\n1,1,a\n2,2.png,b\n,3.png,c\n",
+        "name,path,label\n1,photos/1,a\n2,photos/2,b\n,photos/3,c\n",
+    ],
+)
+def test_the_column_of_files_is_the_one_that_names_them(tmp_path, text):
+    source = opened(numbered(tmp_path, (1, 2, 3)), text)
+    assert label_by_file(source) == {"1.png": "a", "2.png": "b", "3.png": "c"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "id,image,label\n1,2,b\n2,3,c\n3,1,a\n",
+            "column 'id' says 1.png and 'image' says 2.png in .*--image_key",
+        ),
+        (
+            "file,before,filename,label\n1.png,,3.png,a\n2.png,,2.png,b\n",
+            "column 'file' says 1.png and 'filename' says 3.png",
+        ),
+        (
+            "1,2\n2,1\n",
+            "column 1 says 1.png and 2 says 2.png in .*Add a header",
+        ),
+    ],
+)
+def test_columns_that_name_different_images_are_refused(
+    tmp_path, text, message
+):
+    photos = numbered(tmp_path, (1, 2, 3))
+    with pytest.raises(UserError, match=rf"--labels=.*{message}") as error:
+        opened(photos, text)
+    assert "\n" not in str(error.value)
+
+
+def test_a_key_decides_between_columns_that_name_images(tmp_path):
+    photos = numbered(tmp_path, (1, 2, 3))
+    text = "id,image,label\n1,2,b\n2,3,c\n3,1,a\n"
+    source = opened(photos, text, image_key="image")
+    assert label_by_file(source) == {"1.png": "a", "2.png": "b", "3.png": "c"}
+
+
+def test_of_two_columns_the_classes_come_again(tmp_path):
+    source = opened(numbered(tmp_path, (1, 2, 3)), "1,2\n2,3\n3,2\n")
+    assert label_by_file(source) == {"1.png": "2", "2.png": "3", "3.png": "2"}
+
+
+@pytest.mark.parametrize("key", [None, "label"])
+def test_a_column_that_is_there_twice_is_refused(photos, key):
+    text = "file,label,label\n00.png,a,b\n01.png,b,a\n"
+    with pytest.raises(UserError, match="2 columns 'label'"):
+        opened(photos, text, label_key=key)
+
+
+@pytest.mark.parametrize("none", ["-1", "-1.0", ""])
+@pytest.mark.parametrize("several_labels", [False, True])
+def test_minus_one_is_no_label(photos, none, several_labels):
+    source = opened(
+        photos,
+        f"file,label\n00.png,0\n01.png,{none}\n02.png,1\n03.png,{none}\n",
+        several_labels=several_labels,
+    )
+    assert source.class_names == ("0", "1")
+    none = [-1, -1] if several_labels else -1
+    expected = (
+        [[1, 0], none, [0, 1], none] if several_labels else [0, -1, 1, -1]
+    )
+    np.testing.assert_array_equal(source.examples.labels, expected)
+    assert "2 images have no label" in account.of(source)
+
+
+def test_minus_one_among_several_labels_counts_nowhere(photos):
+    source = opened(
+        photos,
+        "file,label\n00.png,red|-1\n01.png,blue\n",
+        several_labels=True,
+    )
+    assert source.class_names == ("blue", "red")
+
+
+def test_a_header_that_is_too_short_is_one_sentence(photos):
+    with pytest.raises(UserError, match="--labels="):
+        opened(photos, "what\n9.png,a\n", label_key="what")

@@ -184,3 +184,20 @@ def test_what_was_left_out_is_told_equally_by_every_job(
     # 27 + 12 of the forty, three odd names, alpha, EXIF.
     features = np.load(tmp_path / "embedded" / "features.npz")
     assert len(features["ids"]) == 38 + 5
+
+
+def test_a_run_may_lie_among_its_pictures(tmp_path, monkeypatch, capsys):
+    """The same command goes on, and an embedding into the folder itself is of
+    the pictures alone, however often."""
+    for number in range(10):
+        name = ("cat", "dog")[number % 2]
+        image_files.write(tmp_path / name / f"{number}.png", number)
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert go(".", "RUN", "--mode=train_then_eval") == 0
+        assert "10 images, 2 classes: cat 5, dog 5" in capsys.readouterr().out
+    embed = ["run.py", "--mode=embed", "--checkpoint=RUN", "--data_dir=."]
+    for _ in range(2):
+        assert run.main([*embed, "--dataset=folder", "--model_dir=."]) == 0
+        assert (tmp_path / "map.png").exists()
+        assert "float32 [10, " in capsys.readouterr().out

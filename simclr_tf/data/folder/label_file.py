@@ -4,8 +4,10 @@
     cat/001.jpg,tabby       paths relative to --data_dir, with or without
     002,persian             suffix, or bare names where these are unique
     003.jpg,tabby|indoors   with --several_labels
+    004.jpg,-1              no label, as with an empty cell
 
-A row may name an image more than once where images have several labels.
+`label_columns` says which columns these are. A row may name an image more than
+once where images have several labels.
 """
 
 import csv
@@ -13,23 +15,17 @@ import dataclasses
 import io
 import os
 import re
-import unicodedata
 from collections.abc import Sequence
 
 import tensorflow as tf
 
+from simclr_tf.data.folder import label_columns
 from simclr_tf.errors import UserError
 
-_FILE_COLUMNS = (
-    "file", "filename", "file_name", "filepath", "file_path", "path", "image",
-    "image_name", "image_path", "image_id", "img", "name", "id",
-)  # fmt: skip
-_LABEL_COLUMNS = (
-    "label", "labels", "class", "classes", "class_name", "category",
-    "categories", "target", "tag", "tags", "breed", "species",
-)  # fmt: skip
 _SEPARATORS = ("|", ";", ",", " ")
 _NUM_NAMED = 3
+# As a program writes it that counts in fractions, too.
+_NO_CLASS = re.compile(r"-1(\.0*)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +66,8 @@ def read(
         path: of the CSV or TSV.
         names: of the folder's images, relative to base.
         base: the folder.
-        file_column, label_column: names of columns; None: by what they are
-            called, else the two that there are.
+        file_column, label_column: names of columns; None: see
+            `label_columns`.
         several_labels: whether a cell may hold several classes, with "|",
             ";", "," or a space between them, the first of these that occurs.
 
@@ -81,31 +77,36 @@ def read(
     """
     where = f"--labels={path}"
     rows = _rows(path, where)
-    find = _Finder(names, base)
-    header = None if find(rows[0][0]) or _any_file(find, rows[0]) else rows[0]
+    find = label_columns.Finder(names, base)
+    header = None if any(map(find, rows[0])) else rows[0]
     if header is None and (file_column or label_column):
         raise UserError(
             f"{where} has no header, so that --image_key and --label_key name "
             "nothing in it. Add one, or leave them out."
         )
     body = rows if header is None else rows[1:]
-    file_at, label_at = _columns(
-        header, body, find, where, file_column, label_column
+    file_at, label_at = label_columns.places(
+        header,
+        body,
+        find,
+        where=where,
+        file_column=file_column,
+        label_column=label_column,
     )
     pairs = [
         (row[file_at].strip(), row[label_at].strip())
         for row in body
         if len(row) > max(file_at, label_at)
     ]
-    separator = _separator([cell for _, cell in pairs]) if several_labels else 0
+    separator = (
+        _separator([cell for _, cell in pairs]) if several_labels else None
+    )
     labels, strangers = {}, []
     for file, cell in pairs:
         name = find(file)
         if name is None:
             strangers.append(file)
-        elif cell:
-            found = cell.split(separator) if separator else [cell]
-            found = {one.strip() for one in found if one.strip()}
+        elif found := _classes(cell, separator):
             before = labels.setdefault(name, found)
             if before != found and not several_labels:
                 raise UserError(
@@ -165,56 +166,6 @@ def _first_of(body) -> str:
     return f"the first says {body[0]}, and " if body else ""
 
 
-def _any_file(find, row) -> bool:
-    return any(find(cell) for cell in row)
-
-
-def _columns(header, body, find, where, file_column, label_column):
-    """Places of the two columns."""
-    width = max(map(len, body), default=0)
-    names = [cell.strip().lower() for cell in header or [""] * width]
-    file_at = _named(names, file_column, where, "image_key")
-    label_at = _named(names, label_column, where, "label_key")
-    if file_at is None:
-        file_at = next(
-            (at for at, name in enumerate(names) if name in _FILE_COLUMNS), None
-        )
-    if file_at is None:
-        # By what it holds.
-        file_at = next(
-            (
-                at
-                for at in range(width)
-                if any(at < len(row) and find(row[at]) for row in body[:100])
-            ),
-            0,
-        )
-    if label_at is None:
-        others = [at for at in range(len(names)) if at != file_at]
-        called = [at for at in others if names[at] in _LABEL_COLUMNS]
-        if len(called) != 1 and len(others) == 1:
-            called = others
-        if len(called) != 1:
-            raise UserError(
-                f"{where} has the columns {', '.join(header or [])}"
-                f"{'' if header else len(names)}: say which one is the class, "
-                "--label_key=NAME."
-            )
-        (label_at,) = called
-    return file_at, label_at
-
-
-def _named(names, wanted, where, flag) -> int | None:
-    if wanted is None:
-        return None
-    if wanted.lower() not in names:
-        raise UserError(
-            f"{where} has no column {wanted!r} (--{flag}); its columns are "
-            f"{', '.join(names)}."
-        )
-    return names.index(wanted.lower())
-
-
 def _separator(cells: Sequence[str]) -> str:
     """What stands between the classes of one cell."""
     return next(
@@ -222,48 +173,14 @@ def _separator(cells: Sequence[str]) -> str:
     )
 
 
+def _classes(cell: str, separator: str | None) -> set[str]:
+    """The classes in a cell; none where it is empty, or -1."""
+    found = cell.split(separator) if separator else [cell]
+    found = {one.strip() for one in found}
+    return {one for one in found if one and not _NO_CLASS.fullmatch(one)}
+
+
 def _by_value(name: str):
     """2 before 10, and numbers before words."""
     number = re.fullmatch(r"-?\d{1,18}", name)
     return (0, int(name), name) if number else (1, 0, name)
-
-
-class _Finder:
-    """The image that a cell names, or None."""
-
-    def __init__(self, names: Sequence[str], base: str):
-        self._base = base.rstrip("/") + "/"
-        self._names = set(names)
-        self._shorter = {}
-        for name in names:
-            stem = os.path.splitext(name)[0]
-            last = name.rsplit("/", 1)[-1]
-            # Without the suffix, then without the folders, then both.
-            shorter = {stem, last, os.path.splitext(last)[0]}
-            # Systems and programs write the same accent in different ways.
-            shorter |= {_composed(one) for one in {name, *shorter}}
-            for short in shorter - {name}:
-                known = self._shorter.setdefault(short, name)
-                if known != name:
-                    self._shorter[short] = None  # of two, nobody can tell
-
-    def __call__(self, cell: str) -> str | None:
-        file = cell.strip().replace("\\", "/").removeprefix(self._base)
-        file = file.removeprefix("./")
-        if file in self._names:
-            return file
-        found = self._known(file)
-        if found is None and "/" in file:
-            # A path from elsewhere: images/001.jpg beside --data_dir=images.
-            last = file.rsplit("/", 1)[-1]
-            found = last if last in self._names else self._known(last)
-        return found
-
-    def _known(self, file: str) -> str | None:
-        found = self._shorter.get(file)
-        return found or self._shorter.get(_composed(file))
-
-
-def _composed(name: str) -> str:
-    """With letters and their accents as one, where there are such."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)

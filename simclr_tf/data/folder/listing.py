@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 from simclr_tf.data import decoding
 from simclr_tf.data.fingerprint import REMOTE_LIMIT, is_remote
+from simclr_tf.data.folder import results
 from simclr_tf.data.folder.walk import LocalWalk, RemoteWalk, join
 
 _ANY_SUFFIX = (*decoding.SUFFIXES, *decoding.SUFFIXES_OF_EXTRAS)
@@ -46,6 +47,8 @@ class Listing:
         installs: what to install -> suffixes that could be read then.
         dangling: links to nothing, as names.
         closed: folders that may not be listed, as names.
+        results: folders with results of our own commands, which are left out
+            (`results`), as names; "." for the base.
         unread: path -> why not, of images of kinds that need an extra, and
             of the two before.
         modified: real path of every folder -> time of its last change in ns;
@@ -63,6 +66,7 @@ class Listing:
     installs: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     dangling: list[str] = dataclasses.field(default_factory=list)
     closed: list[str] = dataclasses.field(default_factory=list)
+    results: list[str] = dataclasses.field(default_factory=list)
     unread: dict[str, str] = dataclasses.field(default_factory=dict)
     modified: dict[str, int] = dataclasses.field(default_factory=dict)
     arrays: list[str] = dataclasses.field(default_factory=list)
@@ -94,6 +98,8 @@ class Listing:
             )
             kinds = [f"{count} {name}" for name, count in by_count]
             said.append("passed over: " + shortened(kinds))
+        if self.results:
+            said.append("passed over, as results: " + shortened(self.results))
         said += [
             f"{', '.join(names)} can be read after {way}"
             for way, names in self.installs.items()
@@ -139,6 +145,9 @@ def read(
     needed = _needed(
         {_kind_of_suffix(name) for name in images} | {*unclear.values()}
     )
+    ours = results.folders(others)
+    outermost = results.outermost(ours)
+    within = tuple(f"{folder}/" for folder in outermost if folder)
     kept, arrays = [], []
     passed_over, installs = collections.Counter(), {}
     unread = {
@@ -151,8 +160,12 @@ def read(
     }
     for name in files:
         kind = unclear[name] if name in unclear else _kind_of_suffix(name)
+        if ours and results.is_picture(name, ours):
+            continue
         if kind == "NPY":
             arrays.append(name)
+        elif kind is None and name.startswith(within):
+            continue
         elif kind is None or kind in needed:
             passed_over[suffix(name)] += 1
             if kind is not None:
@@ -172,6 +185,7 @@ def read(
         installs={way: sorted(names) for way, names in installs.items()},
         dangling=sorted(walk.dangling),
         closed=sorted(walk.closed),
+        results=[folder or "." for folder in outermost],
         unread=unread,
         modified=walk.modified,
         arrays=sorted(arrays),

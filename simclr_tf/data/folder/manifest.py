@@ -22,7 +22,7 @@ _LEAST_FILES = 50_000
 # A folder that was changed so recently may have been changed while it was
 # read, without its time telling.
 _SETTLED_NS = 2_000_000_000
-_VERSION = 3
+_VERSION = 4
 
 
 def folder() -> Path:

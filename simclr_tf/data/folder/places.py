@@ -157,5 +157,6 @@ def _merged(parts: Sequence[Listing]) -> Listing:
         merged.installs.update(part.installs)
         merged.dangling.extend(part.dangling)
         merged.closed.extend(part.closed)
+        merged.results.extend(part.results)
         merged.unread.update(part.unread)
     return dataclasses.replace(merged, names=sorted(elsewhere))

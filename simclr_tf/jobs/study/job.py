@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from simclr_tf import files
+from simclr_tf import files, own_files
 from simclr_tf.config import roles
 from simclr_tf.config.option import Role
 from simclr_tf.errors import Halted, UserError
@@ -165,7 +165,7 @@ class StudyJob:
         Raises:
             UserError: the folder is of a study that has no setting of this.
         """
-        path = os.path.join(self._folder.path, "study.json")
+        path = os.path.join(self._folder.path, own_files.STUDY)
         mine = self._content()
         if tf.io.gfile.exists(path):
             there = files.read_json(path)
