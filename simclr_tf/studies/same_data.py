@@ -1,8 +1,8 @@
-"""Cells are compared where they are of the same images and labels.
+"""Cells are compared where they are of the same images, labels and weights.
 
-A cell keeps which data each of its commands read: how it was asked for, and
-the fingerprints of what lay there. Who asks for the same must find the same;
-cells of before fingerprints were kept say nothing, and count.
+A cell keeps what each of its commands read: how it was asked for, and the
+fingerprints of what lay there. Who asks for the same must find the same; cells
+of before fingerprints were kept say nothing, and count.
 """
 
 import json
@@ -27,6 +27,8 @@ _MEND = (
 )
 # Of an evaluation's command, what says nothing of its data.
 _NOT_OF_DATA = ("mode", "protocol")
+# What a run starts from, beside the names of commands, which have no space.
+_START = "first weights"
 
 
 def facts_of(
@@ -73,6 +75,9 @@ def facts_of_cell(folder: str, cell: Cell) -> dict[str, Any] | None:
         return None
     trained = facts_of(saved.config, data=saved.data, scored=result)
     found = {RUN: trained}
+    start = json_of(os.path.join(place, "start_weights.json")) or {}
+    if start.get("checkpoint") or start.get("teacher"):
+        found[_START] = _facts_of_start(saved.config, start)
     for command in cell.commands:
         splits = record_of(os.path.join(folder, command.name)).get("splits")
         if command.name == RUN or not isinstance(splits, Mapping):
@@ -88,6 +93,22 @@ def facts_of_cell(folder: str, cell: Cell) -> dict[str, Any] | None:
             },
         }
     return found
+
+
+def _facts_of_start(config: Config, start: Mapping[str, Any]) -> dict[str, Any]:
+    """A run that is started from may train on while cells come and go."""
+    asked = {
+        name: value
+        for name, value in roles.values_of(config, Role.LOCATION).items()
+        if roles.role_of(name) & Role.OBJECTIVE
+    }
+    asked["ema_weights"] = config.job.ema_weights
+    read = {}
+    if start.get("checkpoint"):
+        read["encoder"] = start.get("encoder_sha256")
+    if start.get("teacher"):
+        read["teacher"] = start.get("frozen_sha256")
+    return {"asked": asked, "fingerprints": read}
 
 
 class SameData:
@@ -122,7 +143,15 @@ class SameData:
         mine = facts_of_cell(self._place_of(cell), cell) or {}
         for other, theirs in self._known():
             for name, facts in mine.items():
-                if changed := difference(theirs.get(name), facts):
+                changed = difference(theirs.get(name), facts)
+                if changed and name == _START:
+                    raise UserError(
+                        f"--checkpoint={facts['asked']['checkpoint']} has "
+                        "trained on or been replaced since the cell of "
+                        f"{other.words} began with it. Name one checkpoint "
+                        "(RUN/ckpt-100) that stays, and another --model_dir."
+                    )
+                if changed:
                     raise UserError(
                         f"--model_dir={self._folder}: this cell is of other "
                         f"data than that of {other.words} ({name}): {changed}. "

@@ -10,6 +10,7 @@ import pytest
 
 import run
 from simclr_tf.build import splits
+from simclr_tf.jobs import follow as jobs_follow
 from tests import processes
 from tests.tiny_datasets import write_tfds
 
@@ -157,6 +158,104 @@ def test_a_checkpoint_that_comes_late_is_scored(train, follow, tmp_path):
     finally:
         timer.join()
     assert results(folder) == [1, 2, 3, 4]
+
+
+def damage(folder, step):
+    """Flips bits of a checkpoint; returns what puts it right again."""
+    (path,) = folder.glob(f"ckpt-{step}.data-*")
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    flipped = bytes(255 - byte for byte in whole[middle : middle + 64])
+    path.write_bytes(whole[:middle] + flipped + whole[middle + 64 :])
+    return lambda: path.write_bytes(whole)
+
+
+def later(seconds, action):
+    timer = threading.Timer(seconds, action)
+    timer.start()
+    return timer
+
+
+def test_a_last_checkpoint_that_stays_unreadable_ends_with_3(
+    train, follow, tmp_path
+):
+    """It is said which file, and the others are scored."""
+    assert train() == 0
+    damage(tmp_path / "run", 4)
+    assert follow("--eval_timeout_seconds=1") == 3
+    assert results(tmp_path / "run") == [1, 2, 3]
+    assert f"{tmp_path}/run/ckpt-4 cannot be read" in follow.err
+    assert "the run's own command" in follow.err
+    assert follow.out.count("cannot be read") == 1
+
+
+def test_a_last_checkpoint_that_is_whole_later_is_scored(
+    train, follow, tmp_path
+):
+    assert train() == 0
+    timer = later(8.0, damage(tmp_path / "run", 4))
+    try:
+        assert follow() == 0, follow.err
+    finally:
+        timer.join()
+    assert results(tmp_path / "run") == [1, 2, 3, 4]
+
+
+def test_the_patience_for_a_last_checkpoint_is_bounded(
+    train, follow, tmp_path, monkeypatch
+):
+    """Hours of --eval_timeout_seconds are for a run that still trains."""
+    assert train() == 0
+    damage(tmp_path / "run", 4)
+    monkeypatch.setattr(jobs_follow, "_WHOLE_SECONDS", 1.0)
+    monkeypatch.setattr(jobs_follow, "_RETRY_SECONDS", 0.1)
+    assert follow() == 3
+    assert "tried for 1 s" in follow.err
+
+
+def test_an_older_unreadable_checkpoint_is_passed_over(train, follow, tmp_path):
+    assert train() == 0
+    damage(tmp_path / "run", 2)
+    assert follow("--eval_timeout_seconds=60") == 0, follow.err
+    assert results(tmp_path / "run") == [1, 3, 4]
+    assert "ckpt-2 cannot be read" in follow.out
+
+
+def test_an_unreadable_checkpoint_of_a_run_that_goes_on_is_passed_over(
+    train, follow, tmp_path, monkeypatch
+):
+    """Also where it is the newest for longer than a last one is tried."""
+    assert train() == 0
+    monkeypatch.setattr(jobs_follow, "_WHOLE_SECONDS", 0.1)
+    folder = tmp_path / "run"
+    damage(folder, 3)
+    late = list(folder.glob("ckpt-4.*"))
+    for path in late:
+        path.rename(tmp_path / path.name)
+
+    def bring_back():
+        for path in late:
+            (tmp_path / path.name).rename(path)
+
+    timer = later(8.0, bring_back)
+    try:
+        assert follow("--eval_timeout_seconds=60") == 0, follow.err
+    finally:
+        timer.join()
+    assert results(folder) == [1, 2, 4]
+
+
+def test_what_is_unreadable_is_named_where_a_run_is_given_up(
+    train, follow, tmp_path
+):
+    assert train() == 0
+    for path in (tmp_path / "run").glob("ckpt-4.*"):
+        path.unlink()
+    damage(tmp_path / "run", 3)
+    assert follow("--eval_timeout_seconds=1") == 3
+    assert results(tmp_path / "run") == [1, 2]
+    assert "the last one is of step 2" in follow.err
+    assert f"{tmp_path}/run/ckpt-3 cannot be read" in follow.err
 
 
 def test_a_result_is_not_replaced_by_a_poorer_one(

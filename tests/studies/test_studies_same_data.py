@@ -87,6 +87,52 @@ def test_cells_of_the_same_data_join(folder, cells):
     folder.same_data(cells).require(cells[1])
 
 
+def start(folder, cell, sha256, *, teacher=None, checkpoint="C"):
+    run(folder, cell, THREE, checkpoint=checkpoint)
+    write(
+        folder.file_of(cell, "run/start_weights.json"),
+        checkpoint=None if teacher else f"{checkpoint}/ckpt-1",
+        encoder_sha256=sha256,
+        frozen_sha256=teacher,
+        teacher=teacher and {"checkpoint": "C/ckpt-1"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "joins"),
+    [
+        ({"sha256": "a"}, {"sha256": "a"}, True),
+        ({"sha256": "a"}, {"sha256": "b"}, False),
+        ({"sha256": "a"}, {"sha256": "b", "checkpoint": "D"}, True),
+        # A student of the seed's first weights.
+        (
+            {"sha256": "a", "teacher": "t"},
+            {"sha256": "b", "teacher": "t"},
+            True,
+        ),
+        (
+            {"sha256": "a", "teacher": "t"},
+            {"sha256": "a", "teacher": "u"},
+            False,
+        ),
+    ],
+    ids=str,
+)
+def test_cells_of_one_checkpoint_start_from_the_same_weights(
+    folder, cells, first, second, joins
+):
+    """A run that is named as --checkpoint may train on amid a study."""
+    start(folder, cells[0], **first)
+    folder.write_done(cells[0], {"score": (0.5, "run:x")}, 1.0)
+    start(folder, cells[1], **second)
+    data = folder.same_data(cells)
+    if joins:
+        data.require(cells[1])
+        return
+    with pytest.raises(UserError, match="C has trained on or been replaced"):
+        data.require(cells[1])
+
+
 def test_a_study_may_compare_data(folder, cells):
     """Who asks for something else may find something else."""
     done(folder, cells[0], THREE)
