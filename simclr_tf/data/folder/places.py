@@ -5,6 +5,7 @@
     --data_dir=LIST.txt         a line each: folders and files, relative to
                                 where the list lies
 
+What is named twice, or lies in a folder that is named, is read once.
 What was listed is kept while no folder in it has changed: in this process, and
 on disk where there is much of it (`manifest`).
 """
@@ -50,7 +51,8 @@ def listing_of(data_dir: str | None, *, arrays: bool = False) -> Listing:
         return _of_list(path, data_dir, arrays)
     parts = [part for part in data_dir.split(",") if part]
     if len(parts) > 1:
-        return _merged([listing_of(part, arrays=arrays) for part in parts])
+        once = _outermost([_in_full(os.getcwd(), part) for part in parts])
+        return _merged([listing_of(part, arrays=arrays) for part in once])
     raise NotHere(f"--data_dir={data_dir} is not an existing folder.")
 
 
@@ -84,17 +86,16 @@ def _of_list(path: str, data_dir: str, arrays: bool) -> Listing:
     """A text file that names folders and files."""
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
-            lines = file.read().decode().splitlines()
+            # Notepad begins a file with a mark that is none of its text.
+            lines = file.read().decode("utf-8-sig").splitlines()
     except (tf.errors.OpError, UnicodeDecodeError) as error:
         raise UserError(
             f"--data_dir={data_dir} is a file, and no list of folders and "
             "files, a line each. Name the folder of images."
         ) from error
-    here = os.path.dirname(os.path.abspath(path))
-    named = [line.strip() for line in lines if line.strip()]
-    named = [
-        one if is_remote(one) else os.path.join(here, one) for one in named
-    ]
+    here = os.path.dirname(path if is_remote(path) else os.path.abspath(path))
+    named = [_in_full(here, line.strip()) for line in lines if line.strip()]
+    named = _outermost(named)
     folders = [one for one in named if tf.io.gfile.isdir(one)]
     files = sorted(set(named) - set(folders))
     missing = [file for file in files if not tf.io.gfile.exists(file)]
@@ -104,10 +105,28 @@ def _of_list(path: str, data_dir: str, arrays: bool) -> Listing:
             f"and files: {listing.shortened(missing, 3) or 'it is empty'}"
             f"{' (does not exist)' if missing else ''}."
         )
-    parts = [_of_folder(folder.rstrip("/")) for folder in folders]
+    parts = [_of_folder(folder) for folder in folders]
     if files:
         parts.append(_of_files(files))
     return _merged([part.with_arrays(arrays) for part in parts])
+
+
+def _in_full(here: str, name: str) -> str:
+    """One spelling of a path that is relative to a folder."""
+    name = os.path.expanduser(name)
+    path = name if is_remote(name) else os.path.join(here, name)
+    return path.rstrip("/") if is_remote(path) else os.path.normpath(path)
+
+
+def _outermost(paths: Sequence[str]) -> list[str]:
+    """Each once, without those that lie in another one."""
+    once = dict.fromkeys(paths)
+
+    def is_within(path: str) -> bool:
+        above = os.path.dirname(path)
+        return above != path and (above in once or is_within(above))
+
+    return [path for path in once if not is_within(path)]
 
 
 def _of_files(files: Sequence[str]) -> Listing:
