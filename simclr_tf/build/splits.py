@@ -187,7 +187,7 @@ def open_evaluation(
     if not required or not split:
         # A recipe's may not be there; nor may the official code's "validation".
         wanted = dict.fromkeys([*filter(None, [split]), *_EVALUATION_SPLITS])
-        split = next((s for s in wanted if _is_there(config, s)), None)
+        split = next((s for s in wanted if is_there(config, s)), None)
     if split is None:
         return None
     source = open_split(config, split)
@@ -216,7 +216,8 @@ def require_evaluation(config: Config, *, asker: str) -> Source:
     return found
 
 
-def _is_there(config: Config, split: str) -> bool:
+def is_there(config: Config, split: str) -> bool:
+    """Whether a data set has all that a split names."""
     return sources.has_split(
         dataset=config.data.dataset,
         split=split,

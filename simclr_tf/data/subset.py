@@ -114,7 +114,7 @@ def joined(parts: Sequence[Source], *, split: str, where: str) -> Source:
     if len(np.unique(ids)) < len(ids):
         raise UserError(
             f"split {split!r} of {where}: its parts have images of the same"
-            " class and name. Rename them."
+            " id. Rename them."
         )
     contents = [examples.contents for examples in each]
     known = all(one is not None for one in contents)

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from simclr_tf import files, own_files, terminal
-from simclr_tf.build import batches
+from simclr_tf.build import batches, splits
 from simclr_tf.config import Config
 from simclr_tf.data import subset
 from simclr_tf.data.sources import Source
@@ -20,6 +20,7 @@ from simclr_tf.reports import (
 )
 
 _NEIGHBOURS = 7
+_BOTH = "train+test"
 # Side of the images on the map, and of those that are compared.
 _SMALL = 128
 # Images of 224 px that are held as floats at once: 150 MB.
@@ -142,10 +143,18 @@ class EmbeddingPictures:
         said = f"Near-duplicates: {len(pairs)} pairs in {path}"
         if pairs:
             said += '; "levels" is the mean difference of pixels, of 255'
-        data = self._config.data
-        if self._config.job.mode == "embed" and "+" not in data.train_split:
-            said += ". --train_split=train+test also finds those between splits"
+        if self._may_be_of_more():
+            said += f". --train_split={_BOTH} also finds those between splits"
         print(f"{said}.")
+
+    def _may_be_of_more(self) -> bool:
+        """Whether the command could embed both splits, and embeds one."""
+        config = self._config
+        return (
+            config.job.mode == "embed"
+            and "+" not in config.data.train_split
+            and splits.is_there(config, _BOTH)
+        )
 
     def _images(self, ids: np.ndarray, side: int | None = None) -> np.ndarray:
         """uint8[n, S, S, C] as the encoder sees them, shrunk to a side."""

@@ -244,3 +244,32 @@ def test_sums_are_their_parts_one_behind_the_other(tmp_path):
         image, label = source.examples.read({}, index)
         np.testing.assert_array_equal(image, image_files.pixels(1))
         assert label == 1
+
+
+def test_parts_of_a_sum_may_have_images_of_the_same_name(tmp_path):
+    """train/cat/00.png and test/cat/00.png: numbered split by split."""
+    for number, name in enumerate(
+        ("train/cat/00", "train/dog/01", "train/dog/02", "test/cat/00")
+    ):
+        image_files.write(tmp_path / f"{name}.png", number)
+    train, test = (open_folder(tmp_path, name) for name in ("train", "test"))
+    both, turned = (
+        open_folder(tmp_path, name) for name in ("train+test", "test+train")
+    )
+    assert paths(both) == paths(train) + paths(test)
+    np.testing.assert_array_equal(both.examples.labels, [0, 1, 1, 0])
+    ids = dict(zip(paths(both), both.examples.ids.numpy(), strict=True))
+    assert len(set(ids.values())) == 4
+    assert ids == dict(
+        zip(paths(turned), turned.examples.ids.numpy(), strict=True)
+    )
+    # What is of one split alone keeps its id there.
+    np.testing.assert_array_equal(
+        both.examples.ids[1:3], train.examples.ids[1:]
+    )
+    image, label = read(both, 3)
+    np.testing.assert_array_equal(image, image_files.pixels(3))
+    assert label == 0
+    assert open_folder(tmp_path, "train[:2]+test").num_examples == 3
+    with pytest.raises(ValueError, match="takes some images twice"):
+        open_folder(tmp_path, "train+test+train[:1]")

@@ -201,3 +201,29 @@ def test_a_run_may_lie_among_its_pictures(tmp_path, monkeypatch, capsys):
         assert run.main([*embed, "--dataset=folder", "--model_dir=."]) == 0
         assert (tmp_path / "map.png").exists()
         assert "float32 [10, " in capsys.readouterr().out
+
+
+def test_a_sum_of_splits_is_proposed_where_there_are_splits(tmp_path, capsys):
+    """And embedded, although each split counts its images from 0."""
+    photos = tmp_path / "photos"
+    for name in ("train/cat/0", "train/dog/1", "test/cat/0", "test/dog/1"):
+        image_files.write(photos / f"{name}.png", int(name[-1]))
+    embed = ["run.py", "--mode=embed", "--encoder=pixels", "--image_size=24"]
+    embed += ["--dataset=folder", f"--model_dir={tmp_path}/out"]
+    said = {}
+    for data_dir, split in (
+        (photos, "train"),
+        (photos, "train+test"),
+        (photos / "train", "train"),
+    ):
+        which = [f"--data_dir={data_dir}", f"--train_split={split}"]
+        assert run.main([*embed, *which]) == 0
+        said[data_dir, split] = capsys.readouterr().out
+    proposed = {
+        which
+        for which, out in said.items()
+        if "--train_split=train+test" in out.split("Near-duplicates:")[1]
+    }
+    assert proposed == {(photos, "train")}
+    # A sum tells an image of one split from its equal in the other.
+    assert "Near-duplicates: 2 pairs" in said[photos, "train+test"]

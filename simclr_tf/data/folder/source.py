@@ -66,16 +66,16 @@ def open_folder(
         paths=True,
         kinds=frozenset({"JPEG", "PNG", *folder.listing.kinds.values()}),
     )
-    parts = {
-        part: _part(folder, part, limit_bytes, decoder, cache=cache)
-        for part in split.split("+")
-    }
-    if "+" not in split:
-        return parts[split]
-    where = f"--data_dir={reading.data_dir}"
-    if len(parts) <= split.count("+"):
-        raise split_spec.repeated(split, where)
-    return joined(list(parts.values()), split=split, where=where)
+    chosen = [_chosen(folder, part) for part in split.split("+")]
+    if len({part.split for part in chosen}) < len(chosen):
+        raise split_spec.repeated(split, folder.where)
+    parts = [
+        _part(folder, part, limit_bytes, decoder, cache=cache)
+        for part in _told_apart(chosen)
+    ]
+    if len(parts) == 1:
+        return parts[0]
+    return joined(parts, split=split, where=folder.where)
 
 
 def survey(reading: Reading, split: str) -> tuple[int, int]:
@@ -140,21 +140,67 @@ def has_folder_split(reading: Reading, name: str) -> bool:
     return name in there or folder.folder_of(name) == name
 
 
-def _part(
-    folder: Folder,
-    split: str,
-    limit_bytes: int,
-    decoder: decoding.Decoder,
-    *,
-    cache: bool,
-) -> Source:
-    """A split without a sum."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Chosen:
+    """The images of a split without a sum.
+
+    Attributes:
+        split: as it was asked for.
+        names: of the images, with the folder of the split.
+        ids: int64[n], sample ids.
+        lies_in: the folder of the split.
+    """
+
+    split: str
+    names: list[str]
+    ids: np.ndarray
+    lies_in: str
+
+
+def _chosen(folder: Folder, split: str) -> _Chosen:
     names, lies_in = folder.names_of(split)
     start = len(lies_in) + 1 if lies_in else 0
     ids = path_ids([name[start:] for name in names])
     chosen = split_spec.slice_of(ids, split, folder.where)
     if len(chosen) < len(names):
         names, ids = [names[i] for i in chosen], ids[chosen]
+    return _Chosen(split, names, ids, lies_in)
+
+
+def _told_apart(parts: Sequence[_Chosen]) -> list[_Chosen]:
+    """The parts of a sum, with different ids for different images.
+
+    An id is of the path below the split, which leaves it the same where a
+    split is moved. Splits may each have a cat/001.jpg: these get ids of the
+    path with the split.
+    """
+    found, counts = np.unique(
+        np.concatenate([part.ids for part in parts]), return_counts=True
+    )
+    shared = found[counts > 1]
+    if not shared.size:
+        return list(parts)
+    return [
+        dataclasses.replace(
+            part,
+            ids=np.where(
+                np.isin(part.ids, shared), path_ids(part.names), part.ids
+            ),
+        )
+        for part in parts
+    ]
+
+
+def _part(
+    folder: Folder,
+    chosen: _Chosen,
+    limit_bytes: int,
+    decoder: decoding.Decoder,
+    *,
+    cache: bool,
+) -> Source:
+    """A split without a sum."""
+    names, ids, lies_in = chosen.names, chosen.ids, chosen.lies_in
     labels, classes, notes = labelling.of(folder, names, lies_in)
     paths = folder.paths(names)
     images, contents = fingerprint.of_files(paths, ids)
@@ -177,7 +223,7 @@ def _part(
         )
     return Source(
         name="folder",
-        split=split,
+        split=chosen.split,
         examples=examples,
         image_fingerprint=images,
         fingerprint=fingerprint.with_labels(images, labels, classes),
