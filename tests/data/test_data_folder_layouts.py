@@ -280,9 +280,10 @@ def test_a_list_names_folders_and_files(tmp_path):
     listed.write_text("one\ntwo/dog/0.png\n\ntwo/cat/0.png\n")
     source = opened(listed)
     assert "4 images, 2 classes: cat 3, dog 1" in account.of(source)
-    listed.write_text("one\nthree\n")
-    with pytest.raises(UserError, match=r"list.*three \(does not exist\)"):
-        opened(listed)
+    for text in ("one\nthree\n", "one\none/three\n"):
+        listed.write_text(text)
+        with pytest.raises(UserError, match=r"list.*three \(does not exist\)"):
+            opened(listed)
 
 
 @pytest.mark.parametrize(
@@ -333,3 +334,62 @@ def test_a_folder_that_changes_is_listed_anew(tmp_path):
     assert opened(tmp_path).num_examples == 2
     make(tmp_path, cat=2)
     assert opened(tmp_path).num_examples == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufefftwo/cat/0.png\none\n",
+        "two/cat/0.png\r\n./two/cat/0.png\r\none\r\n",
+        "two/../two//cat/0.png\ntwo/cat/0.png\none/\none/../one\n",
+        "one\none/cat\none/cat/1.png\none/dog/0.png\ntwo/cat/0.png\n",
+        "one/dog/0.png\none/cat/0.png\none\ntwo/cat/0.png\n",
+    ],
+)
+def test_a_list_may_name_an_image_more_than_once(tmp_path, text):
+    make(tmp_path, **{"one/cat": 2, "one/dog": 3, "two/cat": 1})
+    listed = tmp_path / "list.txt"
+    listed.write_text("one\ntwo/cat/0.png\n")
+    # As an editor of any system would write it.
+    other = tmp_path / "other.txt"
+    other.write_bytes(text.encode())
+    expected, source = opened(listed), opened(other)
+    said = account.of(expected)
+    assert account.of(source) == said
+    assert "6 images" in said and "links" not in said
+    assert source.fingerprint == expected.fingerprint
+
+
+def test_paths_of_one_image_are_one_name_in_a_list(tmp_path):
+    make(tmp_path, cat=2, dog=1)
+    listed = tmp_path / "list.txt"
+    listed.write_text("cat/0.png\n./cat/1.png\ndog/../dog/0.png\n./cat/0.png\n")
+    said = account.of(opened(listed))
+    assert said == "folder train: 3 images, 2 classes: cat 2, dog 1"
+
+
+def test_a_way_back_out_of_a_link_leads_where_the_system_goes(tmp_path):
+    """link/.. is the folder above what the link leads to."""
+    make(tmp_path, **{"real/cat": 1, "real/deep": 1, "cat": 3})
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "deep")
+    listed = tmp_path / "list.txt"
+    listed.write_text("link/../cat\n")
+    assert opened(listed).num_examples == 1
+
+
+@pytest.mark.parametrize("also", ["", "/", "/cat", "/../photos"])
+def test_a_folder_that_is_named_twice_is_one(tmp_path, monkeypatch, also):
+    photos = make(tmp_path / "photos", cat=2, dog=3)
+    monkeypatch.chdir(tmp_path)
+    expected = opened("photos")
+    for data_dir in (f"photos,{photos}{also}", f"{photos}{also},photos"):
+        source = opened(data_dir)
+        assert account.of(source) == account.of(expected)
+        assert source.fingerprint == expected.fingerprint
+
+
+def test_a_list_in_a_folder_that_is_named_is_read(tmp_path):
+    make(tmp_path, **{"one/cat": 2, "one/dog": 1, "two/dog": 2})
+    (tmp_path / "one" / "list.txt").write_text("../two\n")
+    both = f"{tmp_path}/one,{tmp_path}/one/list.txt"
+    assert opened(both).num_examples == 5

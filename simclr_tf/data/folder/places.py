@@ -5,7 +5,9 @@
     --data_dir=LIST.txt         a line each: folders and files, relative to
                                 where the list lies
 
-What is named twice, or lies in a folder that is named, is read once.
+What is named more than once, or lies in a folder that is also named, is read
+once.
+
 What was listed is kept while no folder in it has changed: in this process, and
 on disk where there is much of it (`manifest`).
 """
@@ -14,7 +16,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import tensorflow as tf
 
@@ -51,8 +53,11 @@ def listing_of(data_dir: str | None, *, arrays: bool = False) -> Listing:
         return _of_list(path, data_dir, arrays)
     parts = [part for part in data_dir.split(",") if part]
     if len(parts) > 1:
-        once = _outermost([_in_full(os.getcwd(), part) for part in parts])
-        return _merged([listing_of(part, arrays=arrays) for part in once])
+        plain = [_plain(part) for part in parts]
+        # A list that lies in one of the folders may name others.
+        lists = {one for one in plain if not tf.io.gfile.isdir(one)}
+        kept = [parts[at] for at in _outermost(plain, apart=lists)]
+        return _merged([listing_of(part, arrays=arrays) for part in kept])
     raise NotHere(f"--data_dir={data_dir} is not an existing folder.")
 
 
@@ -86,7 +91,6 @@ def _of_list(path: str, data_dir: str, arrays: bool) -> Listing:
     """A text file that names folders and files."""
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
-            # Notepad begins a file with a mark that is none of its text.
             lines = file.read().decode("utf-8-sig").splitlines()
     except (tf.errors.OpError, UnicodeDecodeError) as error:
         raise UserError(
@@ -94,10 +98,13 @@ def _of_list(path: str, data_dir: str, arrays: bool) -> Listing:
             "files, a line each. Name the folder of images."
         ) from error
     here = os.path.dirname(path if is_remote(path) else os.path.abspath(path))
-    named = [_in_full(here, line.strip()) for line in lines if line.strip()]
-    named = _outermost(named)
-    folders = [one for one in named if tf.io.gfile.isdir(one)]
-    files = sorted(set(named) - set(folders))
+    named = [line.strip() for line in lines if line.strip()]
+    named = [
+        _plain(one if is_remote(one) else os.path.join(here, one))
+        for one in named
+    ]
+    folders = {one for one in named if tf.io.gfile.isdir(one)}
+    files = sorted(set(named) - folders)
     missing = [file for file in files if not tf.io.gfile.exists(file)]
     if missing or not named:
         raise UserError(
@@ -105,28 +112,42 @@ def _of_list(path: str, data_dir: str, arrays: bool) -> Listing:
             f"and files: {listing.shortened(missing, 3) or 'it is empty'}"
             f"{' (does not exist)' if missing else ''}."
         )
-    parts = [_of_folder(folder) for folder in folders]
+    named = [named[at] for at in _outermost(named)]
+    parts = [_of_folder(one) for one in named if one in folders]
+    files = sorted(set(named) - folders)
     if files:
         parts.append(_of_files(files))
     return _merged([part.with_arrays(arrays) for part in parts])
 
 
-def _in_full(here: str, name: str) -> str:
-    """One spelling of a path that is relative to a folder."""
-    name = os.path.expanduser(name)
-    path = name if is_remote(name) else os.path.join(here, name)
-    return path.rstrip("/") if is_remote(path) else os.path.normpath(path)
+def _plain(path: str) -> str:
+    """The one way to write a path, of all that lead to the same place but
+    those through links."""
+    if is_remote(path):
+        return path.rstrip("/")
+    path = os.path.join(os.getcwd(), os.path.expanduser(path))
+    plain = os.path.normpath(path)
+    # Behind a link, ".." is not the folder before it.
+    if ".." in path and os.path.realpath(plain) != os.path.realpath(path):
+        return os.path.realpath(path)
+    return plain
 
 
-def _outermost(paths: Sequence[str]) -> list[str]:
-    """Each once, without those that lie in another one."""
-    once = dict.fromkeys(paths)
-
-    def is_within(path: str) -> bool:
-        above = os.path.dirname(path)
-        return above != path and (above in once or is_within(above))
-
-    return [path for path in once if not is_within(path)]
+def _outermost(
+    paths: Sequence[str], *, apart: Collection[str] = ()
+) -> list[int]:
+    """Which of some plain paths neither came before nor lie in another, but
+    for those that stand apart, which may."""
+    there = set(paths)
+    kept: dict[str, int] = {}
+    for at, path in enumerate(paths):
+        before, above = path, os.path.dirname(path)
+        while above not in there and above != before:
+            before, above = above, os.path.dirname(above)
+        within = above in there and above != path
+        if path in apart or not within:
+            kept.setdefault(path, at)
+    return list(kept.values())
 
 
 def _of_files(files: Sequence[str]) -> Listing:
