@@ -29,6 +29,7 @@ def of_checkpoint(given: Mapping[str, Any]) -> dict[str, Any]:
     path = given["checkpoint"]
     found = weights_location.locate(path)
     flat = _said_of(found, given)
+    _say_whose_labels(path, flat, given)
     if given.get("train_mode") == "distill" and roles.asks_for(
         given, Job.DISTILL
     ):
@@ -97,6 +98,19 @@ def _not_given(
         # An export comes from elsewhere: its paths are not of this machine.
         names = [n for n in names if not roles.role_of(n) & Role.LOCATION]
     return {n: flat[n] for n in names if n in flat and n not in given}
+
+
+def _say_whose_labels(
+    path: str, flat: Mapping[str, Any], given: Mapping[str, Any]
+) -> None:
+    suggested = roles.suggested_by_checkpoint(given, flat)
+    # Of another data set, nothing is expected.
+    if flat.get("labels") and not {"labels", "dataset"} & {*suggested, *given}:
+        print(
+            f"--labels={flat['labels']} of --checkpoint={path} is left out, as "
+            f"it is of --data_dir={flat['data_dir']}. --labels names another.",
+            flush=True,
+        )
 
 
 def _require_stem(

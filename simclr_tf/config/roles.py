@@ -107,8 +107,10 @@ def suggested_by_checkpoint(
         names += names_of(Role.DATASET)
     there = theirs.get("data_dir")
     moved = not _same("data_dir", there, given.get("data_dir", there))
-    left = _OF_LABEL_FILE if moved and theirs.get("labels") else ()
-    return [name for name in names if name not in {*given, *left}]
+    gone = ()
+    if moved and theirs.get("labels") and "labels" not in given:
+        gone = _OF_LABEL_FILE
+    return [name for name in names if name not in {*given, *gone}]
 
 
 def inherited_by_follower(config: Config) -> dict[str, Any]:
@@ -162,11 +164,12 @@ def of_average() -> frozenset[str]:
 
 def takes(config: Config) -> Job:
     """Whose options the job of a configuration takes."""
-    return job_kinds.takes(
-        mode=config.job.mode,
-        train_mode=config.job.train_mode,
-        protocol=config.eval.protocol,
-    )
+    return job_kinds.takes(**_names_a_job(config))
+
+
+def _names_a_job(config: Config) -> dict[str, str]:
+    asked = {name: getattr(config.job, name) for name in ("mode", "train_mode")}
+    return {**asked, "protocol": config.eval.protocol}
 
 
 def is_taken(name: str, config: Config) -> bool:
@@ -176,11 +179,7 @@ def is_taken(name: str, config: Config) -> bool:
 
 def job(config: Config) -> Job:
     """The job of a configuration."""
-    return job_kinds.job_of(
-        mode=config.job.mode,
-        train_mode=config.job.train_mode,
-        protocol=config.eval.protocol,
-    )
+    return job_kinds.job_of(**_names_a_job(config))
 
 
 def names_for(given: Mapping[str, Any]) -> frozenset[str]:
@@ -297,4 +296,4 @@ def _location(path: str) -> str:
         return ",".join(map(_location, path.split(",")))
     if "://" in path:
         return path.rstrip("/")
-    return os.path.abspath(os.path.expanduser(path))
+    return os.path.realpath(os.path.expanduser(path))

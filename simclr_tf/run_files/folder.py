@@ -11,7 +11,7 @@ import tensorflow as tf
 from simclr_tf import files, own_files
 from simclr_tf.config import Config, resolve, roles
 from simclr_tf.errors import Halted, UserError
-from simclr_tf.run_files import checkpoints, leftovers, places, room
+from simclr_tf.run_files import checkpoints, leftovers, room
 from simclr_tf.run_files.owner import Owner
 
 gfile = tf.io.gfile
@@ -25,12 +25,14 @@ class SavedRun:
         config, origins: as `resolve.Resolved` has them.
         data: facts of the data; see `RunFolder.claim`.
         dtype_policy: what the run computes in.
+        cwd: where its command was given; see `places.seen_from`.
     """
 
     config: Config
     origins: Mapping[str, str]
     data: Mapping[str, Any]
     dtype_policy: str | None
+    cwd: str | None = None
 
 
 class RunFolder:
@@ -104,7 +106,8 @@ class RunFolder:
         files.write_json(
             self.file(own_files.CONFIG),
             {
-                "config": places.seen_from_anywhere(config).to_dict(),
+                "config": config.to_dict(),
+                "cwd": os.getcwd(),
                 "origins": dict(origins),
                 "data": dict(facts),
                 "dtype_policy": dtype_policy,
@@ -261,14 +264,11 @@ def _saved_run(path: str, saved: Mapping[str, Any]) -> SavedRun:
         saved.get("origins", {}),
         saved["data"],
         saved.get("dtype_policy"),
+        saved.get("cwd"),
     )
-    fine = {
-        "origins": isinstance(found.origins, dict),
-        "data": isinstance(found.data, dict),
-        "dtype_policy": isinstance(found.dtype_policy, str | None),
-    }
-    for name, is_fine in fine.items():
-        if not is_fine:
+    kinds = {"origins": dict, "data": dict, "dtype_policy": str | None}
+    for name, kind in {**kinds, "cwd": str | None}.items():
+        if not isinstance(getattr(found, name), kind):
             raise files.damaged(path, f"{name} is of a wrong type")
     return found
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from simclr_tf.config import Config, resolve, roles
 from simclr_tf.errors import UserError
+from simclr_tf.run_files import places
 from simclr_tf.run_files.folder import RunFolder, SavedRun
 
 _POLL_SECONDS = 5.0
@@ -44,7 +45,8 @@ def as_follower(
     Raises:
         UserError: an option given contradicts the run.
     """
-    inherited = roles.inherited_by_follower(saved.config)
+    seen = places.seen_from(saved.config, saved.cwd)
+    inherited = roles.inherited_by_follower(seen)
     scored = saved.config.eval
     if scored.eval_steps:
         # Of a sample, the batch is no matter of the machine: it says how many.
@@ -52,7 +54,7 @@ def as_follower(
     config = resolve.overlay(
         asked, {**inherited, **given, "model_dir": path, "mode": "eval"}
     )
-    changes = roles.fixed_differences(saved.config, config)
+    changes = roles.fixed_differences(seen, config)
     if changes:
         raise UserError(
             f"--model_dir={path} holds another run: {'; '.join(changes)}. "

@@ -91,26 +91,36 @@ def require_no_pattern(flag: str, path: str) -> None:
         )
 
 
-def absolute(path: str) -> str:
-    """A local path, or several with commas, as other folders see it too.
+def seen_from(config: Config, cwd: str | None) -> Config:
+    """With what was named relative to a folder named in full, where it is
+    there still. Who looks at a run may stand in another folder; a project that
+    was moved as a whole is gone on with from where it is.
 
     Args:
-        path: of any kind; a store's stays.
+        config: of the run.
+        cwd: the folder that its command was given in; None: nobody knows.
     """
-    whole = os.path.expanduser(path)
-    if "," in path and not gfile.exists(whole):
-        return ",".join(absolute(part) for part in path.split(",") if part)
-    return path if "://" in path else os.path.abspath(whole)
-
-
-def seen_from_anywhere(config: Config) -> Config:
-    """With every place in full: whoever looks at a run may stand in another
-    folder. That of the run itself is whoever's who looks."""
     named = roles.values_of(config, Role.LOCATION)
-    del named["model_dir"]
-    return resolve.overlay(
-        config, {n: absolute(path) for n, path in named.items() if path}
-    )
+    del named["model_dir"]  # that of whoever looks
+    changes = {
+        name: there
+        for name, path in named.items()
+        if path and cwd and (there := _there(cwd, path))
+    }
+    return resolve.overlay(config, changes)
+
+
+def _there(cwd: str, path: str) -> str | None:
+    """A path, or several with commas, in full; None where nothing is there."""
+    if "://" in path:
+        return path
+    whole = os.path.join(cwd, os.path.expanduser(path))
+    if os.path.exists(whole):
+        return os.path.realpath(whole)
+    if "," not in path:
+        return None
+    parts = [_there(cwd, part) for part in path.split(",") if part]
+    return ",".join(parts) if all(parts) else None
 
 
 def _reason(error: Exception) -> str:

@@ -146,13 +146,15 @@ def config_of(found: Location, saved: Mapping[str, Any]) -> Config:
             there["data_dir"] = values.get("data_dir") or place
         sections = {**sections, "places": there}
     try:
-        return resolve.from_dict(sections)
+        config = resolve.from_dict(sections)
     except UserError as error:
         raise UserError(
             f"--checkpoint={place or found.folder} is damaged: "
             f"{os.path.basename(_description(found))} says what cannot be. "
             f"{error}"
         ) from error
+    cwd = saved.get("cwd")
+    return places.seen_from(config, cwd if isinstance(cwd, str) else None)
 
 
 def _description(found: Location) -> str:

@@ -1,17 +1,19 @@
 """Which run a folder holds, and who may go on with it."""
 
 import json
+import pathlib
 import re
 
 import pytest
 
 from simclr_tf.config import resolve
 from simclr_tf.errors import UserError
-from simclr_tf.run_files import loading
+from simclr_tf.run_files import loading, places
 from simclr_tf.run_files.folder import RunFolder
 from simclr_tf.run_files.following import as_follower, wait_for_run
 
 FACTS = {"fingerprint": "abc", "num_examples": 10}
+NAMED = ("pictures", "more")
 
 
 def claim(folder, facts=FACTS, **given):
@@ -39,18 +41,45 @@ def test_folder_remembers_its_run(tmp_path):
 
 
 def test_whoever_looks_at_a_run_may_stand_elsewhere(tmp_path, monkeypatch):
-    (tmp_path / "c,d").mkdir()
+    """Its places are those of the folder that it was started in."""
+    for name in ("here", "here/pictures", "here/more", "here/c,d", "there"):
+        (tmp_path / name).mkdir()
+    for place, expected in (
+        ("pictures,./more", [f"{tmp_path}/here/{n}" for n in NAMED]),
+        ("c,d", [f"{tmp_path}/here/c,d"]),
+        ("gs://b/d", ["gs://b/d"]),
+    ):
+        monkeypatch.chdir(tmp_path / "here")
+        claim(tmp_path / "run", dataset="folder", data_dir=place)
+        monkeypatch.chdir(tmp_path / "there")
+        saved = RunFolder(str(tmp_path / "run")).saved()
+        assert saved.config.data.data_dir == place
+        seen = places.seen_from(saved.config, saved.cwd)
+        assert seen.data.data_dir == ",".join(expected)
+        asked = resolve.resolve({"mode": "eval", "model_dir": "X"}).config
+        follower = as_follower(saved, asked, {}, path=str(tmp_path / "run"))
+        assert follower.data.data_dir == ",".join(expected)
+
+
+def test_a_project_that_was_moved_is_gone_on_with(tmp_path, monkeypatch):
+    """As a whole, with its pictures and what it starts from."""
+    (tmp_path / "old" / "pictures").mkdir(parents=True)
+    given = {
+        "train_mode": "finetune",
+        "dataset": "folder",
+        "data_dir": "pictures",
+        "checkpoint": "RUN",
+    }
+    monkeypatch.chdir(tmp_path / "old")
+    claim("run", **given)
+    pathlib.Path("run", "ckpt-5.index").write_text("x")
     monkeypatch.chdir(tmp_path)
-    named = {"data_dir": "pictures,./more", "labels": "labels.csv"}
-    claim(tmp_path / "one", dataset="folder", **named)
-    saved = RunFolder(str(tmp_path / "one")).saved().config
-    assert saved.data.data_dir == f"{tmp_path}/pictures,{tmp_path}/more"
-    assert saved.data.labels == f"{tmp_path}/labels.csv"
-    claim(tmp_path / "one", dataset="folder", **named)  # the same
-    for place, said in (("gs://b/d", "gs://b/d"), ("c,d", f"{tmp_path}/c,d")):
-        claim(tmp_path / "two", data_dir=place)
-        saved = RunFolder(str(tmp_path / "two")).saved().config
-        assert saved.data.data_dir == said
+    (tmp_path / "old").rename(tmp_path / "new")
+    monkeypatch.chdir(tmp_path / "new")
+    claim("run", **given)
+    saved = RunFolder("run").saved()
+    seen = places.seen_from(saved.config, f"{tmp_path}/old")
+    assert seen.data.data_dir == "pictures"
 
 
 def test_same_run_again_is_welcome_elsewhere_too(tmp_path):
