@@ -128,7 +128,7 @@ class EmbeddingPictures:
         pairs = near_duplicates.pairs(
             found.values, lambda rows: self._images(found.ids[rows], _SMALL)
         )
-        path = os.path.join(self._folder, "near_duplicates.tsv")
+        path = os.path.join(self._folder, own_files.PAIRS)
         lines = ["levels\tfirst\tsecond"]
         if pairs:
             names = [self.names(found.ids[[i, j]]) for _, i, j in pairs]

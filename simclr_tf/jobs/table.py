@@ -34,6 +34,17 @@ _LABELLED = ("one", "several")
 _ANY = ("checkpoint", "random", "pixels")
 _BUILT = ("checkpoint", "random")
 
+# Jobs that save weights, or are about those that do.
+_OF_CHECKPOINTS = (
+    Kind.TRAINING
+    | Kind.TRANSFER_FINETUNE
+    | Kind.FOLLOW
+    | Kind.IMPORT
+    | Kind.EXPORT
+    | Kind.STUDY
+    | Kind.PREFLIGHT
+)
+
 JOBS = {
     Kind.PRETRAIN: Entry("training"),
     Kind.FINETUNE: Entry("training", Accepts(labels=_LABELLED)),
@@ -88,7 +99,8 @@ def _require_places(config, kind: Kind) -> None:
     A preflight is about other machines: what they reach need not be reached
     from here.
     """
-    places.require_no_pattern("model_dir", config.job.model_dir or "")
+    if kind & _OF_CHECKPOINTS:
+        places.require_no_pattern("model_dir", config.job.model_dir or "")
     for name, place in roles.values_of(config, Role.LOCATION).items():
         if place and kind is Kind.PREFLIGHT and name != "json":
             places.require_known(name, place)

@@ -203,8 +203,8 @@ def test_the_column_of_files_is_the_one_that_names_them(tmp_path, text):
             "column 'file' says 1.png and 'filename' says 3.png",
         ),
         (
-            "1,2\n2,1\n",
-            "column 1 says 1.png and 2 says 2.png in .*Add a header",
+            "image_id,file_name,label\n1,DSC1.jpg,x\n2,3.png,y\n",
+            "column 'image_id' says 2.png and 'file_name' says 3.png",
         ),
     ],
 )
@@ -224,9 +224,30 @@ def test_a_key_decides_between_columns_that_name_images(tmp_path):
     assert label_by_file(source) == {"1.png": "a", "2.png": "b", "3.png": "c"}
 
 
-def test_of_two_columns_the_classes_come_again(tmp_path):
-    source = opened(numbered(tmp_path, (1, 2, 3)), "1,2\n2,3\n3,2\n")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,2\n2,3\n3,2\n",
+        "1,2\n2,3\n3,2\n98,1\n99,1\n",
+        "photo,kind\n1,2\n2,3\n3,2\n",
+    ],
+)
+def test_of_columns_that_have_no_names_the_first_is_of_files(tmp_path, text):
+    source = opened(numbered(tmp_path, (1, 2, 3)), text)
     assert label_by_file(source) == {"1.png": "2", "2.png": "3", "3.png": "2"}
+
+
+def test_classes_that_are_called_like_images_stay_classes(tmp_path):
+    photos = numbered(tmp_path, range(1, 9))
+    source = opened(photos, "1,5\n1,7\n2,6\n3,7\n4,8\n", several_labels=True)
+    assert source.class_names == ("5", "6", "7", "8")
+
+
+def test_a_column_without_a_name_is_not_taken_for_files(tmp_path):
+    """As pandas writes the numbers of rows."""
+    photos = numbered(tmp_path, (1, 2, 3))
+    with pytest.raises(UserError, match=r"column '' says 1\.png and 'photo'"):
+        opened(photos, ",photo,label\n1,2,a\n2,3,b\n3,1,c\n")
 
 
 @pytest.mark.parametrize("key", [None, "label"])
@@ -234,6 +255,12 @@ def test_a_column_that_is_there_twice_is_refused(photos, key):
     text = "file,label,label\n00.png,a,b\n01.png,b,a\n"
     with pytest.raises(UserError, match="2 columns 'label'"):
         opened(photos, text, label_key=key)
+
+
+def test_minus_one_beside_one_class_is_asked_about(photos):
+    """As attributes are written, which are there (1) or not (-1)."""
+    with pytest.raises(UserError, match=r"says -1, .*'1' alone"):
+        opened(photos, "file,smiles\n00.png,1\n01.png,-1\n02.png,1\n")
 
 
 @pytest.mark.parametrize("none", ["-1", "-1.0", ""])

@@ -7,6 +7,7 @@ import pytest
 from simclr_tf.config import resolve
 from simclr_tf.errors import NotHere, UserError
 from simclr_tf.jobs.preflight import job as preflight
+from tests import image_files
 
 
 def config(**given):
@@ -46,6 +47,27 @@ def test_of_data_that_is_here_a_run_would_say_the_same(given, said):
             config(**given, **told), dict.fromkeys(given, "flag")
         )
     assert "preflight" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "named",
+    ["empty", "listed.txt", "pictures --labels", "tfds", "nowhere"],
+)
+def test_data_that_is_elsewhere_is_described(tmp_path, named):
+    """A mount point, a list of what is not here, a folder that is copied."""
+    for name in ("empty", "tfds/imagenet2012"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "listed.txt").write_text("one\ntwo\n")
+    image_files.write_folder(tmp_path / "pictures", 3)
+    place, _, labels = named.partition(" ")
+    given = {"dataset": "folder", "data_dir": f"{tmp_path}/{place}"}
+    if labels:
+        given["labels"] = f"{tmp_path}/nowhere.csv"
+    if place == "tfds":
+        given["dataset"] = "imagenet2012"
+    facts = preflight.data_facts(config(**given, num_examples=9))
+    assert facts.num_examples == 9
+    assert facts.missing
 
 
 def test_an_unknown_kind_of_place_is_not_data_elsewhere():

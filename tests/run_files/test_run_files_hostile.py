@@ -247,6 +247,9 @@ def test_where_no_checkpoint_would_be_found_is_refused(
         request = requests.Request(resolve.resolve(given), place=None)
         with pytest.raises(UserError, match="pattern"):
             table.make(request)
+        given |= {"mode": "benchmark_input"}  # which saves no checkpoint
+        config = resolve.resolve(given).config
+        table._require_places(config, roles.job(config))
 
 
 def test_local_places_and_ram_are_not_waited_for():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from simclr_tf.data import split_spec
 from simclr_tf.data.folder import layout, listing, places
-from simclr_tf.errors import UserError
+from simclr_tf.errors import NotHere, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +74,10 @@ class Folder:
         name = split_spec.parse_part(split)[0]
         folder = self.folder_of(name)
         if not self._names:
-            raise UserError(
+            others = self._left_out()
+            raise (UserError if others else NotHere)(
                 f"{self.where} has no JPEG, PNG, GIF, BMP or WebP image for "
-                f"split {split!r} ({self._left_out() or 'no other files'})."
+                f"split {split!r} ({others or 'no other files'})."
             )
         if folder is None:
             where = self.where

@@ -3,7 +3,8 @@
 A column called like one of files names the images, where its cells do; else
 any column whose cells do. Of several, names with their suffix count before
 names without, since a number of a row (`id`) may happen to be the name of
-another image. Those that then name different images are refused.
+another image. Those that then name different images are refused, where they are
+called like files; else the first one counts.
 """
 
 import os
@@ -103,29 +104,24 @@ def _file_column(names, among, body, find, where) -> int:
             if any(images):
                 found[at] = cells, images
         if found:
-            return _chosen(names, _preferred(found, len(names)), body, where)
+            return _chosen(names, _preferred(found), body, where)
     # None names an image, which is said where the rows are read.
     return [*called, *unknown, *among, 0][0]
 
 
-def _preferred(found, width):
-    """Those of some columns that name images by names with suffix, where there
-    are such; of a table's only two, the one that names each image once, since
-    the other is of classes, which come again."""
+def _preferred(found):
+    """Those of some columns that name images by names with suffix; all, where
+    these name fewer images than another one."""
     whole = {
         at: (cells, images)
         for at, (cells, images) in found.items()
         if any(map(_is_whole, cells, images))
     }
-    found = whole or found
-    if width == len(found) == 2:
-        once = {
-            at: (cells, images)
-            for at, (cells, images) in found.items()
-            if len(set(images)) == len(images)
-        }
-        found = once or found
-    return found
+    fewest_none = min(images.count(None) for _, images in found.values())
+    names_most = any(
+        images.count(None) == fewest_none for _, images in whole.values()
+    )
+    return whole if names_most else found
 
 
 def _is_whole(cell: str, image: str | None) -> bool:
@@ -137,10 +133,11 @@ def _is_whole(cell: str, image: str | None) -> bool:
 
 
 def _chosen(names, found, body, where) -> int:
-    """Of columns that name the same images, the one that names the most.
+    """Of columns that name the same images, the one that names the most; of
+    others, the first, where their names say nothing.
 
     Raises:
-        UserError: two name different images in a row.
+        UserError: two name different images in a row, and have names.
     """
     first, *others = sorted(
         found, key=lambda at: (found[at][1].count(None), at)
@@ -149,16 +146,23 @@ def _chosen(names, found, body, where) -> int:
         pairs = zip(found[first][1], found[other][1], body, strict=True)
         for one, two, row in pairs:
             if one and two and one != two:
-                called = [repr(names[at]) for at in (first, other)]
-                way = "Say which one names the images, --image_key=NAME."
-                if not any(names):
-                    called = [str(at + 1) for at in (first, other)]
-                    way = "Add a header, file,label, or suffixes of files."
+                if _says_nothing(names, found):
+                    return min(found)
                 raise UserError(
-                    f"{where}: its column {called[0]} says {one} and "
-                    f"{called[1]} says {two} in the row {list(row)}. {way}"
+                    f"{where}: its column {names[first]!r} says {one} and "
+                    f"{names[other]!r} says {two} in the row {list(row)}. Say "
+                    "which one names the images, --image_key=NAME."
                 )
     return first
+
+
+def _says_nothing(names, among) -> bool:
+    """Whether some columns are called nothing, or like no files, so that
+    their order counts: files, then classes. A table that a program wrote may
+    begin with a column of numbers that has no name."""
+    is_called = {bool(names[at]) for at in among}
+    known = any(names[at] in _FILE_COLUMNS for at in among)
+    return len(is_called) == 1 and not known
 
 
 class Finder:

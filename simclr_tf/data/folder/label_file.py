@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from simclr_tf.data.folder import label_columns
-from simclr_tf.errors import UserError
+from simclr_tf.errors import NotHere, UserError
 
 _SEPARATORS = ("|", ";", ",", " ")
 _NUM_NAMED = 3
@@ -121,6 +121,12 @@ def read(
             f"is {names[0]!r}. --image_key and --label_key name the columns."
         )
     classes = set().union(*labels.values())
+    if len(classes) == 1 and any(_NO_CLASS.fullmatch(c) for _, c in pairs):
+        raise UserError(
+            f"{where} says -1, which means that an image has no label, and "
+            f"beside it {min(classes)!r} alone. Where -1 is a class of its "
+            "own, call it otherwise."
+        )
     return FileLabels(
         {name: tuple(sorted(found)) for name, found in labels.items()},
         tuple(sorted(classes, key=_by_value)),
@@ -139,7 +145,10 @@ def _rows(path: str, where: str) -> list[list[str]]:
             text = file.read().decode("utf-8-sig")
     except (tf.errors.OpError, UnicodeDecodeError) as error:
         reason = getattr(error, "message", None) or "it is not UTF-8 text"
-        raise UserError(f"{where} cannot be read: {reason}") from error
+        missing = isinstance(error, tf.errors.NotFoundError)
+        raise (NotHere if missing else UserError)(
+            f"{where} cannot be read: {reason}"
+        ) from error
     # Not str.splitlines, which also ends a line at rarer characters, and in
     # quotes.
     lines = io.StringIO(text, newline="")

@@ -107,7 +107,7 @@ def _of_list(path: str, data_dir: str, arrays: bool) -> Listing:
     files = sorted(set(named) - folders)
     missing = [file for file in files if not tf.io.gfile.exists(file)]
     if missing or not named:
-        raise UserError(
+        raise (NotHere if missing else UserError)(
             f"--data_dir={data_dir} is a list, whose lines must name folders "
             f"and files: {listing.shortened(missing, 3) or 'it is empty'}"
             f"{' (does not exist)' if missing else ''}."

@@ -126,11 +126,11 @@ def _not_found(dataset: str, data_dir: str | None) -> UserError:
     known = tfds.list_builders(with_community_datasets=False)
     within = os.path.join(place, base)
     if tf.io.gfile.isdir(within):
-        found = ", ".join(_subfolders(within)) or "nothing"
-        return UserError(
+        found = ", ".join(_subfolders(within))
+        return (UserError if found else NotHere)(
             f"--dataset={dataset} is not prepared in --data_dir={place}:"
-            f" its folder {base} holds {found}. Name a configuration or"
-            " version that is there."
+            f" its folder {base} holds {found or 'nothing'}. Name a"
+            " configuration or version that is there."
         )
     if base in known:
         return NotHere(
