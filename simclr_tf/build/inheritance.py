@@ -103,9 +103,10 @@ def _not_given(
 def _say_whose_labels(
     path: str, flat: Mapping[str, Any], given: Mapping[str, Any]
 ) -> None:
-    suggested = roles.suggested_by_checkpoint(given, flat)
-    # Of another data set, nothing is expected.
-    if flat.get("labels") and not {"labels", "dataset"} & {*suggested, *given}:
+    """Says that a file of labels is not taken over; of another data set,
+    nobody expects it."""
+    taken = {*given, *roles.suggested_by_checkpoint(given, flat)}
+    if flat.get("labels") and "labels" not in taken and "dataset" not in given:
         print(
             f"--labels={flat['labels']} of --checkpoint={path} is left out, as "
             f"it is of --data_dir={flat['data_dir']}. --labels names another.",

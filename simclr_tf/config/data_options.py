@@ -62,27 +62,27 @@ class DataConfig:
     image_key: str | None = option(
         None,
         "Feature that holds the image. Unset: the only one that can be.",
-        role=Role.DATASET | Role.DATA,
+        role=Role.LABEL_TABLE | Role.DATASET | Role.DATA,
         jobs=Job.EVERY,
     )
     label_key: str | None = option(
         None,
         "Feature that holds the class. Unset: the supervised key, or the only "
         "class feature.",
-        role=Role.DATASET | Role.DATA,
+        role=Role.LABEL_TABLE | Role.DATASET | Role.DATA,
         jobs=Job.EVERY,
     )
     several_labels: bool = option(
         False,
         "Whether label_key lists the classes that an image shows, as in VOC.",
-        role=Role.DATASET | Role.DATA,
+        role=Role.LABEL_TABLE | Role.DATASET | Role.DATA,
         jobs=Job.EVERY,
     )
     labels: str | None = option(
         None,
         "--dataset=folder: a CSV or TSV of files and their classes, instead "
         "of class folders; --image_key and --label_key name its columns.",
-        role=Role.DATASET | Role.LOCATION,
+        role=Role.LABEL_TABLE | Role.DATASET | Role.LOCATION,
         jobs=Job.EVERY,
     )
     class_folders: bool = option(

@@ -49,6 +49,7 @@ class Role(enum.Flag):
         LOGGING: what is shown, kept and tolerated, and how often.
         EVALUATION: how weights are scored.
         HEAD: of the projection head, which pretraining may make anew.
+        LABEL_TABLE: where the table of labels of a folder is, and its columns.
         SEED: a draw among others like it, which an average is taken over.
     """
 
@@ -65,6 +66,7 @@ class Role(enum.Flag):
     EVALUATION = enum.auto()
     SEED = enum.auto()
     HEAD = enum.auto()
+    LABEL_TABLE = enum.auto()
 
 
 NO_ROLE = Role(0)

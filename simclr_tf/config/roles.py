@@ -27,8 +27,6 @@ from simclr_tf.errors import UserError
 _FIXED = Role.ARCHITECTURE | Role.DATA | Role.SCHEDULE | Role.OBJECTIVE
 # What a record says of itself by other means: hashes of weights and data.
 _SAID_BY_HASHES = Role.LOCATION | Role.MACHINE | Role.LOGGING | Role.JOB
-# The file of labels of a folder of images, and how it is read.
-_OF_LABEL_FILE = ("labels", "image_key", "label_key", "several_labels")
 # What an export says nothing of.
 _AT_HOME = Role.LOCATION | Role.MACHINE | Role.LOGGING | Role.JOB
 
@@ -107,9 +105,9 @@ def suggested_by_checkpoint(
         names += names_of(Role.DATASET)
     there = theirs.get("data_dir")
     moved = not _same("data_dir", there, given.get("data_dir", there))
-    gone = ()
+    gone = []
     if moved and theirs.get("labels") and "labels" not in given:
-        gone = _OF_LABEL_FILE
+        gone = names_of(Role.LABEL_TABLE)
     return [name for name in names if name not in {*given, *gone}]
 
 

@@ -24,26 +24,18 @@ class Entry:
     Attributes:
         module: of `simclr_tf.jobs`, whose `make(request, accepts)` makes it.
         accepts: what goes together with it.
+        saves_weights: whether its folder, or that of a run which it is about,
+            holds checkpoints or a SavedModel.
     """
 
     module: str
     accepts: Accepts = dataclasses.field(default_factory=Accepts)
+    saves_weights: bool = True
 
 
 _LABELLED = ("one", "several")
 _ANY = ("checkpoint", "random", "pixels")
 _BUILT = ("checkpoint", "random")
-
-# Jobs that save weights, or are about those that do.
-_OF_CHECKPOINTS = (
-    Kind.TRAINING
-    | Kind.TRANSFER_FINETUNE
-    | Kind.FOLLOW
-    | Kind.IMPORT
-    | Kind.EXPORT
-    | Kind.STUDY
-    | Kind.PREFLIGHT
-)
 
 JOBS = {
     Kind.PRETRAIN: Entry("training"),
@@ -55,25 +47,35 @@ JOBS = {
         "protocols.probe", Accepts(encoders=_BUILT, labels=_LABELLED)
     ),
     Kind.LOGISTIC: Entry(
-        "protocols.evaluate", Accepts(encoders=_ANY, labels=_LABELLED)
+        "protocols.evaluate",
+        Accepts(encoders=_ANY, labels=_LABELLED),
+        saves_weights=False,
     ),
     Kind.KNN: Entry(
-        "protocols.evaluate", Accepts(encoders=_ANY, labels=("one",))
+        "protocols.evaluate",
+        Accepts(encoders=_ANY, labels=("one",)),
+        saves_weights=False,
     ),
     Kind.TRANSFER_LINEAR: Entry(
-        "protocols.evaluate", Accepts(encoders=_ANY, labels=_LABELLED)
+        "protocols.evaluate",
+        Accepts(encoders=_ANY, labels=_LABELLED),
+        saves_weights=False,
     ),
     Kind.TRANSFER_FINETUNE: Entry(
         "protocols.transfer_finetune",
         Accepts(encoders=_BUILT, labels=_LABELLED),
     ),
-    Kind.KNOWLEDGE: Entry("protocols.knowledge", Accepts(encoders=_ANY)),
-    Kind.OWN_HEAD: Entry("protocols.own_head", Accepts(labels=_LABELLED)),
-    Kind.EMBED: Entry("embed", Accepts(encoders=_ANY)),
+    Kind.KNOWLEDGE: Entry(
+        "protocols.knowledge", Accepts(encoders=_ANY), saves_weights=False
+    ),
+    Kind.OWN_HEAD: Entry(
+        "protocols.own_head", Accepts(labels=_LABELLED), saves_weights=False
+    ),
+    Kind.EMBED: Entry("embed", Accepts(encoders=_ANY), saves_weights=False),
     Kind.EXPORT: Entry("export"),
     Kind.IMPORT: Entry("importing"),
     Kind.PREFLIGHT: Entry("preflight.job"),
-    Kind.BENCHMARK_INPUT: Entry("benchmark_input"),
+    Kind.BENCHMARK_INPUT: Entry("benchmark_input", saves_weights=False),
     Kind.STUDY: Entry("study.job"),
 }
 
@@ -99,7 +101,7 @@ def _require_places(config, kind: Kind) -> None:
     A preflight is about other machines: what they reach need not be reached
     from here.
     """
-    if kind & _OF_CHECKPOINTS:
+    if JOBS[kind].saves_weights:
         places.require_no_pattern("model_dir", config.job.model_dir or "")
     for name, place in roles.values_of(config, Role.LOCATION).items():
         if place and kind is Kind.PREFLIGHT and name != "json":

@@ -286,46 +286,6 @@ def test_a_list_names_folders_and_files(tmp_path):
             opened(listed)
 
 
-@pytest.mark.parametrize(
-    "lines",
-    [
-        "one\none/\n./one\ntwo/../one",
-        "one/cat\none\none/dog/0.png\none/cat/../cat/1.png",
-        "\ufeffone\r\n",
-        "../{here}/one",
-    ],
-)
-def test_what_a_list_names_twice_is_read_once(tmp_path, lines):
-    """With the classes of the outermost folder; and after Notepad's mark."""
-    make(tmp_path, **{"one/cat": 2, "one/dog": 1, "two/dog": 3})
-    listed = tmp_path / "list.txt"
-    listed.write_bytes(lines.format(here=tmp_path.name).encode())
-    said = account.of(opened(listed))
-    assert "3 images, 2 classes: cat 2, dog 1" in said
-    assert "links" not in said
-
-
-@pytest.mark.parametrize(
-    "data_dir", ["F,F", "F/,./F", "F,F/cat,F/dog", "F/../F,F//"]
-)
-def test_several_folders_that_are_one_are_read_once(
-    tmp_path, monkeypatch, data_dir
-):
-    make(tmp_path, **{"F/cat": 2, "F/dog": 1})
-    monkeypatch.chdir(tmp_path)
-    said = account.of(opened(data_dir))
-    assert "3 images, 2 classes: cat 2, dog 1" in said
-    assert "links" not in said
-
-
-def test_files_of_a_list_have_one_spelling(tmp_path):
-    make(tmp_path, **{"F/cat": 2, "F/dog": 1})
-    listed = tmp_path / "list.txt"
-    listed.write_text("F/cat/0.png\n./F/cat/0.png\nF/dog/0.png\nF//cat/1.png")
-    said = account.of(opened(listed))
-    assert "3 images, 2 classes: cat 2, dog 1" in said
-
-
 def test_a_folder_that_changes_is_listed_anew(tmp_path):
     make(tmp_path, cat=1, dog=1)
     old = os.stat(tmp_path / "cat").st_mtime_ns - 10**10

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from simclr_tf.build import inheritance
 from simclr_tf.config import resolve
 from simclr_tf.errors import UserError
 from simclr_tf.run_files import loading, places
@@ -59,6 +60,34 @@ def test_whoever_looks_at_a_run_may_stand_elsewhere(tmp_path, monkeypatch):
         asked = resolve.resolve({"mode": "eval", "model_dir": "X"}).config
         follower = as_follower(saved, asked, {}, path=str(tmp_path / "run"))
         assert follower.data.data_dir == ",".join(expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "taken", "said"),
+    [
+        ({}, True, False),
+        ({"data_dir": "A"}, True, False),
+        ({"data_dir": "link"}, True, False),
+        ({"data_dir": "B"}, False, True),
+        ({"data_dir": "B", "labels": "b.csv"}, False, False),
+        ({"data_dir": "B", "dataset": "folder"}, False, False),
+    ],
+)
+def test_that_a_table_of_labels_is_left_out_is_said(
+    tmp_path, monkeypatch, capsys, given, taken, said
+):
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("A").mkdir()
+    pathlib.Path("link").symlink_to("A")
+    pathlib.Path("a.csv").write_text("file,label\n")
+    claim("run", dataset="folder", data_dir="A", labels="a.csv")
+    pathlib.Path("run", "ckpt-5.index").write_text("x")
+    found = inheritance.of_checkpoint(
+        {"mode": "embed", "checkpoint": "run", **given}
+    )
+    assert ("labels" in found) is taken
+    line = f"--labels={tmp_path}/a.csv of --checkpoint=run is left out"
+    assert (line in capsys.readouterr().out) is said
 
 
 def test_a_project_that_was_moved_is_gone_on_with(tmp_path, monkeypatch):

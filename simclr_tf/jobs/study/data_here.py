@@ -1,6 +1,7 @@
 """Which data the options of a run find now: `python -m ... RUN_FOLDER`.
 
-Prints `same_data.facts_of` it, as JSON in its last line. A process of its own:
+Prints `same_data.facts_of` it, as JSON, or why it cannot be opened, as its
+last line. A process of its own:
 TensorFlow takes a whole GPU with the first tensor, and keeps it.
 """
 
@@ -44,7 +45,8 @@ def facts_here(run_folder: str) -> dict | None:
         capture_output=True,
         text=True,
     )
-    lines = (done.stdout if not done.returncode else done.stderr).splitlines()
+    is_told = done.returncode in (0, _USER_ERROR)
+    lines = (done.stdout if is_told else done.stderr).splitlines()
     said = lines[-1] if lines else "it printed nothing"
     if done.returncode == _USER_ERROR:
         raise errors.UserError(said)
@@ -84,5 +86,6 @@ if __name__ == "__main__":
     try:
         print(json.dumps(find(sys.argv[1])))
     except errors.UserError as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
+        # Not to where TensorFlow logs, whose line may be the last there.
+        print(" ".join(str(error).split()))
         sys.exit(_USER_ERROR)
