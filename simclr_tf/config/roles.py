@@ -4,6 +4,7 @@
 may change on resume     `is_fixed`
 a checkpoint decides     ARCHITECTURE
 a checkpoint suggests    DATASET, and what is FEATURES of a run
+stays with its pictures  LABEL_TABLE
 a cache of features      FEATURES
 a record's name          `of_record`
 a follower inherits      all but MACHINE
