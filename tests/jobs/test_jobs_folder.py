@@ -186,6 +186,7 @@ def test_what_was_left_out_is_told_equally_by_every_job(
     assert len(features["ids"]) == 38 + 5
 
 
+@pytest.mark.slow
 def test_a_run_may_lie_among_its_pictures(tmp_path, monkeypatch, capsys):
     """The same command goes on, and an embedding into the folder itself is of
     the pictures alone, however often."""

@@ -189,6 +189,7 @@ def test_a_last_checkpoint_that_stays_unreadable_ends_with_3(
     assert follow.out.count("cannot be read") == 1
 
 
+@pytest.mark.slow
 def test_a_last_checkpoint_that_is_whole_later_is_scored(
     train, follow, tmp_path
 ):
@@ -221,6 +222,7 @@ def test_an_older_unreadable_checkpoint_is_passed_over(train, follow, tmp_path):
     assert "ckpt-2 cannot be read" in follow.out
 
 
+@pytest.mark.slow
 def test_an_unreadable_checkpoint_of_a_run_that_goes_on_is_passed_over(
     train, follow, tmp_path, monkeypatch
 ):
